@@ -1,0 +1,227 @@
+//! Everything known about tenants, subscriptions, people and grants, as one immutable snapshot.
+//!
+//! A request takes one `Arc<Directory>` and sees nothing else, so it can never be judged by two policies. A new snapshot
+//! replaces the old one as a whole; the holder is a `watch::Receiver<Arc<Directory>>`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::arm::planes::Planes;
+use crate::delegation::roles::RoleCatalogue;
+use crate::delegation::{DenyAssignment, Grant, SourceLocation};
+use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
+
+/// One snapshot. Built by `policy::compile`, never changed afterwards.
+#[derive(Debug)]
+pub struct Directory {
+    /// Counts the snapshots of this process, from 1; it is in every decision record.
+    pub revision: u64,
+    /// `sha256:` and the hexadecimal digest over the names and contents of the policy files.
+    pub digest: String,
+    /// How many files it was made from.
+    pub files: usize,
+    pub(crate) roles: Arc<RoleCatalogue>,
+    pub(crate) planes: Planes,
+    pub(crate) tenants: HashMap<TenantId, Tenant, foldhash::fast::RandomState>,
+    pub(crate) subscriptions: HashMap<SubscriptionId, Subscription, foldhash::fast::RandomState>,
+    /// Keyed by lower-cased name.
+    pub(crate) management_groups: HashMap<Box<str>, ManagementGroup, foldhash::fast::RandomState>,
+    pub(crate) principals: HashMap<PrincipalId, Principal, foldhash::fast::RandomState>,
+    /// (managing tenant, customer tenant) of every delegation, in force or not.
+    pub(crate) relations: HashSet<(TenantId, TenantId), foldhash::fast::RandomState>,
+    /// Grants on the root of each tenant (`/`), by the tenant that owns it.
+    pub(crate) tenant_grants: HashMap<TenantId, Vec<Grant>, foldhash::fast::RandomState>,
+}
+
+/// A tenant that Steward knows: a customer, a service provider, or both.
+#[derive(Debug)]
+pub struct Tenant {
+    /// `tid`.
+    pub id: TenantId,
+    /// The name that policy files refer to it by.
+    pub key: Arc<str>,
+    /// Display name.
+    pub name: Arc<str>,
+    /// Verified domains; the first is the default one.
+    pub domains: Vec<String>,
+    /// Who issues tokens for it. A tenant without an issuer can be managed but nobody of it can sign in.
+    pub issuer: Option<TokenIssuer>,
+    /// A suspended tenant's callers are refused, and nothing in it is reachable.
+    pub suspended: bool,
+    /// Where the policy says so.
+    pub defined_at: SourceLocation,
+}
+
+/// The one authority whose tokens count for a tenant, and the keys it signs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenIssuer {
+    /// The values of `iss` that are accepted, compared whole; the tenant id is already filled in.
+    pub names: Vec<String>,
+    /// What a challenge tells a client to sign in at: `https://login.example/{tenant id}`.
+    pub authority: String,
+    /// Where its public keys are.
+    pub keys: KeySource,
+    /// Signature algorithms accepted from it.
+    pub algorithms: Vec<SignatureAlgorithm>,
+    /// Seconds that clocks may differ, at most 60.
+    pub leeway_s: u8,
+}
+
+/// Where the public keys of an issuer are found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeySource {
+    /// An `OpenID` configuration document, whose `jwks_uri` names the keys.
+    Discovery(String),
+    /// A JSON Web Key Set at this `https` URL.
+    KeySetUrl(String),
+    /// A JSON Web Key Set in this file.
+    File(std::path::PathBuf),
+}
+
+/// Signature algorithms that a tenant's issuer may use. Symmetric ones and `none` do not exist here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256: the default.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+/// A user, group or service principal of some tenant.
+#[derive(Debug)]
+pub struct Principal {
+    /// Tenant and object id.
+    pub id: PrincipalId,
+    /// The name that policy files refer to it by, unique within its tenant.
+    pub key: Arc<str>,
+    /// Display name or user principal name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// The groups it is in, directly or through other groups.
+    pub groups: Vec<ObjectId>,
+}
+
+/// The kinds of principal a grant may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// A security group.
+    Group,
+    /// An application or managed identity.
+    ServicePrincipal,
+    /// A person.
+    User,
+}
+
+/// A subscription and everything granted in it.
+#[derive(Debug)]
+pub struct Subscription {
+    /// `/subscriptions/{id}`.
+    pub id: SubscriptionId,
+    /// Display name; policy files refer to the subscription by it.
+    pub name: Arc<str>,
+    /// The home tenant: the customer.
+    pub tenant: TenantId,
+    /// Whether it accepts writes.
+    pub state: SubscriptionState,
+    /// Names of the management groups above it, nearest first.
+    pub ancestors: Vec<Box<str>>,
+    /// All grants on or below the subscription, those inherited from management groups and the tenant root included,
+    /// sorted by principal. Scopes of inherited grants are widened down to the subscription itself.
+    pub grants: Vec<Grant>,
+    /// System denies: they win over every grant.
+    pub denies: Vec<DenyAssignment>,
+    /// Tenants that hold a delegation on the subscription or one of its groups, in force or not; sorted, without duplicates.
+    pub managed_by: Vec<TenantId>,
+    /// Where the policy says so.
+    pub defined_at: SourceLocation,
+}
+
+/// Whether a subscription accepts writes. Source: Azure subscription states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub enum SubscriptionState {
+    /// Reads and deletes only.
+    Disabled,
+    /// Everything.
+    Enabled,
+    /// Reads and deletes only.
+    PastDue,
+    /// Reads and deletes only.
+    Warned,
+}
+
+/// A management group of one tenant.
+#[derive(Debug)]
+pub struct ManagementGroup {
+    /// Its name: `/providers/Microsoft.Management/managementGroups/{name}`.
+    pub name: Box<str>,
+    /// The tenant that owns it.
+    pub tenant: TenantId,
+    /// Grants on it and above it; only principals of `tenant` appear here.
+    pub grants: Vec<Grant>,
+}
+
+impl Directory {
+    /// The tenant of this id.
+    #[must_use]
+    pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
+        self.tenants.get(&id)
+    }
+
+    /// All tenants, in no order.
+    pub fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+        self.tenants.values()
+    }
+
+    /// The subscription of this id.
+    #[must_use]
+    pub fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.subscriptions.get(&id)
+    }
+
+    /// All subscriptions, in no order.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.values()
+    }
+
+    /// The management group of this name, in any case.
+    #[must_use]
+    pub fn management_group(&self, name: &str) -> Option<&ManagementGroup> {
+        self.management_groups.get(name.to_ascii_lowercase().as_str())
+    }
+
+    /// What is known about a principal beyond its id.
+    #[must_use]
+    pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
+        self.principals.get(&id)
+    }
+
+    /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.
+    #[must_use]
+    pub fn related(&self, managing: TenantId, customer: TenantId) -> bool {
+        managing == customer || self.relations.contains(&(managing, customer))
+    }
+
+    /// Grants on the root of a tenant.
+    #[must_use]
+    pub fn tenant_grants(&self, id: TenantId) -> &[Grant] {
+        self.tenant_grants.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The role definitions of this snapshot.
+    #[must_use]
+    pub fn roles(&self) -> &RoleCatalogue {
+        &self.roles
+    }
+
+    /// Which hosts belong to which plane.
+    #[must_use]
+    pub const fn planes(&self) -> &Planes {
+        &self.planes
+    }
+}

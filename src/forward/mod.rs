@@ -1,0 +1,1 @@
+//! The backend: pool, deadlines, headers.

@@ -1,0 +1,238 @@
+//! Serving HTTP over TLS or clear text: accept, negotiate, bound, drain. Every listener of the program is one of these.
+//!
+//! It knows nothing of what is served: the gateway, the admin listener, the demo issuer and the mock resource manager all
+//! hand it a function from request to response.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+
+/// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From TCP accept to the end of the TLS handshake.
+    pub handshake_time_max: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head_time_max: Duration,
+    /// All header fields of one request together, in bytes.
+    pub head_bytes_max: usize,
+    /// Connections open at once; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// HTTP/2 streams open at once on one connection.
+    pub streams_max: u32,
+    /// How long requests in flight may take after a drain began.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_time_max: Duration::from_secs(5),
+            head_time_max: Duration::from_secs(10),
+            head_bytes_max: 64 * 1024,
+            connections_max: 16 * 1024,
+            streams_max: 100,
+            drain_time_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the connection tells about a request that arrived on it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// `None` on clear text.
+    pub tls: Option<Tls>,
+}
+
+/// What the handshake agreed on.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// 1.2 or 1.3.
+    pub version: &'static str,
+    /// The server name the client asked for; absent when it connected by address.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// How serving came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every accepted request got its answer.
+    Clean,
+    /// The drain time was over and connections were cut.
+    Cut,
+}
+
+/// The receiving half of the stop signal: `true` means drain.
+pub type Stop = watch::Receiver<bool>;
+
+/// Serves `handler` on `listener` until `stop` turns true, then lets the requests in flight end.
+///
+/// After the stop signal new connections are still accepted for [`LAME_TIME`] and every HTTP/1.1 answer says
+/// `Connection: close`, so that a request already on its way is answered and not cut. Must run inside a tokio runtime;
+/// connections are spawned on it and awaited before this returns.
+pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, limits: Limits, stop: Stop, handler: H) -> Drained
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let drain_time_max = limits.drain_time_max;
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let listening = Arc::new(Listening { builder: builder(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
+    let graceful = GracefulShutdown::new();
+    let lame = lame_duck(stop);
+    tokio::pin!(lame);
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            // Accepting first empties the kernel's queue before the listener closes; what stays in it would be reset.
+            biased;
+            accepted = listener.accept() => accepted,
+            () = &mut lame => break,
+        };
+        // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
+            continue;
+        };
+        let (listening, handler, watcher) = (Arc::clone(&listening), handler.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            listening.connection(stream, peer, watcher, handler).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    match timeout(drain_time_max, graceful.shutdown()).await {
+        Ok(()) => Drained::Clean,
+        Err(_elapsed) => Drained::Cut,
+    }
+}
+
+/// How long a stopping listener goes on accepting, so that clients learn of the stop from an answer and not from a reset.
+pub const LAME_TIME: Duration = Duration::from_millis(300);
+
+/// Keeps a listener that ran out of file descriptors from spinning.
+const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+async fn lame_duck(mut stop: Stop) {
+    // A dropped sender means that the owner is gone, which is a stop as well.
+    let _stopped_or_gone = stop.wait_for(|stop| *stop).await.is_ok();
+    tokio::time::sleep(LAME_TIME).await;
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time_max)
+        .max_buf_size(limits.head_bytes_max)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
+    builder
+}
+
+/// HTTP/2 peers that vanished without a word are found by a ping this often.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long such a ping may stay unanswered.
+const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// What every connection of one listener shares.
+struct Listening {
+    builder: auto::Builder<TokioExecutor>,
+    limits: Limits,
+    tls: Option<TlsAcceptor>,
+    stop: Stop,
+}
+
+impl Listening {
+    async fn connection<H, F, B>(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher, handler: H)
+    where
+        H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Err(cause) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %cause, "connection was gone before it was served");
+            return;
+        }
+        let Some(acceptor) = &self.tls else {
+            return self.exchanges(stream, Connection { peer, tls: None }, watcher, handler).await;
+        };
+        match timeout(self.limits.handshake_time_max, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let tls = negotiated(stream.get_ref().1);
+                self.exchanges(stream, Connection { peer, tls: Some(tls) }, watcher, handler).await;
+            }
+            Ok(Err(cause)) => tracing::debug!(%peer, %cause, "no TLS handshake"),
+            Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    }
+
+    async fn exchanges<S, H, F, B>(&self, stream: S, connection: Connection, watcher: Watcher, handler: H)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let connection = Arc::new(connection);
+        let peer = connection.peer;
+        let stop = self.stop.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let closes_after = request.version() < Version::HTTP_2;
+            let answer = handler(request, Arc::clone(&connection));
+            let stop = stop.clone();
+            async move {
+                let mut response = answer.await;
+                if closes_after && *stop.borrow() {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let served = self.builder.serve_connection(TokioIo::new(stream), service);
+        if let Err(cause) = watcher.watch(served).await {
+            tracing::debug!(%peer, cause, "connection ended early");
+        }
+    }
+}
+
+fn negotiated(connection: &ServerConnection) -> Tls {
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        // The server configuration offers nothing else.
+        _ => "1.3",
+    };
+    Tls { version, server_name: connection.server_name().map(Arc::from) }
+}

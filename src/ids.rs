@@ -1,0 +1,153 @@
+//! Identifiers of the management plane, one type each, so that a tenant can never be passed where a subscription is meant.
+//!
+//! All of them are GUIDs on the wire. They parse only in the hyphenated form, in any case, and print in lower case.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+/// A text that should have been a GUID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a GUID; expected the form 00000000-0000-0000-0000-000000000000")]
+pub struct NotAGuid {
+    text: String,
+}
+
+const HYPHENATED_LENGTH: usize = 36;
+
+fn parse_hyphenated(text: &str) -> Result<Uuid, NotAGuid> {
+    // `Uuid` also reads braces, URNs and the bare form; accepting those would give one id several spellings.
+    let parsed = (text.len() == HYPHENATED_LENGTH).then(|| Uuid::try_parse(text).ok()).flatten();
+    parsed.ok_or_else(|| NotAGuid { text: text.chars().take(64).collect() })
+}
+
+macro_rules! guid {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The id made of these sixteen bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The sixteen bytes of the id, in the order they are printed.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// A new random id.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAGuid;
+
+            fn from_str(text: &str) -> Result<Self, NotAGuid> {
+                parse_hyphenated(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self.0.as_hyphenated(), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                "Guid".into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "format": "uuid" })
+            }
+        }
+    };
+}
+
+guid! {
+    /// One directory: the `tid` of a token, the `tenantId` of a subscription.
+    TenantId
+}
+guid! {
+    /// The `oid` of a user, group or service principal. It means nothing without its tenant: see [`PrincipalId`].
+    ObjectId
+}
+guid! {
+    /// An Azure subscription: `/subscriptions/{id}`.
+    SubscriptionId
+}
+guid! {
+    /// A role definition, the last segment of `…/roleDefinitions/{id}`.
+    RoleId
+}
+guid! {
+    /// The application a caller signed in with: `appid` (v1) or `azp` (v2).
+    ClientId
+}
+guid! {
+    /// One request through the gateway: the `x-ms-request-id` of its answer and the name of its decision record.
+    RequestId
+}
+
+/// A user, group, service principal or managed identity: always tenant and object id together.
+///
+/// The same object id in another tenant is somebody else. Source: `Microsoft` identity platform, access token claims, `oid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PrincipalId {
+    /// The tenant that the principal lives in.
+    pub tenant: TenantId,
+    /// The object id inside that tenant.
+    pub object: ObjectId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let parsed = text.parse::<TenantId>().ok().map(|id| id.to_string());
+        assert_eq!(parsed.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        let id = "8f2c1a10-0000-4000-8000-000000000001";
+        check(id, Some(id));
+        check("8F2C1A10-0000-4000-8000-000000000001", Some(id));
+        check("8f2c1a10000040008000000000000001", None);
+        check("{8f2c1a10-0000-4000-8000-000000000001}", None);
+        check("urn:uuid:8f2c1a10-0000-4000-8000-000000000001", None);
+        check("8f2c1a10-0000-4000-8000-00000000000g", None);
+        check("", None);
+    }
+}

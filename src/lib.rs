@@ -1,0 +1,27 @@
+//! Steward: a gateway for delegated management.
+//!
+//! The map of the crate stands in `docs/ARCHITECTURE.md`. Arrows point one way:
+//! `ids arm clock` ← `delegation identity` ← `directory` ← `policy store` ← `pipeline` ← `forward management record` ←
+//! `server admin` ← `cli`. The demo issuer and the mock resource manager stand apart: they use `ids`, `arm`, `clock` and
+//! `https`, and the gateway reaches them over real TLS connections as it would reach a stranger's.
+
+pub mod admin;
+pub mod arm;
+pub mod cli;
+pub mod clock;
+pub mod delegation;
+pub mod demo;
+pub mod directory;
+pub mod forward;
+pub mod https;
+pub mod identity;
+pub mod ids;
+pub mod issuer;
+pub mod management;
+pub mod pipeline;
+pub mod policy;
+pub mod record;
+pub mod rejection;
+pub mod resource_manager;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! Policy files to a directory snapshot, or to a list of diagnostics.

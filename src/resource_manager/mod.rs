@@ -1,0 +1,1 @@
+//! The mock resource manager.
