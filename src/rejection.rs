@@ -164,7 +164,7 @@ impl Rejection {
 
     /// The check that failed.
     #[must_use]
-    pub const fn check(&self) -> CheckName {
+    pub fn check(&self) -> CheckName {
         match self {
             Self::Assertion { .. } | Self::Forward(_) | Self::Own(_) => CheckName::Forward,
             Self::Classify(error) => match error {
@@ -188,13 +188,45 @@ impl Rejection {
     /// The check that a wrong token fails.
     #[must_use]
     pub const fn check_of_token(error: &TokenError) -> CheckName {
-        todo!()
+        match error {
+            TokenError::Algorithm { .. }
+            | TokenError::Authorization { .. }
+            | TokenError::Expired { .. }
+            | TokenError::KeysUnavailable { .. }
+            | TokenError::Malformed { .. }
+            | TokenError::Missing
+            | TokenError::NotYetValid { .. }
+            | TokenError::Signature
+            | TokenError::UnknownKey { .. }
+            | TokenError::WrongKind { .. } => CheckName::Token,
+            TokenError::Audience { .. } => CheckName::Audience,
+            TokenError::ConsumerTenant
+            | TokenError::TenantMismatch { .. }
+            | TokenError::TenantSuspended { .. }
+            | TokenError::TenantUnknown { .. }
+            | TokenError::UnknownIssuer { .. } => CheckName::Tenant,
+        }
     }
 
     /// The check that a denial fails.
     #[must_use]
-    pub const fn check_of_denial(error: &AuthorizeError) -> CheckName {
-        todo!()
+    pub fn check_of_denial(error: &AuthorizeError) -> CheckName {
+        match error {
+            AuthorizeError::ForeignOperation => CheckName::Scope,
+            AuthorizeError::Denied { reason } => match **reason {
+                DenyReason::Expired { .. } | DenyReason::NoDelegation | DenyReason::ScopeNotCovered | DenyReason::Suspended { .. } => {
+                    CheckName::Delegation
+                }
+                DenyReason::ActionMissing { .. }
+                | DenyReason::Condition { .. }
+                | DenyReason::DenyAssignment { .. }
+                | DenyReason::GrantExpired { .. }
+                | DenyReason::GrantSuspended { .. }
+                | DenyReason::NotActive { .. }
+                | DenyReason::NotStarted { .. }
+                | DenyReason::OtherPrincipals { .. } => CheckName::Role,
+            },
+        }
     }
 
     /// The stable reason code: in records, metrics, explanations and `docs/codes/`.
@@ -258,8 +290,30 @@ fn classify(error: &ClassifyError) -> Answer {
 }
 
 fn token(error: &TokenError, authority: Option<&String>) -> Answer {
-    todo!()
+    let code = match error {
+        TokenError::Missing | TokenError::Authorization { .. } => "AuthenticationFailed",
+        TokenError::Expired { .. } => "ExpiredAuthenticationToken",
+        TokenError::ConsumerTenant | TokenError::TenantMismatch { .. } => "InvalidAuthenticationTokenTenant",
+        TokenError::KeysUnavailable { .. } => {
+            return Answer { retry_after_s: Some(KEYS_RETRY_S), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
+        }
+        // The token is genuine or may be: who sent it is not a matter of signing in again.
+        TokenError::TenantSuspended { .. } => return Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
+        TokenError::Algorithm { .. }
+        | TokenError::Audience { .. }
+        | TokenError::Malformed { .. }
+        | TokenError::NotYetValid { .. }
+        | TokenError::Signature
+        | TokenError::TenantUnknown { .. }
+        | TokenError::UnknownIssuer { .. }
+        | TokenError::UnknownKey { .. }
+        | TokenError::WrongKind { .. } => "InvalidAuthenticationToken",
+    };
+    Answer::challenge(code, sentence(error), authority.cloned())
 }
+
+/// When a client should ask again while the keys of an issuer cannot be had.
+const KEYS_RETRY_S: u32 = 5;
 
 fn scope(error: &ScopeError, wrong_tenant: WrongTenant, authority: Option<&String>) -> Answer {
     match error {
@@ -297,10 +351,11 @@ fn denied(error: &AuthorizeError, denial: &Denial<'_>) -> Answer {
         AuthorizeError::ForeignOperation => {
             Answer::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The operation could not be found.").unexplained()
         }
-        AuthorizeError::Denied { reason: reason @ DenyReason::DenyAssignment { .. } } => {
-            Answer::new(StatusCode::FORBIDDEN, "DenyAssignmentAuthorizationFailed", denial.sentence(reason))
+        AuthorizeError::Denied { reason } => {
+            let is_deny_assignment = matches!(**reason, DenyReason::DenyAssignment { .. });
+            let code = if is_deny_assignment { "DenyAssignmentAuthorizationFailed" } else { "AuthorizationFailed" };
+            Answer::new(StatusCode::FORBIDDEN, code, denial.sentence(reason))
         }
-        AuthorizeError::Denied { reason } => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", denial.sentence(reason)),
     }
 }
 
@@ -323,10 +378,13 @@ impl Denial<'_> {
 
 fn forward(error: &ForwardError) -> Answer {
     let (status, code) = match error {
+        ForwardError::Busy => {
+            return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
+        }
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
-        ForwardError::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+        ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
-        ForwardError::Connect { .. } | ForwardError::Cut { .. } | ForwardError::Refused | ForwardError::Unexpected { .. } | ForwardError::Unreadable { .. } => {
+        ForwardError::Connect { .. } | ForwardError::Cut { .. } | ForwardError::Refused | ForwardError::Unexpected { .. } | ForwardError::Unreadable => {
             (StatusCode::BAD_GATEWAY, "BadGateway")
         }
         ForwardError::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout"),

@@ -22,7 +22,7 @@ pub struct Discovery {
 /// Source: measured with Azure CLI 2.91 and Terraform 1.11; neither tolerates a trailing slash at the two endpoints.
 #[must_use]
 pub fn document(discovery: &Discovery, authority: &str, version: &ApiVersion) -> Value {
-    match version.date() {
+    match version.as_str() {
         date if date >= "2021" => cloud(discovery, authority),
         date if date >= "2019" => json!([cloud(discovery, authority)]),
         date if date >= "2018" => {

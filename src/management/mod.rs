@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
-use crate::delegation::decide;
+use crate::delegation::{Grant, decide};
 use crate::directory::{Directory, Subscription};
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
@@ -54,17 +54,16 @@ impl OwnError {
 /// When nothing of it may be seen by the caller.
 pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> Result<Value, OwnError> {
     let caller = &question.caller;
-    let view = View { directory, caller, principals: caller.principals(directory).0.to_vec(), now };
+    let view = View { directory, caller, principals: caller.principals(directory).ids.into_owned(), now };
     match &question.topic {
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),
-        Topic::Subscriptions => Ok(json!({ "value": view.subscriptions(), "count": count(view.subscriptions().len()) })),
+        Topic::Subscriptions => {
+            let found = view.subscriptions();
+            Ok(json!({ "count": { "type": "Total", "value": found.len() }, "value": found }))
+        }
         Topic::Tenants => Ok(json!({ "value": view.tenants() })),
     }
-}
-
-fn count(value: usize) -> Value {
-    json!({ "type": "Total", "value": value })
 }
 
 /// Checks the version of a question that is answered before anybody is known.
@@ -72,7 +71,7 @@ fn count(value: usize) -> Value {
 /// # Errors
 /// When it is missing, doubled or malformed.
 pub fn version(query: Option<&str>) -> Result<ApiVersion, OwnError> {
-    Ok(ApiVersion::from_query(query)?)
+    Ok(ApiVersion::from_query(query.unwrap_or_default())?)
 }
 
 /// The directory as one caller may see it.
@@ -86,7 +85,11 @@ struct View<'a> {
 impl View<'_> {
     fn is_granted_in(&self, subscription: &Subscription) -> bool {
         let in_reach = self.directory.tenant(subscription.tenant).is_some_and(|tenant| !tenant.suspended);
-        in_reach && decide::any_in_force(&subscription.grants, &self.principals, self.now)
+        in_reach && subscription.grants.iter().any(|grant| self.holds(grant))
+    }
+
+    fn holds(&self, grant: &Grant) -> bool {
+        grant.window.contains(self.now) && self.principals.binary_search(&grant.principal).is_ok()
     }
 
     fn granted(&self) -> Vec<&Subscription> {
@@ -114,8 +117,8 @@ impl View<'_> {
         held.into_iter()
             .map(|block| {
                 json!({
-                    "actions": block.actions().map(ToString::to_string).collect::<Vec<_>>(),
-                    "notActions": block.not_actions().map(ToString::to_string).collect::<Vec<_>>(),
+                    "actions": block.actions().collect::<Vec<_>>(),
+                    "notActions": block.not_actions().collect::<Vec<_>>(),
                     "dataActions": [],
                     "notDataActions": [],
                 })

@@ -15,6 +15,7 @@ use super::Context;
 use super::authorize::Basis;
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
+use crate::delegation::roles::Role;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, RoleId, TenantId};
@@ -179,7 +180,7 @@ impl AssertionSigner {
                 name: &caller.name,
                 client_id: caller.client.map(|client| client.to_string()),
             },
-            role: grant.and_then(|grant| context.directory.roles().role(grant.role)).map(|role| role.id),
+            role: grant.and_then(|grant| context.directory.roles().role(grant.role)).map(Role::id),
             delegation: grant.and_then(|grant| offer(&grant.origin)),
             scp,
             iat: context.now.as_second(),

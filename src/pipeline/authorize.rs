@@ -6,12 +6,12 @@ use super::operations::Operation;
 use super::resolve::{Place, Scoped};
 use super::trail::CheckName;
 use super::{Context, Refused};
-use crate::arm::action::{Kind, Method};
+use crate::arm::action::{Action, Kind, Method};
 use crate::arm::scope::Scope;
 use crate::delegation::decide::{self, Decision, DenyReason, Question};
 use crate::delegation::{DenyAssignment, Grant};
 use crate::directory::{Directory, SubscriptionState};
-use crate::ids::{PrincipalId, SubscriptionId, TenantId};
+use crate::ids::{PrincipalId, SubscriptionId};
 use crate::rejection::Rejection;
 
 /// A request that a grant permits; the grant is kept.
@@ -46,7 +46,7 @@ pub enum AuthorizeError {
     #[error("{reason}")]
     Denied {
         /// Which point was missing.
-        reason: DenyReason,
+        reason: Box<DenyReason>,
     },
     /// The operation was started by somebody of another tenant.
     #[error("the operation was not started by the caller's tenant")]
@@ -97,21 +97,21 @@ impl Scoped {
             return Ok(basis);
         }
         let directory = Arc::clone(&context.directory);
-        let (principals, source) = self.caller.principals(&directory);
-        self.request.trail.group_source = Some(source);
-        if self.place == Place::Tenant && self.derived.is_open_to_all() {
+        let principals = self.caller.principals(&directory);
+        self.request.trail.group_source = Some(principals.source);
+        if self.is_open_to_all() {
             return Ok(Basis::Open);
         }
         let (grants, denies) = self.rules_of_place(&directory);
-        let question = Question { principals: &principals, actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
+        let question = Question { principals: &principals.ids, actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
         match decide::decide(grants, denies, directory.roles(), &question) {
             Decision::Permit { grant } => Ok(Basis::Grant(grant.clone())),
-            Decision::Deny(reason) => match self.grants_below(grants, &directory, &question) {
+            Decision::Deny(reason) => match self.grants_below(grants, denies, &directory, &question) {
                 Some(basis) => Ok(basis),
                 None => {
                     let nearest = decide::nearest(grants, directory.roles(), &question, self.caller.principal.tenant, NEAREST_MAX);
                     self.request.trail.consider(nearest);
-                    Err(AuthorizeError::Denied { reason })
+                    Err(AuthorizeError::Denied { reason: Box::new(reason) })
                 }
             },
         }
@@ -141,15 +141,22 @@ impl Scoped {
         }
     }
 
+    /// Every signed-in caller may read which resource providers there are and what operations they have.
+    fn is_open_to_all(&self) -> bool {
+        let reads = matches!(self.request.method, Method::Get | Method::Head);
+        let is_open = |action: &Action| action.key() == "microsoft.resources/providers/read" || action.key().ends_with("/operations/read");
+        self.place == Place::Tenant && reads && self.derived.actions.iter().all(is_open)
+    }
+
     /// A list above the caller's grants is answered with what the caller may read, as Azure answers it.
-    fn grants_below(&self, grants: &[Grant], directory: &Directory, question: &Question<'_>) -> Option<Basis> {
+    fn grants_below(&self, grants: &[Grant], denies: &[DenyAssignment], directory: &Directory, question: &Question<'_>) -> Option<Basis> {
         if self.derived.kind != Kind::Collection || !matches!(self.place, Place::Subscription { .. }) {
             return None;
         }
-        let readable = decide::permitted_below(grants, directory.roles(), question);
-        let grant = readable.first().map(|grant| Grant::clone(grant))?;
-        let scopes = readable.iter().map(|grant| grant.scope.clone()).collect();
-        Some(Basis::GrantsBelow { scopes, grant })
+        let below = decide::scopes_below(grants, denies, directory.roles(), question);
+        let first = Question { scope: below.first()?, ..*question };
+        let Decision::Permit { grant } = decide::decide(grants, denies, directory.roles(), &first) else { return None };
+        Some(Basis::GrantsBelow { scopes: below.into_iter().cloned().collect(), grant: grant.clone() })
     }
 
     /// Warned and disabled subscriptions accept reads and deletes only.
@@ -194,15 +201,35 @@ impl Scoped {
 
     /// The smallest change that would help.
     fn hint(&self, reason: &DenyReason, context: &Context<'_>) -> Option<String> {
-        let customer = |id: TenantId| context.directory.tenant(id).map_or_else(|| id.to_string(), |tenant| tenant.name.to_string());
+        let directory = &context.directory;
         let owner = match self.place {
-            Place::Subscription { customer: id, .. } => customer(id),
-            Place::ManagementGroup | Place::Tenant => customer(self.caller.principal.tenant),
+            Place::Subscription { customer, .. } => customer,
+            Place::ManagementGroup | Place::Tenant => self.caller.principal.tenant,
         };
-        let action = self.derived.actions.first()?;
-        reason.hint(&owner, action, context.directory.roles())
+        let owner = directory.tenant(owner).map_or_else(|| owner.to_string(), |tenant| tenant.name.to_string());
+        hint(reason, &owner, directory)
     }
 }
 
+fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<String> {
+    let role_name = |role| directory.roles().role(role).map(|role| format!("`{}`", role.name()));
+    match reason {
+        DenyReason::NoDelegation | DenyReason::ScopeNotCovered => Some(format!("{owner} would have to delegate this scope.")),
+        DenyReason::Suspended { .. } | DenyReason::GrantSuspended { .. } => Some(format!("{owner} would have to resume it.")),
+        DenyReason::Expired { .. } | DenyReason::GrantExpired { .. } => Some(format!("{owner} would have to renew it.")),
+        DenyReason::OtherPrincipals { holders } => Some(format!("Held here by {}.", holders.join(", "))),
+        DenyReason::ActionMissing { action, .. } => {
+            let roles = directory.roles().smallest_with(action, ROLES_NAMED_MAX);
+            let names: Vec<String> = roles.into_iter().filter_map(role_name).collect();
+            (!names.is_empty()).then(|| format!("The smallest roles with this action are {}.", names.join(", ")))
+        }
+        DenyReason::NotActive { role, .. } => role_name(*role).map(|role| format!("{role} is available on request and has to be activated.")),
+        DenyReason::Condition { role, .. } => role_name(*role).map(|role| format!("{role} holds it under a condition only.")),
+        DenyReason::NotStarted { .. } | DenyReason::DenyAssignment { .. } => None,
+    }
+}
+
+/// Roles named in a hint.
+const ROLES_NAMED_MAX: usize = 3;
 /// Grants kept as the evidence of a denial. Source: `docs/codes/`, "the nearest three".
 const NEAREST_MAX: usize = 3;

@@ -198,7 +198,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 fn data_plane(host: &str, data: &DataPlaneHost) -> ClassifyError {
-    ClassifyError::DataPlane { host: host.chars().take(256).collect(), service: data.service.to_string(), hint: data.hint.as_deref().map(Into::into) }
+    ClassifyError::DataPlane { host: host.chars().take(256).collect(), service: data.service().to_owned(), hint: data.hint().map(str::to_owned) }
 }
 
 fn host_field(headers: &HeaderMap) -> Result<Option<&str>, ClassifyError> {
@@ -262,9 +262,9 @@ impl ManagementRequest {
     /// Whether this asks for the discovery document, which clients read before they have a token.
     #[must_use]
     pub fn is_discovery(&self) -> bool {
-        let segments = self.path.segments();
-        matches!(segments, [first, second] if first.eq_ignore_ascii_case("metadata") && second.eq_ignore_ascii_case("endpoints"))
-            && self.method == Method::Get
+        let mut segments = self.path.segments();
+        let mut next_is = |word: &str| segments.next().is_some_and(|segment| segment.eq_ignore_ascii_case(word));
+        self.method == Method::Get && next_is("metadata") && next_is("endpoints") && segments.next().is_none()
     }
 
     /// The raw query, without its question mark.

@@ -12,7 +12,7 @@ use super::{Context, Refused};
 use crate::arm::action::{Kind, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
-use crate::identity::{Caller, CallerKind};
+use crate::identity::{Caller, CallerKind, ClientProof};
 use crate::ids::TenantId;
 use crate::rejection::Rejection;
 
@@ -88,7 +88,7 @@ impl Authorized {
         };
         let reading = match (&basis, scoped.derived.kind) {
             (Basis::GrantsBelow { scopes, .. }, _) => Reading::Only(Arc::clone(scopes)),
-            (_, Kind::Collection | Kind::Post) => Reading::Links,
+            (_, Kind::Collection | Kind::Invocation) => Reading::Links,
             (_, Kind::Instance) => Reading::Unread,
         };
         let request = scoped.request;
@@ -153,7 +153,7 @@ fn speak_for(headers: &mut HeaderMap, caller: &Caller, trail: &Trail) {
         ("x-ms-client-principal-name", &caller.name),
         ("x-ms-client-principal-type", kind),
         ("x-ms-client-app-id", &caller.client.map(|client| client.to_string()).unwrap_or_default()),
-        ("x-ms-client-app-id-acr", caller.app_id_acr.as_deref().unwrap_or_default()),
+        ("x-ms-client-app-id-acr", caller.app_id_acr.map(ClientProof::digit).unwrap_or_default()),
         ("x-ms-client-audience", &caller.audience),
         ("x-ms-client-issuer", &caller.issuer),
         ("x-ms-client-authorization-source", "RoleBased"),
@@ -164,7 +164,7 @@ fn speak_for(headers: &mut HeaderMap, caller: &Caller, trail: &Trail) {
     for (name, value) in fields {
         insert_text(headers, name, value);
     }
-    insert_text(headers, "x-ms-client-identity-provider", &caller.issuer);
+    insert_text(headers, "x-ms-client-identity-provider", caller.identity_provider.as_deref().unwrap_or(&caller.issuer));
     insert_text(headers, "x-ms-client-ip-address", &trail.peer.ip().to_string());
     insert_text(headers, "x-ms-arm-request-tracking-id", &trail.id.to_string());
 }

@@ -7,7 +7,8 @@ use super::operations::Operation;
 use super::trail::{CheckName, Trail};
 use super::{Context, Refused};
 use crate::arm::action::{self, ActionError, Derived, Method};
-use crate::arm::path::NameError;
+use crate::arm::names::{self, NameError};
+use crate::arm::path::CanonicalPath;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::{self, Anchor, Scope};
 use crate::identity::{Caller, TokenError};
@@ -153,8 +154,9 @@ impl ManagementRequest {
         if context.site.wrong_tenant == super::WrongTenant::Hide {
             return None;
         }
-        let [subscriptions, id, ..] = self.path.segments() else { return None };
-        let id = id.parse().ok().filter(|_| subscriptions.eq_ignore_ascii_case("subscriptions"))?;
+        let mut segments = self.path.segments();
+        segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions"))?;
+        let id = segments.next()?.parse().ok()?;
         let tenant = context.directory.tenant(context.directory.subscription(id)?.tenant)?;
         tenant.issuer.as_ref().map(|issuer| issuer.authority.clone())
     }
@@ -184,17 +186,17 @@ impl Authenticated {
     }
 
     fn judge(&mut self, context: &Context<'_>) -> Result<Judged, ScopeError> {
-        self.request.path.check_names()?;
-        ApiVersion::from_query(self.request.query())?;
+        names::check(&self.request.path)?;
+        ApiVersion::from_query(self.request.query().unwrap_or_default())?;
         let operation = context.operations.find(&self.request.path, self.request.method, context.now);
         let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
-        self.request.trail.actions = derived.actions.to_vec();
+        self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
-        if let Some(action) = derived.scopes_in_body() {
-            return Err(ScopeError::ScopesInBody { action: action.to_string() });
+        if derived.body_names_scopes() {
+            return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
         }
         let place = self.place(&derived, context)?;
-        match own_topic(self.request.method, self.request.path.segments(), &derived) {
+        match own_topic(self.request.method, &self.request.path, &derived) {
             Some(topic) => Ok(Judged::Own(topic)),
             None => Ok(Judged::Placed { derived, place, operation }),
         }
@@ -240,20 +242,20 @@ fn by_cause(error: ActionError) -> ScopeError {
     }
 }
 
-fn own_topic(method: Method, segments: &[Box<str>], derived: &Derived) -> Option<Topic> {
+fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<Topic> {
     if method != Method::Get {
         return None;
     }
+    let segments: Vec<&str> = path.segments().collect();
     let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
-    match segments {
+    match segments.as_slice() {
         [only] if is(only, "tenants") => Some(Topic::Tenants),
         [only] if is(only, "subscriptions") => Some(Topic::Subscriptions),
         [first, _id] if is(first, "subscriptions") => derived.scope.subscription_id().map(Topic::Subscription),
         [above @ .., providers, namespace, kind]
             if is(providers, "providers") && is(namespace, "Microsoft.Authorization") && is(kind, "permissions") =>
         {
-            let above: Vec<&str> = above.iter().map(AsRef::as_ref).collect();
-            Scope::from_segments(&above).ok().filter(|scope| scope.subscription_id().is_some()).map(Topic::Permissions)
+            Scope::from_segments(above).ok().filter(|scope| scope.subscription_id().is_some()).map(Topic::Permissions)
         }
         _ => None,
     }

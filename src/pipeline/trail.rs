@@ -93,6 +93,7 @@ pub enum Outcome {
 
 /// A grant that a decision looked at, scored on the four points that it takes.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent ticks of one table, each shown on its own")]
 pub struct ScoredGrant {
     /// The grant.
     pub grant: Grant,

@@ -137,6 +137,7 @@ pub struct CheckEntry {
 
 /// A grant, as it can be read after the policy has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent ticks of one table, each shown on its own")]
 pub struct GrantEntry {
     /// Display name of the role.
     pub role: String,
@@ -261,7 +262,7 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
         OriginKind::RoleAssignment => None,
     };
     GrantEntry {
-        role: directory.roles().role(grant.role).map(|role| role.name.to_string()).unwrap_or_default(),
+        role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
         granted_to: grant.origin.principal_name.to_string(),
         granted_on: grant.scope.to_string(),
         kind: kind.to_owned(),
