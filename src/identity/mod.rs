@@ -24,6 +24,11 @@ mod key_store;
 mod strict;
 mod verifier;
 
+#[cfg(test)]
+mod forgeries;
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use cache::CacheLimits;
 pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, TokenVersion};
 pub use error::{Flaw, Part, Quoted, TokenError};
