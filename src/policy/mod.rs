@@ -6,7 +6,7 @@
 pub mod diagnostics;
 pub mod file;
 pub mod source;
-//pub mod watch;
+pub mod watch;
 
 mod compile;
 mod embedded;
