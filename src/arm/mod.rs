@@ -4,6 +4,9 @@
 
 pub mod action;
 pub mod error;
+pub mod names;
 pub mod path;
+mod percent;
 pub mod planes;
+pub mod query;
 pub mod scope;

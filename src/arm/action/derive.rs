@@ -1,0 +1,267 @@
+//! From method and path to the actions a request needs and the scope it needs them on.
+
+use super::exceptions::{self, Exception, Verb};
+use super::{Action, Method, SHOWN_MAX, is_word};
+use crate::arm::path::CanonicalPath;
+use crate::arm::scope::{Scope, ScopeError};
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// At least one; every one of them must be granted.
+    pub actions: Vec<Action>,
+    /// Where they must be granted, as the resource manager prints it in its refusals.
+    pub scope: Scope,
+    /// What the path addresses.
+    pub kind: Kind,
+}
+
+/// What the path of a request addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A list is read; its scope is the place that contains the listed things.
+    Collection,
+    /// One thing is read, written or deleted.
+    Instance,
+    /// A `POST`: something is done on the scope.
+    Invocation,
+}
+
+/// Why a request has no action.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// `providers` where a second reading of the path would find another provider.
+    #[error("`{path}` names a provider inside another provider; the management plane has no such path")]
+    Ambiguous {
+        /// The path.
+        path: String,
+    },
+    /// A provider or type with a character that none has.
+    #[error("`{word}` is not a resource provider or resource type")]
+    NotAWord {
+        /// The segment at fault.
+        word: String,
+    },
+    /// The scope of the request does not exist as such.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// No operation of the management plane looks like this.
+    #[error("`{method} {path}` is no operation of the management plane")]
+    UnknownShape {
+        /// The method.
+        method: Method,
+        /// The path.
+        path: String,
+    },
+}
+
+impl Derived {
+    /// Whether the body of the request names further scopes or carries further requests that have to be judged as well:
+    /// deployments, deployment stacks (which delete what they made), moves, batches and cross-subscription queries. The path
+    /// alone cannot authorise these.
+    #[must_use]
+    pub fn body_names_scopes(&self) -> bool {
+        self.actions.iter().any(|action| body_names_scopes(action.key(), self.kind))
+    }
+}
+
+fn body_names_scopes(action: &str, kind: Kind) -> bool {
+    if let Some(query) = action.strip_prefix("microsoft.resourcegraph/") {
+        return kind == Kind::Invocation && !query.starts_with("queries/");
+    }
+    let Some(core) = action.strip_prefix("microsoft.resources/") else {
+        return false;
+    };
+    let words: Vec<&str> = core.split('/').collect();
+    match words.as_slice() {
+        ["batch", "action"] | [.., "moveresources" | "validatemoveresources", "action"] => true,
+        [.., "deployments" | "deploymentstacks", "write"] | [.., "deploymentstacks", "delete"] => true,
+        [.., "deployments", "validate" | "whatif", "action"] | [.., "deploymentstacks", _, "action"] => true,
+        _ => false,
+    }
+}
+
+/// The actions, scope and kind of a management request.
+///
+/// Types stand in every second segment after the last provider, names between them; a path without a provider belongs to
+/// `Microsoft.Resources`. Operations whose name does not follow from that are rows of a table.
+/// Source: Azure Resource Manager RPC, "Proxy API reference", operations.
+///
+/// # Errors
+/// When the path has no known shape, has a second reading, or names a subscription by something else than a GUID.
+pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionError> {
+    let segments: Vec<&str> = path.segments().collect();
+    let target = Target::read(method, path, &segments)?;
+    let verb = Verb::of(method);
+    let unknown = || ActionError::UnknownShape { method, path: shown(path) };
+    let kind = match (verb, target.end) {
+        (Verb::Post, End::Type | End::Name) => Kind::Invocation,
+        (Verb::Read, End::Type) => Kind::Collection,
+        (Verb::Read, End::Name | End::Provider) | (Verb::Write | Verb::Delete, End::Type | End::Name) => Kind::Instance,
+        (Verb::Write | Verb::Delete | Verb::Post, End::Provider) => return Err(unknown()),
+    };
+    if verb == Verb::Post && !target.can_be_invoked() {
+        return Err(unknown());
+    }
+    let exception = exceptions::find(verb, target.namespace, target.block);
+    let ends_with_verb = target.end == End::Type || exception.is_some_and(Exception::ends_with_verb);
+    let actions = match exception {
+        None => vec![target.action_by_rule(verb)],
+        Some(exception) if exception.is_additional() => vec![target.action_by_rule(verb), exception.action()],
+        Some(exception) => vec![exception.action()],
+    };
+    Ok(Derived { actions, scope: scope(&segments, ends_with_verb)?, kind })
+}
+
+/// The scope of the path without its last segment, when that is a type or a verb.
+fn scope(segments: &[&str], ends_with_verb: bool) -> Result<Scope, ScopeError> {
+    let kept = match segments {
+        [kept @ .., _type_or_verb] if ends_with_verb => kept,
+        all => all,
+    };
+    Scope::from_segments(without_bare_provider(kept))
+}
+
+fn shown(path: &CanonicalPath) -> String {
+    path.as_str().chars().take(SHOWN_MAX).collect()
+}
+
+/// The part of a path behind its last provider.
+struct Target<'p> {
+    /// `Microsoft.Resources` when the path names no provider.
+    namespace: &'p str,
+    named: bool,
+    block: &'p [&'p str],
+    types: Vec<&'p str>,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Name,
+    Provider,
+    Type,
+}
+
+const CORE: &str = "Microsoft.Resources";
+
+impl<'p> Target<'p> {
+    fn read(method: Method, path: &CanonicalPath, segments: &'p [&'p str]) -> Result<Self, ActionError> {
+        let mut target = Self { namespace: CORE, named: false, block: segments, types: Vec::new(), end: End::Provider };
+        let mut rest = segments;
+        loop {
+            rest = match rest {
+                [] => break,
+                [word, namespace, tail @ ..] if is(word, "providers") && !target.has_providers_as_type(tail) => {
+                    if target.named && target.types.is_empty() {
+                        return Err(ActionError::Ambiguous { path: shown(path) });
+                    }
+                    check_word(namespace)?;
+                    target = Self { namespace, named: true, block: tail, types: Vec::new(), end: End::Provider };
+                    tail
+                }
+                [kind, _name, tail @ ..] => {
+                    target.push_type(kind)?;
+                    target.end = End::Name;
+                    tail
+                }
+                [kind] => {
+                    target.push_type(kind)?;
+                    target.end = End::Type;
+                    &[]
+                }
+            };
+        }
+        let known = if target.named { target.end != End::Provider || provider_types(segments).is_some() } else { is_core(&target.types) };
+        if !known {
+            return Err(ActionError::UnknownShape { method, path: shown(path) });
+        }
+        if target.end == End::Provider {
+            // `…/providers/{namespace}` is a resource of the core provider.
+            target.namespace = CORE;
+            target.types = provider_types(segments).unwrap_or_default().to_vec();
+        }
+        Ok(target)
+    }
+
+    fn push_type(&mut self, kind: &'p str) -> Result<(), ActionError> {
+        // A dot would let `…/virtualMachines/providers/Microsoft.Authorization/…` pass for types of the first provider.
+        if kind.contains('.') {
+            return Err(ActionError::NotAWord { word: kind.chars().take(SHOWN_MAX).collect() });
+        }
+        check_word(kind)?;
+        self.types.push(kind);
+        Ok(())
+    }
+
+    /// `Microsoft.Features/providers/{namespace}/features`: the only provider with a type called `providers`. The type below
+    /// is part of the test, or a role assignment could be written as a feature of `Microsoft.Authorization`.
+    fn has_providers_as_type(&self, tail: &[&str]) -> bool {
+        let below_features = self.named && self.types.is_empty() && is(self.namespace, "Microsoft.Features");
+        below_features && tail.first().is_some_and(|kind| is(kind, "features"))
+    }
+
+    /// A `POST` needs something to do: it is never a way to write the resource itself.
+    fn can_be_invoked(&self) -> bool {
+        self.end == End::Type || self.types.len() > 1
+    }
+
+    fn action_by_rule(&self, verb: Verb) -> Action {
+        let mut text = self.namespace.to_owned();
+        for word in self.types.iter().copied().chain([verb.suffix()]) {
+            text.push('/');
+            text.push_str(word);
+        }
+        Action::new(text)
+    }
+}
+
+/// A provider is no place: lists, checks and registrations at an anchor are judged on the anchor itself, and so is a
+/// deployment of a subscription, because that is the scope Azure prints for them.
+fn without_bare_provider<'p>(segments: &'p [&'p str]) -> &'p [&'p str] {
+    match segments {
+        [anchor @ .., word, _namespace] if is(word, "providers") && is_anchor(anchor) => anchor,
+        [word, _id, providers, namespace, kind, ..]
+            if is(word, "subscriptions") && is(providers, "providers") && is(namespace, CORE) && is(kind, "deployments") =>
+        {
+            segments.get(..2).unwrap_or(segments)
+        }
+        all => all,
+    }
+}
+
+fn is_anchor(segments: &[&str]) -> bool {
+    match segments {
+        [] => true,
+        [word, _id] => is(word, "subscriptions"),
+        [word, namespace, kind, _name] => is(word, "providers") && is(namespace, "Microsoft.Management") && is(kind, "managementGroups"),
+        _ => false,
+    }
+}
+
+/// The types that stand for `…/providers/{namespace}`.
+fn provider_types(segments: &[&str]) -> Option<&'static [&'static str]> {
+    match segments {
+        [_providers, _namespace] => Some(&["providers"]),
+        [subscriptions, _id, _providers, _namespace] if is(subscriptions, "subscriptions") => Some(&["subscriptions", "providers"]),
+        _ => None,
+    }
+}
+
+/// Whether types without a provider exist in the core of the resource manager.
+fn is_core(types: &[&str]) -> bool {
+    match types {
+        [first] => ["batch", "providers", "subscriptions", "tenants"].iter().any(|known| is(known, first)),
+        [first, _second] => is(first, "subscriptions"),
+        [first, rest @ ..] => is(first, "subscriptions") && !rest.iter().any(|kind| is(kind, "providers")),
+        [] => false,
+    }
+}
+
+fn is(word: &str, known: &str) -> bool {
+    word.eq_ignore_ascii_case(known)
+}
+
+fn check_word(word: &str) -> Result<(), ActionError> {
+    if is_word(word) { Ok(()) } else { Err(ActionError::NotAWord { word: word.chars().take(SHOWN_MAX).collect() }) }
+}

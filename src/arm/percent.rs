@@ -1,0 +1,43 @@
+//! Percent-escapes of URIs, decoded once. Source: RFC 3986 §2.1.
+
+use std::borrow::Cow;
+
+/// The bytes that `text` stands for; nothing when a `%` is not followed by two hexadecimal digits.
+pub(super) fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return Some(Cow::Owned(decoded)),
+            [b'%', high, low, tail @ ..] => {
+                decoded.push(hex_digit(*high)? << 4 | hex_digit(*low)?);
+                tail
+            }
+            [b'%', ..] => return None,
+            [byte, tail @ ..] => {
+                decoded.push(*byte);
+                tail
+            }
+        }
+    }
+}
+
+const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Appends `byte` as `%XX`.
+pub(super) fn push_escaped(text: &mut String, byte: u8) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    let nibbles = [byte >> 4, byte & 0x0f];
+    text.push('%');
+    text.extend(nibbles.iter().filter_map(|nibble| DIGITS.get(usize::from(*nibble))));
+}

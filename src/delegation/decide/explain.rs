@@ -1,0 +1,108 @@
+//! Why a question is denied. Only asked after the answer was no.
+
+use std::sync::Arc;
+
+use super::{DenyReason, Question, held};
+use crate::arm::action::Action;
+use crate::clock::Timestamp;
+use crate::delegation::roles::RoleCatalogue;
+use crate::delegation::{Grant, Window};
+
+/// How many holders or roles a reason names.
+const NAMED_MAX: usize = 8;
+
+/// The first reason that holds, in the order of the checks: the tenant's delegation first, then the caller's role.
+pub(super) fn explain(grants: &[Grant], roles: &RoleCatalogue, question: &Question<'_>, action: &Action) -> DenyReason {
+    let of_tenant = |grant: &&Grant| question.principals.iter().any(|principal| principal.tenant == grant.principal.tenant);
+    let tenant: Vec<&Grant> = grants.iter().filter(of_tenant).collect();
+    if tenant.is_empty() {
+        return DenyReason::NoDelegation;
+    }
+    let covering: Vec<&Grant> = tenant.into_iter().filter(|grant| grant.scope.covers(question.scope)).collect();
+    if covering.is_empty() {
+        return DenyReason::ScopeNotCovered;
+    }
+    if let Some(reason) = whole_delegation_ended(&covering, question.now) {
+        return reason;
+    }
+    let mine: Vec<&Grant> = held(grants, question.principals).filter(|grant| grant.scope.covers(question.scope)).collect();
+    if mine.is_empty() {
+        return DenyReason::OtherPrincipals { holders: holders(&covering) };
+    }
+    let granting = roles.granting(action);
+    let permitting: Vec<&Grant> = mine.iter().copied().filter(|grant| granting.contains(grant.role)).collect();
+    if permitting.is_empty() {
+        return no_role(&mine, roles, action);
+    }
+    not_in_force(&permitting, action, question.now)
+        .unwrap_or_else(|| DenyReason::ActionMissing { action: action.clone(), held: held_roles(&mine) })
+}
+
+/// When every grant is over or suspended; an eligible one, or one that is still to come, is not.
+fn whole_delegation_ended(grants: &[&Grant], now: Timestamp) -> Option<DenyReason> {
+    let over = |grant: &&Grant| match grant.window {
+        Window::Suspended => true,
+        Window::Between { until, .. } => until.is_some_and(|until| until <= now),
+        Window::Standing | Window::Eligible => false,
+    };
+    if !grants.iter().all(over) {
+        return None;
+    }
+    let suspended = grants.iter().find(|grant| grant.window == Window::Suspended);
+    match suspended {
+        Some(grant) => Some(DenyReason::Suspended { origin: Arc::clone(&grant.origin) }),
+        None => last_ended(grants).map(|(until, grant)| DenyReason::Expired { until, origin: Arc::clone(&grant.origin) }),
+    }
+}
+
+fn last_ended<'g>(grants: &[&'g Grant]) -> Option<(Timestamp, &'g Grant)> {
+    let ends = grants.iter().filter_map(|grant| match grant.window {
+        Window::Between { until, .. } => until.map(|until| (until, *grant)),
+        Window::Standing | Window::Eligible | Window::Suspended => None,
+    });
+    ends.max_by_key(|(until, _)| *until)
+}
+
+fn holders(grants: &[&Grant]) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = grants.iter().map(|grant| Arc::clone(&grant.origin.principal_name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(NAMED_MAX);
+    names
+}
+
+fn no_role(mine: &[&Grant], roles: &RoleCatalogue, action: &Action) -> DenyReason {
+    let conditional = |grant: &&&Grant| roles.role(grant.role).is_some_and(|role| role.permits_conditionally(action));
+    match mine.iter().find(conditional) {
+        Some(grant) => DenyReason::Condition { action: action.clone(), role: grant.role, origin: Arc::clone(&grant.origin) },
+        None => DenyReason::ActionMissing { action: action.clone(), held: held_roles(mine) },
+    }
+}
+
+fn held_roles(grants: &[&Grant]) -> Vec<crate::delegation::RoleIndex> {
+    let mut held: Vec<_> = grants.iter().map(|grant| grant.role).collect();
+    held.sort_unstable();
+    held.dedup();
+    held.truncate(NAMED_MAX);
+    held
+}
+
+/// What the caller can act on comes first: an activation, then waiting, then a renewal.
+fn not_in_force(grants: &[&Grant], action: &Action, now: Timestamp) -> Option<DenyReason> {
+    let origin = |grant: &Grant| Arc::clone(&grant.origin);
+    if let Some(grant) = grants.iter().find(|grant| grant.window == Window::Eligible) {
+        return Some(DenyReason::NotActive { action: action.clone(), role: grant.role, origin: origin(grant) });
+    }
+    let to_come = grants.iter().filter_map(|grant| match grant.window {
+        Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, *grant)),
+        Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended => None,
+    });
+    if let Some((from, grant)) = to_come.min_by_key(|(from, _)| *from) {
+        return Some(DenyReason::NotStarted { action: action.clone(), from, origin: origin(grant) });
+    }
+    if let Some((until, grant)) = last_ended(grants) {
+        return Some(DenyReason::GrantExpired { action: action.clone(), until, origin: origin(grant) });
+    }
+    let suspended = grants.iter().find(|grant| grant.window == Window::Suspended);
+    suspended.map(|grant| DenyReason::GrantSuspended { action: action.clone(), origin: origin(grant) })
+}

@@ -1,0 +1,99 @@
+//! Which roles grant an action, without looking at every pattern of every role.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::pattern::Pattern;
+use super::{Hasher, Role};
+use crate::arm::action::Action;
+use crate::delegation::RoleIndex;
+
+/// A set of roles of one catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSet {
+    words: Box<[u64]>,
+}
+
+impl RoleSet {
+    fn empty(roles: usize) -> Self {
+        Self { words: vec![0; roles.div_ceil(64)].into() }
+    }
+
+    fn insert(&mut self, role: RoleIndex) {
+        let (word, bit) = place(role);
+        if let Some(word) = self.words.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    /// Whether `role` is in the set.
+    #[must_use]
+    pub fn contains(&self, role: RoleIndex) -> bool {
+        let (word, bit) = place(role);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// How many roles are in the set.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.words.iter().fold(0, |count, word| count.saturating_add(usize::try_from(word.count_ones()).unwrap_or(usize::MAX)))
+    }
+}
+
+fn place(role: RoleIndex) -> (usize, u64) {
+    (usize::from(role.0 / 64), 1 << (role.0 % 64))
+}
+
+/// Every distinct pattern of actions once, under its provider, with the blocks that use it.
+#[derive(Debug)]
+pub(super) struct ActionIndex {
+    /// Keyed by lower-cased provider.
+    by_namespace: HashMap<Box<str>, Vec<Posting>, Hasher>,
+    /// Patterns that leave the provider open, such as `*/read`.
+    anywhere: Vec<Posting>,
+}
+
+#[derive(Debug)]
+struct Posting {
+    pattern: Arc<Pattern>,
+    /// Role and number of the block in it.
+    blocks: Vec<(RoleIndex, usize)>,
+}
+
+impl ActionIndex {
+    /// Blocks with a condition grant nothing and are left out.
+    pub(super) fn new(roles: &[Role]) -> Self {
+        let mut blocks: HashMap<&Arc<Pattern>, Vec<(RoleIndex, usize)>, Hasher> = HashMap::default();
+        for (role, definition) in (0..).map(RoleIndex).zip(roles) {
+            let unconditional = definition.permissions.iter().enumerate().filter(|(_, block)| block.condition.is_none());
+            for (number, block) in unconditional {
+                for pattern in &block.actions {
+                    blocks.entry(pattern).or_default().push((role, number));
+                }
+            }
+        }
+        let mut index = Self { by_namespace: HashMap::default(), anywhere: Vec::new() };
+        for (pattern, blocks) in blocks {
+            let posting = Posting { pattern: Arc::clone(pattern), blocks };
+            match pattern.namespace() {
+                Some(namespace) => index.by_namespace.entry(namespace.into()).or_default().push(posting),
+                None => index.anywhere.push(posting),
+            }
+        }
+        index
+    }
+
+    pub(super) fn granting(&self, action: &Action, roles: &[Role]) -> RoleSet {
+        let namespace = action.key().split('/').next().unwrap_or_default();
+        let near = self.by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
+        let covering = near.iter().chain(&self.anywhere).filter(|posting| posting.pattern.covers(action));
+        let mut set = RoleSet::empty(roles.len());
+        for (role, number) in covering.flat_map(|posting| &posting.blocks) {
+            let block = roles.get(usize::from(role.0)).and_then(|role| role.permissions.get(*number));
+            if block.is_some_and(|block| !block.takes_out(action)) {
+                set.insert(*role);
+            }
+        }
+        set
+    }
+}
