@@ -3,6 +3,8 @@
 //! A request takes one `Arc<Directory>` and sees nothing else, so it can never be judged by two policies. A new snapshot
 //! replaces the old one as a whole; the holder is a `watch::Receiver<Arc<Directory>>`.
 
+mod delegations;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use crate::arm::planes::Planes;
 use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{DenyAssignment, Grant, SourceLocation};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
+
+pub use self::delegations::{Authorization, Delegation, OnRequest};
 
 /// One snapshot. Built by `policy::compile`, never changed afterwards.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub struct Directory {
     /// Keyed by lower-cased name.
     pub(crate) management_groups: HashMap<Box<str>, ManagementGroup, foldhash::fast::RandomState>,
     pub(crate) principals: HashMap<PrincipalId, Principal, foldhash::fast::RandomState>,
+    pub(crate) delegations: Vec<Delegation>,
     /// (managing tenant, customer tenant) of every delegation, in force or not.
     pub(crate) relations: HashSet<(TenantId, TenantId), foldhash::fast::RandomState>,
     /// Grants on the root of each tenant (`/`), by the tenant that owns it.
@@ -98,8 +103,10 @@ pub struct Principal {
     pub id: PrincipalId,
     /// The name that policy files refer to it by, unique within its tenant.
     pub key: Arc<str>,
-    /// Display name or user principal name.
+    /// Display name.
     pub name: Arc<str>,
+    /// What a user signs in with, such as `deniz@ostra.example`.
+    pub user_principal_name: Option<Arc<str>>,
     /// What it is.
     pub kind: PrincipalKind,
     /// The groups it is in, directly or through other groups.
@@ -199,6 +206,17 @@ impl Directory {
     #[must_use]
     pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         self.principals.get(&id)
+    }
+
+    /// All principals that the policy lists, in no order.
+    pub fn principals(&self) -> impl Iterator<Item = &Principal> {
+        self.principals.values()
+    }
+
+    /// All delegations, in force or not, in the order of the files.
+    #[must_use]
+    pub fn delegations(&self) -> &[Delegation] {
+        &self.delegations
     }
 
     /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.

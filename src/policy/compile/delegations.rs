@@ -1,0 +1,277 @@
+//! `[[delegation]]`: what a managing tenant's principals may do in a customer's scopes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use super::grants::{Written, called, delegable_role, is_delegable};
+use super::people::{People, Who};
+use super::places::{Place, Places};
+use super::tenants::Tenants;
+use crate::delegation::{Grant, Origin, OriginKind, Window};
+use crate::directory::{Authorization, Delegation, OnRequest, PrincipalKind};
+use crate::ids::TenantId;
+use crate::policy::diagnostics::{Diagnostic, Span};
+use crate::policy::file::{self, At};
+use crate::policy::parse::Entry;
+
+/// Shortest and longest activation. Source: Azure Lighthouse, "Create eligible authorizations", maximum duration.
+const DURATION_MIN: Duration = Duration::from_secs(30 * 60);
+const DURATION_MAX: Duration = Duration::from_secs(8 * 60 * 60);
+/// Source: Azure Lighthouse, "Create eligible authorizations", approvers.
+const APPROVERS_MAX: usize = 10;
+
+/// All delegations and the grants they make.
+#[derive(Debug, Default)]
+pub(super) struct Delegations {
+    pub(super) list: Vec<Delegation>,
+    pub(super) written: Vec<Written>,
+    /// Where an offer is bound to a scope: both as text, without case.
+    bound: HashMap<(String, String), Span>,
+}
+
+/// What the entries of one delegation share.
+struct Offer<'a> {
+    entry: &'a Entry<file::Delegation>,
+    managing_tenant: TenantId,
+    kind: OriginKind,
+}
+
+pub(super) fn compile(context: &mut Context<'_>, tenants: &Tenants, people: &People, places: &Places) -> Delegations {
+    let parsed = context.parsed;
+    let mut delegations = Delegations::default();
+    for entry in &parsed.delegations {
+        let scopes = delegations.scopes(context, tenants, places, entry);
+        let managing_tenant = tenants.resolve(context, entry.at(&entry.body.managing_tenant), &entry.body.managing_tenant.value);
+        let Some(managing_tenant) = managing_tenant else { continue };
+        refuse_own_tenant(context, tenants, entry, managing_tenant, &scopes);
+        let kind = OriginKind::Delegation { offer: Arc::from(&*entry.body.offer.value), managing_tenant };
+        let offer = Offer { entry, managing_tenant, kind };
+        let authorizations = offer.authorizations(context, tenants, people);
+        delegations.bind(context, &offer, scopes, authorizations);
+    }
+    delegations
+}
+
+impl Delegations {
+    /// The scopes with their customer.
+    fn scopes(
+        &mut self,
+        context: &mut Context<'_>,
+        tenants: &Tenants,
+        places: &Places,
+        entry: &Entry<file::Delegation>,
+    ) -> Vec<(Place, TenantId)> {
+        let body = &entry.body;
+        if body.scopes.value.is_empty() {
+            let diagnostic = Diagnostic::error("delegation.empty", "this delegation has no scope");
+            context.push(diagnostic.at(entry.at(&body.scopes), "name a subscription or `subscription/resource-group`"));
+        }
+        let mut found: Vec<(Place, TenantId)> = Vec::new();
+        for scope in &body.scopes.value {
+            let Some(place) = places.resolve(context, entry.at(scope), &scope.value) else { continue };
+            let Some(customer) = place.tenant.filter(|_| is_delegable(&place)) else {
+                let message = format!("`{}` cannot be delegated", scope.value);
+                let diagnostic = Diagnostic::error("scope.kind", message).at(entry.at(scope), "neither a subscription nor a resource group");
+                context.push(diagnostic.help("delegate each subscription below it"));
+                continue;
+            };
+            if let Some((_, first)) = found.first()
+                && *first != customer
+            {
+                let message = format!("`{}` belongs to {}, the scopes before to {}", scope.value, tenants.display(customer), tenants.display(*first));
+                let diagnostic = Diagnostic::error("delegation.customers", message).at(entry.at(scope), "of another customer");
+                context.push(diagnostic.help("write one [[delegation]] per customer"));
+                continue;
+            }
+            self.claim(context, entry, scope, &place);
+            found.push((place, customer));
+        }
+        found
+    }
+
+    /// One offer of a name per scope: removal and suspension go by that name.
+    fn claim(&mut self, context: &mut Context<'_>, entry: &Entry<file::Delegation>, scope: &At<String>, place: &Place) {
+        let offer = &entry.body.offer.value;
+        let key = (offer.to_lowercase(), place.scope.to_string().to_lowercase());
+        if let Some(first) = self.bound.get(&key) {
+            let message = format!("the offer `{offer}` is bound to `{}` twice", scope.value);
+            let diagnostic = Diagnostic::error("delegation.duplicate", message).at(entry.at(scope), "again here");
+            context.push(diagnostic.with(first.clone(), "first here").help("join both, or give one offer another name"));
+            return;
+        }
+        self.bound.insert(key, entry.at(scope));
+    }
+
+    fn bind(
+        &mut self,
+        context: &Context<'_>,
+        offer: &Offer<'_>,
+        scopes: Vec<(Place, TenantId)>,
+        authorizations: Vec<(Authorization, Span)>,
+    ) {
+        let grants: Vec<_> = authorizations.iter().map(|(authorization, span)| (offer.origin(authorization), span.clone())).collect();
+        let authorizations: Arc<[Authorization]> = authorizations.into_iter().map(|(authorization, _)| authorization).collect();
+        for (place, customer) in scopes {
+            for (authorization, (origin, span)) in authorizations.iter().zip(&grants) {
+                let Authorization { principal, role, window, .. } = *authorization;
+                let grant = Grant { principal, role, scope: place.scope.clone(), window, origin: Arc::clone(origin) };
+                self.written.push(Written { grant, owner: customer, span: span.clone() });
+            }
+            self.list.push(Delegation {
+                offer: Arc::from(&*offer.entry.body.offer.value),
+                managing_tenant: offer.managing_tenant,
+                customer,
+                scope: place.scope,
+                authorizations: Arc::clone(&authorizations),
+                defined_at: context.location(&offer.entry.span()),
+            });
+        }
+    }
+}
+
+fn refuse_own_tenant(
+    context: &mut Context<'_>,
+    tenants: &Tenants,
+    entry: &Entry<file::Delegation>,
+    managing_tenant: TenantId,
+    scopes: &[(Place, TenantId)],
+) {
+    if scopes.iter().all(|(_, customer)| *customer != managing_tenant) {
+        return;
+    }
+    let message = format!("{} cannot delegate to itself", tenants.display(managing_tenant));
+    let diagnostic = Diagnostic::error("delegation.own_tenant", message).at(entry.at(&entry.body.managing_tenant), "owns these scopes");
+    let diagnostic = diagnostic.with(entry.at(&entry.body.scopes), "in its own tenant");
+    context.push(diagnostic.help("for people of the same tenant, write a [[role_assignment]]"));
+}
+
+impl Offer<'_> {
+    fn span<T>(&self, value: &At<T>) -> Span {
+        self.entry.at(value)
+    }
+
+    fn origin(&self, authorization: &Authorization) -> Arc<Origin> {
+        Arc::new(Origin {
+            kind: self.kind.clone(),
+            principal_name: Arc::clone(&authorization.principal_name),
+            defined_at: authorization.defined_at.clone(),
+        })
+    }
+
+    fn authorizations(&self, context: &mut Context<'_>, tenants: &Tenants, people: &People) -> Vec<(Authorization, Span)> {
+        if self.entry.body.authorization.is_empty() && context.parsed.complete(&["delegation.authorization"]) {
+            let diagnostic = Diagnostic::error("delegation.empty", "this delegation authorizes nobody").at(self.entry.span(), "");
+            context.push(diagnostic.help("add [[delegation.authorization]] with who and role"));
+        }
+        let each = |written| Some((self.authorization(context, tenants, people, written)?, self.span(written)));
+        self.entry.body.authorization.iter().filter_map(each).collect()
+    }
+
+    fn authorization(
+        &self,
+        context: &mut Context<'_>,
+        tenants: &Tenants,
+        people: &People,
+        written: &At<file::Authorization>,
+    ) -> Option<Authorization> {
+        let value = &written.value;
+        let who = people.resolve(context, tenants, self.managing_tenant, self.span(&value.who), &value.who.value);
+        let role = delegable_role(context, self.entry.file, &value.role, &value.who);
+        let window = self.window(context, value);
+        let on_request = value.on_request.as_ref().map(|on_request| self.on_request(context, tenants, people, on_request));
+        let who = who?;
+        if on_request.is_some() {
+            self.refuse_automation(context, &who, &value.who);
+        }
+        let (window, on_request) = match (window?, on_request) {
+            (window, None) => (window, None),
+            (window, Some(on_request)) => (window, Some(on_request?)),
+        };
+        Some(Authorization {
+            principal: who.id,
+            principal_name: who.name,
+            role: role?,
+            window,
+            on_request,
+            defined_at: context.location(&self.span(written)),
+        })
+    }
+
+    fn window(&self, context: &mut Context<'_>, value: &file::Authorization) -> Option<Window> {
+        let (from, until) = (value.from.as_ref(), value.until.as_ref());
+        if let (Some(from), Some(until)) = (from, until)
+            && from.value.0 >= until.value.0
+        {
+            let diagnostic = Diagnostic::error("grant.window", "this authorization ends before it begins").at(self.span(until), "ends here");
+            context.push(diagnostic.with(self.span(from), "begins here"));
+            return None;
+        }
+        if let (Some(on_request), Some(bound)) = (&value.on_request, from.or(until)) {
+            let diagnostic = Diagnostic::error("grant.window", "a role on request has no period of its own").at(self.span(bound), "without effect");
+            context.push(diagnostic.with(self.span(on_request), "because of this").help("write two authorizations, or leave one of the two out"));
+            return None;
+        }
+        if let Some(until) = until.filter(|until| until.value.0 <= context.options.now) {
+            let diagnostic = Diagnostic::warning("grant.expired", "this authorization has expired").at(self.span(until), "in the past");
+            context.push(diagnostic.help("remove it, or move its end"));
+        }
+        if self.entry.body.suspended || value.suspended {
+            return Some(Window::Suspended);
+        }
+        let bound = |moment: &At<file::Moment>| moment.value.0;
+        Some(match (&value.on_request, from, until) {
+            (Some(_), _, _) => Window::Eligible,
+            (None, None, None) => Window::Standing,
+            (None, from, until) => Window::Between { from: from.map(bound), until: until.map(bound) },
+        })
+    }
+
+    fn on_request(
+        &self,
+        context: &mut Context<'_>,
+        tenants: &Tenants,
+        people: &People,
+        written: &At<file::OnRequest>,
+    ) -> Option<OnRequest> {
+        let value = &written.value;
+        let duration_max = value.max.as_ref().map_or(Some(DURATION_MAX), |max| self.duration(context, max));
+        if let Some(one_too_many) = value.approvers.get(APPROVERS_MAX) {
+            let message = format!("{} approvers; allowed: {APPROVERS_MAX}", value.approvers.len());
+            let diagnostic = Diagnostic::error("jit.approvers", message).at(self.span(one_too_many), "one too many");
+            context.push(diagnostic.help("name a group instead of its members"));
+        }
+        let mut approvers = Vec::with_capacity(value.approvers.len());
+        for approver in &value.approvers {
+            let who = people.resolve(context, tenants, self.managing_tenant, self.span(approver), &approver.value);
+            if let Some(who) = who {
+                self.refuse_automation(context, &who, approver);
+                approvers.push(who.id);
+            }
+        }
+        (approvers.len() == value.approvers.len()).then_some(())?;
+        Some(OnRequest { duration_max: duration_max?, approvers })
+    }
+
+    fn duration(&self, context: &mut Context<'_>, written: &At<String>) -> Option<Duration> {
+        let duration = written.value.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+        let problem = match duration {
+            Some(duration) if duration > DURATION_MAX => "activation may last 8 hours at most",
+            Some(duration) if duration < DURATION_MIN => "activation must be allowed for 30 minutes at least",
+            Some(duration) => return Some(duration),
+            None => "this is not a duration such as 30m, 4h or 1h30m",
+        };
+        context.push(Diagnostic::error("jit.duration", problem).at(self.span(written), "between 30m and 8h"));
+        None
+    }
+
+    /// Nobody is there to ask or to answer. Source: Azure Lighthouse, "Create eligible authorizations", user or group only.
+    fn refuse_automation(&self, context: &mut Context<'_>, who: &Who, written: &At<String>) {
+        if who.kind == Some(PrincipalKind::ServicePrincipal) {
+            let message = format!("`{}` is a service principal; a role on request is for users and groups", called(who));
+            let diagnostic = Diagnostic::error("jit.principal", message).at(self.span(written), "not a person");
+            context.push(diagnostic.help("give it a standing role with as few actions as it needs"));
+        }
+    }
+}

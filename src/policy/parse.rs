@@ -1,0 +1,273 @@
+//! Text to entries. A file is read table by table, so that one entry that makes no sense hides no mistake of another.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
+use super::file::{
+    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, OnRequest, RoleAssignment, ServicePrincipal,
+    Subscription, Tenant, User,
+};
+use super::source::SourceFile;
+
+/// One element of a table array and where it stands.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    /// Position of its file in the set.
+    pub(super) file: usize,
+    range: Range<usize>,
+    /// What it says.
+    pub(super) body: T,
+}
+
+impl<T> Entry<T> {
+    /// The line that begins the entry.
+    pub(super) fn span(&self) -> Span {
+        Span { file: self.file, range: self.range.clone() }
+    }
+
+    /// A value of the entry.
+    pub(super) fn at<V>(&self, value: &At<V>) -> Span {
+        Span { file: self.file, range: value.range.clone() }
+    }
+}
+
+/// The entries of all files of a set.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) issuers: Vec<Entry<Issuer>>,
+    pub(super) tenants: Vec<Entry<Tenant>>,
+    pub(super) management_groups: Vec<Entry<ManagementGroup>>,
+    pub(super) subscriptions: Vec<Entry<Subscription>>,
+    pub(super) users: Vec<Entry<User>>,
+    pub(super) service_principals: Vec<Entry<ServicePrincipal>>,
+    pub(super) groups: Vec<Entry<Group>>,
+    pub(super) role_assignments: Vec<Entry<RoleAssignment>>,
+    pub(super) deny_assignments: Vec<Entry<DenyAssignment>>,
+    pub(super) delegations: Vec<Entry<Delegation>>,
+    pub(super) data_planes: Vec<Entry<DataPlane>>,
+    incomplete: HashSet<&'static str>,
+}
+
+/// The tables of a policy file.
+const TABLES: [&str; 11] = [
+    "issuer",
+    "tenant",
+    "management_group",
+    "subscription",
+    "user",
+    "service_principal",
+    "group",
+    "role_assignment",
+    "deny_assignment",
+    "delegation",
+    "data_plane",
+];
+
+impl Parsed {
+    /// Whether every entry of these tables could be read. Where not, a name that is not known may just have been lost.
+    pub(super) fn complete(&self, tables: &[&str]) -> bool {
+        tables.iter().all(|table| !self.incomplete.contains(table))
+    }
+
+    /// Notes that a file could not be read, so that any name may have been in it.
+    pub(super) fn lost_a_file(&mut self) {
+        self.incomplete.extend(TABLES);
+    }
+
+    /// Adds the entries of one file.
+    pub(super) fn read(&mut self, index: usize, file: &SourceFile, diagnostics: &mut Diagnostics) {
+        let (root, errors) = DeTable::parse_recoverable(&file.text);
+        for error in &errors {
+            let range = error.span().unwrap_or_default();
+            let message = format!("not TOML: {}", one_line(error.message()));
+            diagnostics.push(Diagnostic::error("toml.syntax", message).at(Span { file: index, range }, ""));
+        }
+        if !errors.is_empty() {
+            // What the parser recovered is a guess; judging it would bury the error under its consequences.
+            return self.lost_a_file();
+        }
+        let mut reader = Reader { file: index, diagnostics, incomplete: &mut self.incomplete };
+        for (key, value) in root.into_inner() {
+            match &**key.get_ref() {
+                "issuer" => reader.entries("issuer", value, &mut self.issuers),
+                "tenant" => reader.entries("tenant", value, &mut self.tenants),
+                "management_group" => reader.entries("management_group", value, &mut self.management_groups),
+                "subscription" => reader.entries("subscription", value, &mut self.subscriptions),
+                "user" => reader.entries("user", value, &mut self.users),
+                "service_principal" => reader.entries("service_principal", value, &mut self.service_principals),
+                "group" => reader.entries("group", value, &mut self.groups),
+                "role_assignment" => reader.entries("role_assignment", value, &mut self.role_assignments),
+                "deny_assignment" => reader.entries("deny_assignment", value, &mut self.deny_assignments),
+                "delegation" => reader.delegations(value, &mut self.delegations),
+                "data_plane" => reader.entries("data_plane", value, &mut self.data_planes),
+                unknown => reader.unknown("table", unknown, key.span(), &TABLES),
+            }
+        }
+    }
+}
+
+/// Reads the entries of one file.
+struct Reader<'a> {
+    file: usize,
+    diagnostics: &'a mut Diagnostics,
+    incomplete: &'a mut HashSet<&'static str>,
+}
+
+impl Reader<'_> {
+    fn entries<'de, T: Deserialize<'de>>(&mut self, table: &'static str, value: Spanned<DeValue<'de>>, into: &mut Vec<Entry<T>>) {
+        for element in self.elements(table, value) {
+            into.extend(self.entry(table, element));
+        }
+    }
+
+    /// Authorizations are taken out and read one by one, for the same reason as entries are.
+    fn delegations(&mut self, value: Spanned<DeValue<'_>>, into: &mut Vec<Entry<Delegation>>) {
+        for mut element in self.elements("delegation", value) {
+            let authorizations = match element.get_mut() {
+                DeValue::Table(table) => table.remove("authorization"),
+                _ => None,
+            };
+            let authorizations = authorizations.map(|value| self.elements("delegation.authorization", value)).unwrap_or_default();
+            let read: Vec<_> = authorizations.into_iter().filter_map(|element| self.authorization(element)).collect();
+            if let Some(mut delegation) = self.entry::<Delegation>("delegation", element) {
+                delegation.body.authorization = read;
+                into.push(delegation);
+            }
+        }
+    }
+
+    fn authorization(&mut self, mut element: Spanned<DeValue<'_>>) -> Option<At<Authorization>> {
+        if let DeValue::Table(table) = element.get_mut()
+            && let Some(DeValue::Table(on_request)) = table.get_mut("on_request").map(Spanned::get_mut)
+        {
+            self.refuse_unknown_keys::<OnRequest>("on_request", on_request);
+        }
+        let entry = self.entry::<Authorization>("delegation.authorization", element)?;
+        Some(At { range: entry.range, value: entry.body })
+    }
+
+    fn elements<'de>(&mut self, table: &'static str, value: Spanned<DeValue<'de>>) -> Vec<Spanned<DeValue<'de>>> {
+        let span = Span { file: self.file, range: value.span() };
+        match value.into_inner() {
+            DeValue::Array(array) => array.into_iter().collect(),
+            other => {
+                self.incomplete.insert(table);
+                let message = format!("`{table}` is a {}; it is a list of tables", other.type_str());
+                self.diagnostics.push(Diagnostic::error("entry.form", message).at(span, format!("write [[{table}]] above each entry")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn entry<'de, T: Deserialize<'de>>(&mut self, table: &'static str, mut element: Spanned<DeValue<'de>>) -> Option<Entry<T>> {
+        let range = element.span();
+        if let DeValue::Table(keys) = element.get_mut() {
+            self.refuse_unknown_keys::<T>(table, keys);
+        }
+        match T::deserialize(ValueDeserializer::from(element)) {
+            Ok(body) => Some(Entry { file: self.file, range, body }),
+            Err(error) => {
+                self.incomplete.insert(table);
+                let place = Span { file: self.file, range: error.span().unwrap_or(range) };
+                let message = format!("{} in `{table}`", one_line(error.message()));
+                self.diagnostics.push(Diagnostic::error("entry.form", message).at(place, ""));
+                None
+            }
+        }
+    }
+
+    /// Reports each key that `T` does not have, and takes it out so that the rest can be read.
+    fn refuse_unknown_keys<'de, T: Deserialize<'de>>(&mut self, table: &str, keys: &mut DeTable<'_>) {
+        let known = keys_of::<T>();
+        let unknown: Vec<_> = keys.keys().filter(|key| !known.contains(&&**key.get_ref())).cloned().collect();
+        for key in unknown {
+            keys.remove(&key);
+            self.unknown(table, key.get_ref(), key.span(), known);
+        }
+    }
+
+    fn unknown(&mut self, inside: &str, key: &str, range: Range<usize>, known: &[&'static str]) {
+        let span = Span { file: self.file, range };
+        let (code, message) = match inside {
+            "table" => ("table.unknown", format!("there is no table `{key}`")),
+            table => ("key.unknown", format!("`{table}` has no key `{key}`")),
+        };
+        let allowed = format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
+        let suggestion = closest(key, known.iter().copied()).map(str::to_owned);
+        let diagnostic = Diagnostic::error(code, message).at(span.clone(), "not known").help(allowed);
+        self.diagnostics.push(diagnostic.suggest(span, suggestion));
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.trim_end().replace('\n', ", ")
+}
+
+/// The keys of a table type, asked of serde itself so that no second list can differ from the type.
+fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut keys: &'static [&'static str] = &[];
+    // The answer is in `keys`; the error only ends the reading.
+    drop(T::deserialize(KeysOnly { keys: &mut keys }));
+    keys
+}
+
+struct KeysOnly<'a> {
+    keys: &'a mut &'static [&'static str],
+}
+
+impl<'de> Deserializer<'de> for KeysOnly<'_> {
+    type Error = Done;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Done> {
+        Err(Done)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Done> {
+        *self.keys = fields;
+        Err(Done)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[derive(Debug)]
+struct Done;
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keys are known")
+    }
+}
+
+impl std::error::Error for Done {}
+
+impl de::Error for Done {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_table_are_those_of_its_type() {
+        assert_eq!(keys_of::<OnRequest>(), ["max", "approvers"]);
+        assert!(keys_of::<Delegation>().contains(&"authorization"));
+    }
+}
