@@ -29,8 +29,8 @@ pub use reply::{Delivery, deliver};
 pub struct BackendConfig {
     /// `https://host[:port]`, or `http://` on loopback; no path.
     pub url: String,
-    /// Certificates that the backend's certificate may chain to, in PEM.
-    pub trusted_roots: PathBuf,
+    /// Certificates that the backend's certificate may chain to, in PEM; those of the system when absent.
+    pub trusted_roots: Option<PathBuf>,
     /// What to speak to it.
     pub protocol: Protocol,
     /// For TCP and TLS together.

@@ -18,9 +18,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
 use super::{BackendConfig, Protocol, authority_of, host_header};
+use crate::identity::{RootsError, trusted_roots};
 use crate::tls;
 
 /// Idle connections kept; more are closed.
@@ -54,9 +56,12 @@ pub enum ConnectError {
         /// Where to.
         authority: String,
     },
-    /// The trusted certificates cannot be used.
-    #[error("the trusted roots of the backend cannot be used")]
-    Roots(#[source] tls::TlsError),
+    /// The trusted certificates cannot be read.
+    #[error("the trusted roots of the backend cannot be read")]
+    Roots(#[source] RootsError),
+    /// TLS has no version to offer.
+    #[error("TLS to the backend cannot be set up")]
+    Tls(#[source] rustls::Error),
     /// The URL is not an origin.
     #[error("backend.url is `{url}`; expected `https://host[:port]`, or `http://127.0.0.1:port`, without a path")]
     Url {
@@ -70,7 +75,7 @@ pub enum ConnectError {
 pub struct Pool {
     authority: String,
     host: HeaderValue,
-    tls: Option<(TlsConnectorConfig, ServerName<'static>)>,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     protocol: Protocol,
     connect_time_max: Duration,
     permits: Arc<Semaphore>,
@@ -79,8 +84,6 @@ pub struct Pool {
     #[expect(clippy::disallowed_types, reason = "held for a clone by one worker's tasks, never across an await")]
     shared: std::sync::Mutex<Option<http2::SendRequest<Outgoing>>>,
 }
-
-type TlsConnectorConfig = Arc<tokio_rustls::rustls::ClientConfig>;
 
 #[derive(Debug)]
 struct Idle {
@@ -156,9 +159,8 @@ impl Pool {
         let name = authority.rsplit_once(':').map_or(authority, |(name, _port)| name);
         let tls = match config.url.split_once("://") {
             Some(("https", _)) => {
-                let roots = tls::client_config(&config.trusted_roots, alpn(config.protocol)).map_err(ConnectError::Roots)?;
                 let name = ServerName::try_from(name.to_owned()).map_err(|_cause| bad_url())?;
-                Some((Arc::new(roots), name))
+                Some((client_config(config)?, name))
             }
             Some(("http", _)) if is_loopback(name) => None,
             _ => return Err(bad_url()),
@@ -299,6 +301,14 @@ async fn log_end(driver: impl Future<Output = Result<(), hyper::Error>>) {
     if let Err(cause) = driver.await {
         tracing::debug!(%cause, "backend connection ended");
     }
+}
+
+fn client_config(config: &BackendConfig) -> Result<Arc<ClientConfig>, ConnectError> {
+    let roots = trusted_roots(config.trusted_roots.as_deref()).map_err(ConnectError::Roots)?;
+    let builder = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions().map_err(ConnectError::Tls)?;
+    let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![alpn(config.protocol).to_vec()];
+    Ok(Arc::new(client))
 }
 
 fn alpn(protocol: Protocol) -> &'static [u8] {

@@ -1,6 +1,7 @@
 //! The principal behind a request, as its token proved it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::directory::Directory;
@@ -114,6 +115,16 @@ pub enum GroupSource {
     Directory(usize),
     /// The token had too many and the directory does not know the caller: only its own grants count.
     Unresolved,
+}
+
+impl fmt::Display for GroupSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(count) => write!(f, "{count} from the token"),
+            Self::Directory(count) => write!(f, "{count} from the directory; too many for the token"),
+            Self::Unresolved => f.write_str("too many for the token and unknown to the directory: only own grants count"),
+        }
+    }
 }
 
 /// The principals in whose name a caller may act: itself and its groups, all of its home tenant.

@@ -54,7 +54,7 @@ impl OwnError {
 /// When nothing of it may be seen by the caller.
 pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> Result<Value, OwnError> {
     let caller = &question.caller;
-    let view = View { directory, caller, principals: caller.principals(directory).ids.into_owned(), now };
+    let view = View { directory, caller, principals: caller.principals(directory).ids().to_vec(), now };
     match &question.topic {
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),

@@ -103,7 +103,7 @@ impl Scoped {
             return Ok(Basis::Open);
         }
         let (grants, denies) = self.rules_of_place(&directory);
-        let question = Question { principals: &principals.ids, actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
+        let question = Question { principals: principals.ids(), actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
         match decide::decide(grants, denies, directory.roles(), &question) {
             Decision::Permit { grant } => Ok(Basis::Grant(grant.clone())),
             Decision::Deny(reason) => match self.grants_below(grants, denies, &directory, &question) {

@@ -13,7 +13,6 @@ use crate::arm::action::{Kind, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
 use crate::identity::{Caller, CallerKind, ClientProof};
-use crate::ids::TenantId;
 use crate::rejection::Rejection;
 
 

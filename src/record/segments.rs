@@ -223,7 +223,7 @@ fn numbers(folder: &Path) -> std::io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".ndjson")).and_then(|number| number.parse().ok());
+        let number = name.to_str().and_then(|name| name.strip_suffix(".ndjson")).and_then(|number| number.parse::<u64>().ok());
         numbers.extend(number);
     }
     Ok(numbers)

@@ -94,7 +94,7 @@ impl Gateway {
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
         if let Some(Rejection::Forward(_) | Rejection::Assertion { .. }) = &rejection {
-            let cause = rejection.as_ref().map(crate::telemetry::chain);
+            let cause = rejection.as_ref().map(|rejection| crate::telemetry::chain(rejection));
             tracing::warn!(id = %trail.id, cause, "a permitted request got no answer from the backend");
         }
         self.recorder.record(Finished { status: response.status(), trail, rejection, took }).await;
