@@ -75,6 +75,12 @@ impl Parsed {
         tables.iter().all(|table| !self.incomplete.contains(table))
     }
 
+    /// How many grants are written down: one for each role assignment, and for each authorization on each scope.
+    pub(super) fn grants(&self) -> usize {
+        let of_delegation = |entry: &Entry<Delegation>| entry.body.authorization.len() * entry.body.scopes.value.len();
+        self.role_assignments.len() + self.delegations.iter().map(of_delegation).sum::<usize>()
+    }
+
     /// Notes that a file could not be read, so that any name may have been in it.
     pub(super) fn lost_a_file(&mut self) {
         self.incomplete.extend(TABLES);
