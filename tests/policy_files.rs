@@ -10,11 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use steward::cli::check::{self, EXIT_INVALID, EXIT_VALID, Format};
+use steward::cli::schema;
 use steward::clock::Timestamp;
 use steward::policy::diagnostics::Style;
 use steward::policy::{self, LoadOptions};
 
 const FOLDER: &str = "tests/policy_files";
+const SCHEMA: &str = "docs/schema/policy.schema.json";
 
 fn now() -> Timestamp {
     "2026-11-20T14:00:00Z".parse().unwrap()
@@ -63,10 +65,8 @@ fn every_code_stands_in_an_expected_text() {
     assert!(codes.len() > 30, "{codes:?}");
     // What depends on the file system or on limits is tested beside its code.
     let elsewhere = ["file.size", "file.unreadable", "folder.depth", "folder.empty", "folder.files", "folder.unreadable", "issuer.demo"];
-    let missing: Vec<_> = codes
-        .iter()
-        .filter(|code| !elsewhere.contains(&code.as_str()) && !expected.contains(&format!("[{code}]")))
-        .collect();
+    let missing: Vec<_> =
+        codes.iter().filter(|code| !elsewhere.contains(&code.as_str()) && !expected.contains(&format!("[{code}]"))).collect();
     assert!(missing.is_empty(), "no set shows {missing:?}");
 }
 
@@ -122,6 +122,17 @@ fn only_a_process_with_a_demo_issuer_takes_the_demo_policies() {
 }
 
 #[test]
+fn the_committed_schema_is_that_of_the_types() {
+    let mut printed = Vec::new();
+    schema::run(&mut printed).unwrap();
+    if fs::read(SCHEMA).unwrap_or_default() != printed {
+        let actual = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy.schema.json");
+        fs::write(&actual, &printed).unwrap();
+        panic!("{SCHEMA} differs; now it is {}", actual.display());
+    }
+}
+
+#[test]
 fn every_example_of_the_manual_is_a_valid_set() {
     let manual = fs::read_to_string("docs/policies.md").unwrap();
     let examples: Vec<_> = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
@@ -130,6 +141,6 @@ fn every_example_of_the_manual_is_a_valid_set() {
     let options = LoadOptions::new(now()).with_demo_issuer("https://localhost");
     let loaded = policy::load_texts(Path::new("manual"), &texts, &options);
     let printed = loaded.map(|loaded| loaded.warnings).unwrap_or_else(|diagnostics| diagnostics).render(Style::default());
-    assert!(examples.len() > 8, "{} examples", examples.len());
+    assert_eq!(examples.len(), 8);
     assert!(printed.ends_with("no errors\n"), "{printed}");
 }

@@ -204,7 +204,8 @@ impl Reader<'_> {
             "table" => ("table.unknown", format!("there is no table `{key}`")),
             table => ("key.unknown", format!("`{table}` has no key `{key}`")),
         };
-        let allowed = format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
+        let allowed =
+            format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
         let suggestion = closest(key, known.iter().copied()).map(str::to_owned);
         let diagnostic = Diagnostic::error(code, message).at(span.clone(), "not known").help(allowed);
         self.diagnostics.push(diagnostic.suggest(span, suggestion));

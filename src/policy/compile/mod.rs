@@ -120,3 +120,6 @@ struct Unknown<'a> {
     label: &'a str,
     help: &'a str,
 }
+
+#[cfg(test)]
+mod tests;

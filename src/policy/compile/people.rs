@@ -75,8 +75,7 @@ impl People {
         }
         for entry in &parsed.groups {
             let file::Group { key, object_id, tenant, name, members: _, groups: _ } = &entry.body;
-            let declared =
-                Declared { kind: PrincipalKind::Group, key, object_id, tenant, name: name.as_ref(), user_principal_name: None };
+            let declared = Declared { kind: PrincipalKind::Group, key, object_id, tenant, name: name.as_ref(), user_principal_name: None };
             people.declare(context, tenants, entry, &declared);
         }
         people.connect(context, tenants);
@@ -103,14 +102,17 @@ impl People {
         if let Some(first) = self.by_id.get(&id).and_then(|index| self.list.get(*index)) {
             return context.duplicate(&format!("the object id `{object}`"), entry.at(declared.object_id), first.span.clone());
         }
-        self.add(place, Person {
-            id,
-            key: Arc::from(&*key.value),
-            name: Arc::from(&*declared.name.unwrap_or(key).value),
-            user_principal_name: declared.user_principal_name.map(|name| Arc::from(&*name.value)),
-            kind: declared.kind,
-            span: entry.at(key),
-        });
+        self.add(
+            place,
+            Person {
+                id,
+                key: Arc::from(&*key.value),
+                name: Arc::from(&*declared.name.unwrap_or(key).value),
+                user_principal_name: declared.user_principal_name.map(|name| Arc::from(&*name.value)),
+                kind: declared.kind,
+                span: entry.at(key),
+            },
+        );
     }
 
     fn add(&mut self, place: (TenantId, String), person: Person) {
@@ -173,14 +175,7 @@ impl People {
     }
 
     /// The principal of `tenant` that a text names. `None` has been reported.
-    pub(super) fn resolve(
-        &self,
-        context: &mut Context<'_>,
-        tenants: &Tenants,
-        tenant: TenantId,
-        span: Span,
-        text: &str,
-    ) -> Option<Who> {
+    pub(super) fn resolve(&self, context: &mut Context<'_>, tenants: &Tenants, tenant: TenantId, span: Span, text: &str) -> Option<Who> {
         let reference = Reference::read(text);
         if let Some(named) = reference.tenant
             && tenants.resolve(context, span.clone(), named)? != tenant
