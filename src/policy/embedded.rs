@@ -12,7 +12,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 10] = files![
+const FILES: [(&str, &str); 11] = files![
     "customers/alder.toml",
     "customers/bramble.toml",
     "customers/cedar.toml",
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 10] = files![
     "customers/fjord.toml",
     "customers/granite.toml",
     "issuers.toml",
+    "planes.toml",
     "providers/nimbus.toml",
     "providers/ostra.toml",
 ];

@@ -282,10 +282,10 @@ pub struct DenyAssignment {
     /// What a refused caller is told denied the request.
     pub name: String,
     /// Patterns of denied actions; `*` stands for any run of characters.
-    pub actions: At<Vec<String>>,
+    pub actions: At<Vec<At<String>>>,
     /// Patterns taken out of them again.
     #[serde(default)]
-    pub not_actions: Vec<String>,
+    pub not_actions: Vec<At<String>>,
     /// `subscription`, `subscription/resource-group` or a full resource id.
     pub scope: At<String>,
     /// Whom it does not bind: principals of the scope's tenant, or `tenant/principal`.

@@ -75,6 +75,12 @@ impl Parsed {
         tables.iter().all(|table| !self.incomplete.contains(table))
     }
 
+    /// How many grants are written down: one for each role assignment, and for each authorization on each scope.
+    pub(super) fn grants(&self) -> usize {
+        let of_delegation = |entry: &Entry<Delegation>| entry.body.authorization.len() * entry.body.scopes.value.len();
+        self.role_assignments.len() + self.delegations.iter().map(of_delegation).sum::<usize>()
+    }
+
     /// Notes that a file could not be read, so that any name may have been in it.
     pub(super) fn lost_a_file(&mut self) {
         self.incomplete.extend(TABLES);
@@ -198,7 +204,8 @@ impl Reader<'_> {
             "table" => ("table.unknown", format!("there is no table `{key}`")),
             table => ("key.unknown", format!("`{table}` has no key `{key}`")),
         };
-        let allowed = format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
+        let allowed =
+            format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
         let suggestion = closest(key, known.iter().copied()).map(str::to_owned);
         let diagnostic = Diagnostic::error(code, message).at(span.clone(), "not known").help(allowed);
         self.diagnostics.push(diagnostic.suggest(span, suggestion));

@@ -151,7 +151,9 @@ fn find(folder: &Path) -> Findings {
     let mut findings = Findings::default();
     visit(folder, "", 0, &mut findings);
     if findings.files.len() > FILES_MAX {
-        findings.problems.push(Diagnostic::error("folder.files", format!("`{}` holds more than {FILES_MAX} policy files", folder.display())));
+        findings
+            .problems
+            .push(Diagnostic::error("folder.files", format!("`{}` holds more than {FILES_MAX} policy files", folder.display())));
         findings.files.clear();
     }
     findings

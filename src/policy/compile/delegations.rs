@@ -73,14 +73,16 @@ impl Delegations {
             let Some(place) = places.resolve(context, entry.at(scope), &scope.value) else { continue };
             let Some(customer) = place.tenant.filter(|_| is_delegable(&place)) else {
                 let message = format!("`{}` cannot be delegated", scope.value);
-                let diagnostic = Diagnostic::error("scope.kind", message).at(entry.at(scope), "neither a subscription nor a resource group");
+                let diagnostic =
+                    Diagnostic::error("scope.kind", message).at(entry.at(scope), "neither a subscription nor a resource group");
                 context.push(diagnostic.help("delegate each subscription below it"));
                 continue;
             };
             if let Some((_, first)) = found.first()
                 && *first != customer
             {
-                let message = format!("`{}` belongs to {}, the scopes before to {}", scope.value, tenants.display(customer), tenants.display(*first));
+                let message =
+                    format!("`{}` belongs to {}, the scopes before to {}", scope.value, tenants.display(customer), tenants.display(*first));
                 let diagnostic = Diagnostic::error("delegation.customers", message).at(entry.at(scope), "of another customer");
                 context.push(diagnostic.help("write one [[delegation]] per customer"));
                 continue;
@@ -204,13 +206,17 @@ impl Offer<'_> {
         if let (Some(from), Some(until)) = (from, until)
             && from.value.0 >= until.value.0
         {
-            let diagnostic = Diagnostic::error("grant.window", "this authorization ends before it begins").at(self.span(until), "ends here");
+            let diagnostic =
+                Diagnostic::error("grant.window", "this authorization ends before it begins").at(self.span(until), "ends here");
             context.push(diagnostic.with(self.span(from), "begins here"));
             return None;
         }
         if let (Some(on_request), Some(bound)) = (&value.on_request, from.or(until)) {
-            let diagnostic = Diagnostic::error("grant.window", "a role on request has no period of its own").at(self.span(bound), "without effect");
-            context.push(diagnostic.with(self.span(on_request), "because of this").help("write two authorizations, or leave one of the two out"));
+            let diagnostic =
+                Diagnostic::error("grant.window", "a role on request has no period of its own").at(self.span(bound), "without effect");
+            context.push(
+                diagnostic.with(self.span(on_request), "because of this").help("write two authorizations, or leave one of the two out"),
+            );
             return None;
         }
         if let Some(until) = until.filter(|until| until.value.0 <= context.options.now) {

@@ -7,7 +7,7 @@ use super::people::People;
 use super::places::Places;
 use super::tenants::Tenants;
 use crate::delegation::DenyAssignment;
-use crate::delegation::roles::Permission;
+use crate::delegation::roles::{Pattern, Permission};
 use crate::policy::diagnostics::Diagnostic;
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
@@ -29,6 +29,7 @@ fn deny(
         let diagnostic = Diagnostic::error("deny_assignment.actions", "this deny assignment denies nothing");
         context.push(diagnostic.at(entry.at(&body.actions), "name actions, or `*` for all"));
     }
+    let actions = permission(context, entry);
     let place = places.resolve(context, entry.at(&body.scope), &body.scope.value)?;
     let Some(customer) = place.tenant.filter(|_| place.scope.subscription_id().is_some()) else {
         let diagnostic = Diagnostic::error("scope.kind", format!("`{}` cannot carry a deny assignment", body.scope.value));
@@ -39,8 +40,20 @@ fn deny(
     Some(DenyAssignment {
         excluded: body.excluded.iter().filter_map(exclude).collect(),
         name: Arc::from(&*body.name),
-        actions: Permission::new(&body.actions.value, &body.not_actions),
+        actions: actions?,
         scope: place.scope,
         defined_at: context.location(&entry.span()),
     })
+}
+
+/// The denied actions. `None` has been reported, each pattern that is none by itself.
+fn permission(context: &mut Context<'_>, entry: &Entry<file::DenyAssignment>) -> Option<Permission> {
+    let body = &entry.body;
+    for written in body.actions.value.iter().chain(&body.not_actions) {
+        if let Err(problem) = Pattern::parse(&written.value) {
+            context.push(Diagnostic::error("deny_assignment.actions", problem.to_string()).at(entry.at(written), "not a pattern"));
+        }
+    }
+    let texts = |written: &[At<String>]| written.iter().map(|written| written.value.clone()).collect::<Vec<_>>();
+    Permission::new(&texts(&body.actions.value), &texts(&body.not_actions)).ok()
 }

@@ -7,6 +7,7 @@ use super::places::{Place, Places};
 use super::tenants::Tenants;
 use super::{Context, Unknown};
 use crate::arm::scope::Anchor;
+use crate::delegation::roles::NotDelegable;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::ids::{RoleId, TenantId};
 use crate::policy::diagnostics::{Diagnostic, Span};
@@ -94,8 +95,14 @@ pub(super) fn delegable_role(context: &mut Context<'_>, entry_file: usize, role_
     let at = |range: &std::ops::Range<usize>| Span { file: entry_file, range: range.clone() };
     let index = role(context, at(&role_name.range), &role_name.value)?;
     let Err(refusal) = context.roles.delegable(index) else { return Some(index) };
-    let diagnostic = Diagnostic::error("role.excluded", refusal.to_string()).at(at(&role_name.range), "can never be delegated");
-    context.push(diagnostic.with(at(&who.range), "to this principal"));
+    let diagnostic = Diagnostic::error("role.excluded", refusal.to_string()).at(at(&role_name.range), "cannot be delegated");
+    let diagnostic = diagnostic.with(at(&who.range), "to this principal");
+    context.push(match refusal {
+        NotDelegable::Constrained { .. } => diagnostic.help("a policy file has no place for those; choose a role that assigns none"),
+        NotDelegable::DataAction { .. } | NotDelegable::Owner { .. } | NotDelegable::Restricted { .. } | NotDelegable::Unknown { .. } => {
+            diagnostic.help("choose the role with the fewest actions that are needed")
+        }
+    });
     None
 }
 

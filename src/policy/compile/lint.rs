@@ -28,9 +28,13 @@ fn shadowed(context: &mut Context<'_>, written: &[Written]) {
         let key = (grant.grant.principal, grant.grant.role, grant.grant.scope.subscription_id(), grant.owner);
         let earlier = alike.entry(key).or_default();
         if let Some((wide, narrow)) = earlier.iter().find_map(|other| order(other, grant)) {
-            let diagnostic = Diagnostic::warning("grant.shadowed", "this grant adds nothing").at(narrow.span.clone(), "not needed");
-            let diagnostic = diagnostic.with(wide.span.clone(), "the same role for the same principal, as wide or wider");
-            context.push(diagnostic.help("remove it"));
+            let diagnostic = Diagnostic::warning("grant.shadowed", "this grant adds nothing");
+            context.push(if wide.span == narrow.span {
+                diagnostic.at(narrow.span.clone(), "on one of its scopes").help("remove the scope that lies inside another one")
+            } else {
+                let diagnostic = diagnostic.at(narrow.span.clone(), "not needed");
+                diagnostic.with(wide.span.clone(), "the same role for the same principal, as wide or wider").help("remove it")
+            });
         }
         earlier.push(grant);
     }
@@ -52,7 +56,8 @@ fn includes(wide: &Written, narrow: &Written) -> bool {
         (Window::Standing, _) => true,
         (wide, narrow) => wide == narrow,
     };
-    in_time && wide.grant.scope.covers(&narrow.grant.scope)
+    // Two offers may say the same, and what one gives stays when the other ends.
+    in_time && wide.grant.origin.kind == narrow.grant.origin.kind && wide.grant.scope.covers(&narrow.grant.scope)
 }
 
 /// Warns of roles on request for somebody who cannot even see the scope: then nobody can find what to ask for.
@@ -68,7 +73,7 @@ fn on_request_without_standing(context: &mut Context<'_>, written: &[Written], p
         if !is_seen && matches!(eligible.grant.origin.kind, OriginKind::Delegation { .. }) {
             let message = format!("{} cannot see the scope before the activation", eligible.grant.origin.principal_name);
             let diagnostic = Diagnostic::warning("jit.reader", message).at(eligible.span.clone(), "on request only");
-            context.push(diagnostic.help("add a standing authorization with the role \"Reader\""));
+            context.push(diagnostic.help("add a standing authorization that permits to read"));
         }
     }
 }

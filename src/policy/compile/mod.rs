@@ -43,7 +43,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     written.extend(delegations.written);
     let denies = denies::compile(&mut context, &tenants, &people, &places);
     lint::check(&mut context, &written, &people);
-    context.diagnostics.set_grants(written.len());
+    context.diagnostics.set_grants(parsed.grants());
     if context.diagnostics.errors() > 0 {
         return None;
     }
@@ -120,3 +120,6 @@ struct Unknown<'a> {
     label: &'a str,
     help: &'a str,
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,7 @@ impl People {
         }
         for entry in &parsed.groups {
             let file::Group { key, object_id, tenant, name, members: _, groups: _ } = &entry.body;
-            let declared =
-                Declared { kind: PrincipalKind::Group, key, object_id, tenant, name: name.as_ref(), user_principal_name: None };
+            let declared = Declared { kind: PrincipalKind::Group, key, object_id, tenant, name: name.as_ref(), user_principal_name: None };
             people.declare(context, tenants, entry, &declared);
         }
         people.connect(context, tenants);
@@ -103,14 +102,17 @@ impl People {
         if let Some(first) = self.by_id.get(&id).and_then(|index| self.list.get(*index)) {
             return context.duplicate(&format!("the object id `{object}`"), entry.at(declared.object_id), first.span.clone());
         }
-        self.add(place, Person {
-            id,
-            key: Arc::from(&*key.value),
-            name: Arc::from(&*declared.name.unwrap_or(key).value),
-            user_principal_name: declared.user_principal_name.map(|name| Arc::from(&*name.value)),
-            kind: declared.kind,
-            span: entry.at(key),
-        });
+        self.add(
+            place,
+            Person {
+                id,
+                key: Arc::from(&*key.value),
+                name: Arc::from(&*declared.name.unwrap_or(key).value),
+                user_principal_name: declared.user_principal_name.map(|name| Arc::from(&*name.value)),
+                kind: declared.kind,
+                span: entry.at(key),
+            },
+        );
     }
 
     fn add(&mut self, place: (TenantId, String), person: Person) {
@@ -173,19 +175,13 @@ impl People {
     }
 
     /// The principal of `tenant` that a text names. `None` has been reported.
-    pub(super) fn resolve(
-        &self,
-        context: &mut Context<'_>,
-        tenants: &Tenants,
-        tenant: TenantId,
-        span: Span,
-        text: &str,
-    ) -> Option<Who> {
+    pub(super) fn resolve(&self, context: &mut Context<'_>, tenants: &Tenants, tenant: TenantId, span: Span, text: &str) -> Option<Who> {
         let reference = Reference::read(text);
         if let Some(named) = reference.tenant
             && tenants.resolve(context, span.clone(), named)? != tenant
         {
-            context.push(wrong_tenant(text, named, tenants.display(tenant)).at(span, "somebody of another tenant"));
+            let theirs = tenants.known(named).map_or(named, |named| tenants.display(named));
+            context.push(wrong_tenant(text, theirs, tenants.display(tenant)).at(span, "somebody of another tenant"));
             return None;
         }
         self.find(context, tenants, tenant, span, &reference)
@@ -220,6 +216,8 @@ impl People {
                 if let Some(person) = of_kind(index) {
                     return Some(person.who());
                 }
+                self.refuse_kind(context, span, reference, *index);
+                return None;
             }
             None => {}
         }
@@ -236,6 +234,17 @@ impl People {
         }
     }
 
+    fn refuse_kind(&self, context: &mut Context<'_>, span: Span, reference: &Reference<'_>, index: usize) {
+        let Some(person) = self.list.get(index) else { return };
+        let (kind, prefix) = match person.kind {
+            PrincipalKind::Group => ("group", "group:"),
+            PrincipalKind::ServicePrincipal => ("service principal", "sp:"),
+            PrincipalKind::User => ("user", "user:"),
+        };
+        let diagnostic = Diagnostic::error("principal.kind", format!("`{}` is a {kind}", person.key)).at(span, "not what it says");
+        context.push(diagnostic.with(person.span.clone(), "declared here").help(format!("write `{prefix}{}`", reference.word)));
+    }
+
     fn find_by_object_id(
         &self,
         context: &mut Context<'_>,
@@ -244,7 +253,7 @@ impl People {
         span: Span,
         reference: &Reference<'_>,
     ) -> Option<Who> {
-        let elsewhere = self.list.iter().find(|person| person.answers_to(reference));
+        let elsewhere = self.list.iter().find(|person| person.id.tenant != tenant && person.answers_to(reference));
         if let Ok(object) = reference.word.parse::<ObjectId>() {
             let id = PrincipalId { tenant, object };
             if let Some(person) = self.by_id.get(&id).and_then(|index| self.list.get(*index)) {

@@ -100,7 +100,9 @@ impl Places {
         if tenant.is_some_and(|tenant| tenant != group.tenant) {
             let message = format!("the management group `{}` belongs to another tenant", group.name);
             let diagnostic = Diagnostic::error("management_group.tenant", message).at(span, "of another tenant");
-            context.push(self.spans.get(&key).cloned().into_iter().fold(diagnostic, |diagnostic, span| diagnostic.with(span, "declared here")));
+            context.push(
+                self.spans.get(&key).cloned().into_iter().fold(diagnostic, |diagnostic, span| diagnostic.with(span, "declared here")),
+            );
             return None;
         }
         Some(key)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError};
 use tokio::time::{self, MissedTickBehavior};
@@ -279,8 +280,10 @@ impl PolicySource {
         let sign = sign.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(event.kind)) {
-                // A full channel already holds a sign.
-                drop(sign.try_send(()));
+                match sign.try_send(()) {
+                    // A full channel already holds a sign.
+                    Ok(()) | Err(TrySendError::Full(()) | TrySendError::Closed(())) => {}
+                }
             }
         };
         let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
@@ -298,3 +301,6 @@ const fn is_change(kind: EventKind) -> bool {
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
     }
 }
+
+#[cfg(test)]
+mod tests;
