@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
@@ -210,11 +210,11 @@ impl World {
         jsonwebtoken::decode_header(token).unwrap().kid.unwrap()
     }
 
-    /// A client assertion as MSAL makes it.
+    /// A client assertion as MSAL makes it: for Python with a padded `x5t`, for JavaScript with PS256.
     fn assertion(&self, algorithm: &str, changes: &Value) -> String {
         let der = self.certificate.der();
         let (thumbprint, encoding): (_, &'static dyn RsaEncoding) = match algorithm {
-            "RS256" => (json!({ "x5t": URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, der)) }), &RSA_PKCS1_SHA256),
+            "RS256" => (json!({ "x5t": URL_SAFE.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, der)) }), &RSA_PKCS1_SHA256),
             _ => (json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, der)) }), &RSA_PSS_SHA256),
         };
         let now = self.clock.now().as_duration().as_secs_f64();

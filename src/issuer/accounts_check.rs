@@ -158,7 +158,7 @@ fn uniqueness_problems(file: &AccountsFile) -> Vec<AccountProblem> {
             unique("username", "accounts of one tenant", tenant, username.clone());
         }
         if let (Some(username), false) = (&account.username, account.guest) {
-            unique("username", "members; in other tenants the user is a guest, accounts", None, username.clone());
+            unique("username", "members (a user is a guest in further tenants)", None, username.clone());
         }
     }
     problems
