@@ -62,10 +62,12 @@ impl ClientCertificate {
     }
 
     pub(super) fn is(&self, thumbprint: &Thumbprint) -> bool {
-        match thumbprint {
-            Thumbprint::Sha1(claimed) => *claimed == self.sha1,
-            Thumbprint::Sha256(claimed) => *claimed == self.sha256,
-        }
+        let (claimed, own) = match thumbprint {
+            Thumbprint::Sha1(claimed) => (claimed, &self.sha1),
+            Thumbprint::Sha256(claimed) => (claimed, &self.sha256),
+        };
+        // MSAL for Python pads them, against RFC 7515 §2.
+        claimed.trim_end_matches('=') == own
     }
 
     pub(super) fn has_signed(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {

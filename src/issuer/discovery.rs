@@ -8,7 +8,8 @@ use super::routes::Authority;
 
 /// The `OpenID` Connect discovery document of one authority.
 ///
-/// `authority` is the first path segment as the client wrote it, so that the client finds its own spelling again.
+/// Endpoints begin with the authority as the client wrote it, so that the client finds its own spelling again. Clients want
+/// `authorization_endpoint` and `response_types_supported` to be there; nobody signs in by browser redirect here.
 pub(super) fn document(base_url: &str, authority: &Authority, version: Version) -> Value {
     let at = |path: &str| format!("{base_url}/{}/{path}", authority.segment());
     let v2 = |v1: &str, v2: &str| at(if version == Version::V1 { v1 } else { v2 });

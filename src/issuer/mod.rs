@@ -8,6 +8,7 @@
 //! uses `ids`, `clock`, `files` and `https` of this crate and nothing else.
 
 mod accounts;
+mod accounts_check;
 mod accounts_file;
 mod answers;
 mod assertion;
@@ -35,9 +36,8 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-pub use self::accounts::{
-    ACCOUNTS_MAX, Account, AccountProblem, Accounts, AccountsError, ServicePrincipal, SignIn, TOKEN_LIFETIME_S_MAX, User, Version,
-};
+pub use self::accounts::{Account, Accounts, ServicePrincipal, SignIn, User, Version};
+pub use self::accounts_check::{ACCOUNTS_MAX, AccountProblem, AccountsError, TOKEN_LIFETIME_S_MAX};
 pub use self::accounts_file::{AccountFile, AccountsFile, AccountsFileError, Kind, Tenant};
 pub use self::certificate::{ClientCertificate, ClientCertificateError};
 use self::claims::{Claims, Client, ClientProof, Lifetime};
