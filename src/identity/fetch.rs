@@ -261,3 +261,87 @@ pub enum FetchError {
         cause: std::io::Error,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+    use super::super::testing::KeyServer;
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Option<(&str, u16)>) {
+        let target = Target::parse(url);
+        assert_eq!(target.as_ref().map(|target| (target.host(), target.port)), expected, "{url}");
+    }
+
+    #[test]
+    fn clear_text_is_for_this_machine_only() {
+        check("https://login.example/keys", Some(("login.example", 443)));
+        check("https://login.example:8443/keys", Some(("login.example", 8443)));
+        check("http://127.0.0.1:8444/keys", Some(("127.0.0.1", 8444)));
+        check("http://[::1]/keys", Some(("::1", 80)));
+        check("http://LocalHost/keys", Some(("LocalHost", 80)));
+        check("http://login.example/keys", None);
+        check("http://127.0.0.1.evil.example/keys", None);
+        check("http://localhost.evil.example/keys", None);
+        check("http://127.0.0.1@evil.example/keys", None);
+        check("https://login.example@evil.example/keys", None);
+        check("file:///etc/passwd", None);
+        check("/keys", None);
+        check("", None);
+    }
+
+    fn authority() -> (RootCertStore, Arc<ServerConfig>) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (roots, Arc::new(config))
+    }
+
+    #[tokio::test]
+    async fn a_document_comes_over_tls_that_the_roots_vouch_for() {
+        let (roots, config) = authority();
+        let server = KeyServer::start("{}".to_owned(), Some(config)).await;
+        let url = format!("{}/keys", server.base);
+        assert_eq!(Fetcher::new(roots).unwrap().get(&url).await.unwrap(), "{}");
+        let (stranger, _config) = authority();
+        let refused = Fetcher::new(stranger).unwrap().get(&url).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("`{url}` cannot be reached or is not trusted"));
+        assert_eq!(*server.asked.borrow(), 1);
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed_and_long_documents_are_not_read() {
+        let server = KeyServer::start("{}".to_owned(), None).await;
+        let fetcher = Fetcher::new(RootCertStore::empty()).unwrap();
+        let moved = fetcher.get(&format!("{}/moved", server.base)).await.unwrap_err();
+        let told = format!("`{}/moved` answered 302 Found; expected 200, redirects are not followed", server.base);
+        assert_eq!(moved.to_string(), told);
+        let huge = fetcher.get(&format!("{}/huge", server.base)).await.unwrap_err();
+        assert_eq!(huge.to_string(), format!("the answer of `{}/huge` was not read; allowed: 1048576 bytes", server.base));
+        assert_eq!(*server.asked.borrow(), 2);
+    }
+
+    #[test]
+    fn roots_that_are_none_are_named() {
+        let path = std::env::temp_dir().join(format!("steward-roots-{}.pem", crate::ids::RequestId::random()));
+        let told = || trusted_roots(Some(&path)).unwrap_err().to_string();
+        let name = path.display().to_string();
+        assert_eq!(told(), format!("the trusted roots in `{name}` cannot be read; expected a PEM file of certificates"));
+        std::fs::write(&path, "nothing").unwrap();
+        assert_eq!(told(), format!("`{name}` holds no certificate"));
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&path, made.cert.pem()).unwrap();
+        assert_eq!(trusted_roots(Some(&path)).unwrap().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
