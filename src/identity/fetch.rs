@@ -19,10 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use crate::tls::{self, CertificateError};
 
 /// From the first packet to the last byte of the answer.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The certificate authorities in a PEM file; without one those of the operating system, if it has any.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no certificate.
+/// When the file cannot be read, or holds no certificate of an authority.
 pub fn trusted_roots(file: Option<&Path>) -> Result<RootCertStore, RootsError> {
     let mut roots = RootCertStore::empty();
     let path = match file {
@@ -44,10 +44,8 @@ pub fn trusted_roots(file: Option<&Path>) -> Result<RootCertStore, RootsError> {
         None if !Path::new(SYSTEM_ROOTS).exists() => return Ok(roots),
         None => Path::new(SYSTEM_ROOTS),
     };
-    let unreadable = |cause| RootsError::Unreadable { path: path.to_owned(), cause };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    match roots.add_parsable_certificates(certificates) {
-        (0, _) => Err(RootsError::Empty { path: path.to_owned() }),
+    match roots.add_parsable_certificates(tls::read_chain(path)?) {
+        (0, _) => Err(RootsError::NoneUsable { path: path.to_owned() }),
         (_added, _passed_over) => Ok(roots),
     }
 }
@@ -55,18 +53,12 @@ pub fn trusted_roots(file: Option<&Path>) -> Result<RootCertStore, RootsError> {
 /// Why the trusted roots could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    /// Not a file, not readable, not PEM.
-    #[error("the trusted roots in `{}` cannot be read; expected a PEM file of certificates", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the reader says.
-        #[source]
-        cause: pem::Error,
-    },
-    /// No certificate in it.
-    #[error("`{}` holds no certificate", path.display())]
-    Empty {
+    /// No certificates in it.
+    #[error("the trusted roots cannot be read")]
+    File(#[from] CertificateError),
+    /// Certificates, but none that could vouch for another.
+    #[error("no certificate in `{}` can be trusted; expected those of certificate authorities", path.display())]
+    NoneUsable {
         /// The file.
         path: PathBuf,
     },
@@ -90,7 +82,7 @@ impl Fetcher {
     /// # Errors
     /// When the cryptographic provider has no TLS version to offer.
     pub fn new(roots: RootCertStore) -> Result<Self, rustls::Error> {
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let config = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
@@ -260,4 +252,91 @@ pub enum FetchError {
         #[source]
         cause: std::io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+    use super::super::testing::KeyServer;
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Option<(&str, u16)>) {
+        let target = Target::parse(url);
+        assert_eq!(target.as_ref().map(|target| (target.host(), target.port)), expected, "{url}");
+    }
+
+    #[test]
+    fn clear_text_is_for_this_machine_only() {
+        check("https://login.example/keys", Some(("login.example", 443)));
+        check("https://login.example:8443/keys", Some(("login.example", 8443)));
+        check("http://127.0.0.1:8444/keys", Some(("127.0.0.1", 8444)));
+        check("http://[::1]/keys", Some(("::1", 80)));
+        check("http://LocalHost/keys", Some(("LocalHost", 80)));
+        check("http://login.example/keys", None);
+        check("http://127.0.0.1.evil.example/keys", None);
+        check("http://localhost.evil.example/keys", None);
+        check("http://127.0.0.1@evil.example/keys", None);
+        check("https://login.example@evil.example/keys", None);
+        check("file:///etc/passwd", None);
+        check("/keys", None);
+        check("", None);
+    }
+
+    fn authority() -> (RootCertStore, Arc<ServerConfig>) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (roots, Arc::new(config))
+    }
+
+    #[tokio::test]
+    async fn a_document_comes_over_tls_that_the_roots_vouch_for() {
+        let (roots, config) = authority();
+        let server = KeyServer::start("{}".to_owned(), Some(config)).await;
+        let url = format!("{}/keys", server.base);
+        assert_eq!(Fetcher::new(roots).unwrap().get(&url).await.unwrap(), "{}");
+        let (stranger, _config) = authority();
+        let refused = Fetcher::new(stranger).unwrap().get(&url).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("`{url}` cannot be reached or is not trusted"));
+        assert_eq!(*server.asked.borrow(), 1);
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed_and_long_documents_are_not_read() {
+        let server = KeyServer::start("{}".to_owned(), None).await;
+        let fetcher = Fetcher::new(RootCertStore::empty()).unwrap();
+        let moved = fetcher.get(&format!("{}/moved", server.base)).await.unwrap_err();
+        let told = format!("`{}/moved` answered 302 Found; expected 200, redirects are not followed", server.base);
+        assert_eq!(moved.to_string(), told);
+        let huge = fetcher.get(&format!("{}/huge", server.base)).await.unwrap_err();
+        assert_eq!(huge.to_string(), format!("the answer of `{}/huge` was not read; allowed: 1048576 bytes", server.base));
+        assert_eq!(*server.asked.borrow(), 2);
+    }
+
+    #[test]
+    fn roots_that_are_none_are_named() {
+        let path = std::env::temp_dir().join(format!("steward-roots-{}.pem", crate::ids::RequestId::random()));
+        let told = || {
+            let error = trusted_roots(Some(&path)).unwrap_err();
+            std::error::Error::source(&error).unwrap().to_string()
+        };
+        let name = path.display().to_string();
+        assert!(told().contains(&name));
+        std::fs::write(&path, "nothing").unwrap();
+        assert!(told().starts_with(&format!("`{name}` holds no certificate")), "{}", told());
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&path, made.cert.pem()).unwrap();
+        assert_eq!(trusted_roots(Some(&path)).unwrap().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -97,3 +97,40 @@ pub enum KeyLoadError {
     #[error(transparent)]
     Set(#[from] KeySetError),
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::RootCertStore;
+
+    use super::super::testing::{HOME, HOME_KEY, KeyServer, RIVAL, issuer, key_set};
+    use super::*;
+    use crate::ids::{RequestId, TenantId};
+
+    async fn keys_of(tenant: TenantId, source: KeySource) -> Result<usize, String> {
+        let fetcher = Fetcher::new(RootCertStore::empty()).unwrap();
+        load(&fetcher, &issuer(tenant, source)).await.map(|set| set.len()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn keys_are_discovered_only_through_a_document_of_the_tenants_own_issuer() {
+        let server = KeyServer::start(key_set(&[HOME_KEY.jwk("a")]), None).await;
+        let source = || KeySource::Discovery(format!("{}/discovery", server.base));
+        assert_eq!(keys_of(HOME, source()).await, Ok(1));
+        assert_eq!(*server.asked.borrow(), 2);
+        let refused = keys_of(RIVAL, source()).await.unwrap_err();
+        assert!(refused.ends_with("which the tenant's policy does not name"), "{refused}");
+        assert_eq!(*server.asked.borrow(), 3);
+        let no_document = keys_of(HOME, KeySource::Discovery(format!("{}/keys", server.base))).await;
+        assert_eq!(no_document, Err(format!("the document of `{}/keys` has no text `issuer`", server.base)));
+    }
+
+    #[tokio::test]
+    async fn keys_are_read_from_a_file() {
+        let path = std::env::temp_dir().join(format!("steward-keys-{}.json", RequestId::random()));
+        let absent = keys_of(HOME, KeySource::File(path.clone())).await;
+        assert_eq!(absent, Err(format!("the key file `{}` cannot be read", path.display())));
+        std::fs::write(&path, key_set(&[HOME_KEY.jwk("a")])).unwrap();
+        assert_eq!(keys_of(HOME, KeySource::File(path.clone())).await, Ok(1));
+        std::fs::remove_file(&path).unwrap();
+    }
+}

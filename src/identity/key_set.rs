@@ -85,7 +85,9 @@ impl Material {
         match (kind, text("crv")) {
             ("RSA", None) => {
                 let modulus = strict::base64url(text("n")?)?;
-                let bits = modulus.iter().skip_while(|byte| **byte == 0).count().saturating_mul(8);
+                let leading = modulus.iter().copied().find(|byte| *byte != 0)?;
+                let zero_bytes = modulus.iter().take_while(|byte| **byte == 0).count();
+                let bits = (modulus.len() - zero_bytes) * 8 - usize::try_from(leading.leading_zeros()).ok()?;
                 let exponent = strict::base64url(text("e")?)?;
                 (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits).then_some(Self::Rsa { modulus, exponent })
             }
@@ -208,4 +210,75 @@ pub enum KeySetError {
         /// How many.
         count: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{HOME_KEY, TestKey, base64url, key_set, with};
+    use super::*;
+
+    #[track_caller]
+    fn check(entries: &[Value], expected: Result<&[(&str, SignatureAlgorithm)], &str>) {
+        let allowed = [SignatureAlgorithm::Rs256, SignatureAlgorithm::Ps256, SignatureAlgorithm::Es256];
+        let read = KeySet::parse(key_set(entries).as_bytes(), &allowed).map_err(|error| error.to_string());
+        let mut found = read.as_ref().map(|set| set.keys.iter().map(|(kid, key)| (&**kid, key.algorithm)).collect::<Vec<_>>());
+        if let Ok(found) = &mut found {
+            found.sort_by_key(|(kid, _)| *kid);
+        }
+        assert_eq!(found.as_deref().map_err(|text| text.split(';').next().unwrap()), expected, "{entries:?}");
+    }
+
+    #[test]
+    fn each_key_verifies_one_algorithm_of_its_type_that_the_issuer_uses() {
+        use SignatureAlgorithm::{Es256, Ps256, Rs256};
+        let rsa = || HOME_KEY.jwk("a");
+        let none = Err("no key is usable");
+        check(&[rsa()], Ok(&[("a", Rs256)]));
+        check(&[with(rsa(), json!({"alg": "PS256"}))], Ok(&[("a", Ps256)]));
+        check(&[TestKey::p256().jwk("b"), rsa()], Ok(&[("a", Rs256), ("b", Es256)]));
+        check(&[TestKey::ed25519().jwk("c"), rsa()], Ok(&[("a", Rs256)]));
+        check(&[with(rsa(), json!({"alg": "ES256"}))], none);
+        check(&[with(rsa(), json!({"alg": "HS256"}))], none);
+        check(&[with(rsa(), json!({"alg": null}))], none);
+    }
+
+    #[test]
+    fn keys_for_other_purposes_weak_keys_and_secrets_are_passed_over() {
+        let rsa = || HOME_KEY.jwk("a");
+        let none = Err("no key is usable");
+        let modulus = |bytes: usize| base64url([&[0xc5], vec![0x55; bytes - 1].as_slice()].concat());
+        check(&[with(rsa(), json!({"use": "enc"}))], none);
+        check(&[with(rsa(), json!({"n": modulus(128)}))], none);
+        check(&[with(rsa(), json!({"n": base64url([vec![0; 128], vec![0x55; 128]].concat())}))], none);
+        check(&[with(rsa(), json!({"n": base64url([&[0x7f], vec![0x55; 255].as_slice()].concat())}))], none);
+        check(&[with(rsa(), json!({"n": modulus(2048)}))], none);
+        check(&[with(rsa(), json!({"n": "not base64url="}))], none);
+        check(&[with(rsa(), json!({"d": "AQAB"}))], none);
+        check(&[with(rsa(), json!({"kid": 7}))], none);
+        check(&[json!({"kid": "a", "kty": "oct", "k": "c2VjcmV0", "use": "sig"})], none);
+        check(&[with(TestKey::p256().jwk("a"), json!({"crv": "P-384"}))], none);
+        check(&[with(TestKey::p256().jwk("a"), json!({"x": "AA"}))], none);
+        check(&[json!(7)], none);
+        check(&[], none);
+    }
+
+    #[test]
+    fn a_set_with_two_keys_of_one_name_or_too_many_is_refused_as_a_whole() {
+        check(&[HOME_KEY.jwk("a"), TestKey::p256().jwk("a")], Err("two keys are named `a`"));
+        check(&vec![json!({}); 101], Err("the document has 101 keys"));
+        for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#] {
+            assert!(KeySet::parse(text.as_bytes(), &[SignatureAlgorithm::Rs256]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn use_may_be_told_by_key_operations() {
+        let mut key = HOME_KEY.jwk("a");
+        key.as_object_mut().unwrap().shift_remove("use").unwrap();
+        check(&[key.clone()], Ok(&[("a", SignatureAlgorithm::Rs256)]));
+        check(&[with(key.clone(), json!({"key_ops": ["verify"]}))], Ok(&[("a", SignatureAlgorithm::Rs256)]));
+        check(&[with(key, json!({"key_ops": ["encrypt"]}))], Err("no key is usable"));
+    }
 }

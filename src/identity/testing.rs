@@ -198,12 +198,13 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         revision,
         digest: String::new(),
         files: 0,
-        roles: Arc::new(RoleCatalogue {}),
-        planes: Planes {},
+        roles: RoleCatalogue::builtin(),
+        planes: Planes::new(Vec::new()).unwrap(),
         tenants: tenants.into_iter().map(|tenant| (tenant.id, tenant)).collect(),
         subscriptions: HashMap::default(),
         management_groups: HashMap::default(),
         principals: HashMap::default(),
+        delegations: Vec::new(),
         relations: HashSet::default(),
         tenant_grants: HashMap::default(),
     }
@@ -211,7 +212,7 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
 
 /// Lets `directory` know the groups of a principal.
 pub(crate) fn know(directory: &mut Directory, id: PrincipalId, groups: Vec<ObjectId>) {
-    let known = Principal { id, key: "p".into(), name: "P".into(), kind: PrincipalKind::User, groups };
+    let known = Principal { id, key: "p".into(), name: "P".into(), kind: PrincipalKind::User, groups, user_principal_name: None };
     directory.principals.insert(id, known);
 }
 
