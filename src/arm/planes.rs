@@ -310,12 +310,17 @@ mod tests {
         }
         #[derive(serde::Deserialize)]
         struct Row {
-            suffix: String,
+            suffix: Option<String>,
+            pattern: Option<String>,
             service: String,
             hint: Option<String>,
         }
         let file: File = toml::from_str(include_str!("../../policies/planes.toml")).unwrap();
-        let rules = file.data_plane.iter().map(|row| PlaneRule::suffix(&row.suffix, &row.service, row.hint.as_deref()));
+        let rules = file.data_plane.iter().map(|row| match (&row.suffix, &row.pattern) {
+            (Some(suffix), None) => PlaneRule::suffix(suffix, &row.service, row.hint.as_deref()),
+            (None, Some(pattern)) => PlaneRule::pattern(pattern, &row.service, row.hint.as_deref()),
+            (Some(_), Some(_)) | (None, None) => panic!("{} has a suffix or a pattern", row.service),
+        });
         let planes = Planes::new(rules.collect::<Result<_, _>>().unwrap()).unwrap();
         let management = [
             "management.azure.com",
