@@ -168,9 +168,10 @@ impl Rejection {
         match self {
             Self::Assertion { .. } | Self::Forward(_) | Self::Own(_) => CheckName::Forward,
             Self::Classify(error) => match error {
-                ClassifyError::DataPlane { .. } | ClassifyError::ForeignHost { .. } | ClassifyError::Method { .. } | ClassifyError::Path(_) => {
-                    CheckName::Plane
-                }
+                ClassifyError::DataPlane { .. }
+                | ClassifyError::ForeignHost { .. }
+                | ClassifyError::Method { .. }
+                | ClassifyError::Path(_) => CheckName::Plane,
                 ClassifyError::Expectation { .. }
                 | ClassifyError::Framing { .. }
                 | ClassifyError::HostForm
@@ -267,9 +268,13 @@ impl Rejection {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Classify(ClassifyError::DataPlane { hint, .. }) | Self::Denied { hint, .. } => hint.as_deref(),
-            Self::Assertion { .. } | Self::Classify(_) | Self::Forward(_) | Self::Own(_) | Self::Rule { .. } | Self::Scope { .. } | Self::Token { .. } => {
-                None
-            }
+            Self::Assertion { .. }
+            | Self::Classify(_)
+            | Self::Forward(_)
+            | Self::Own(_)
+            | Self::Rule { .. }
+            | Self::Scope { .. }
+            | Self::Token { .. } => None,
         }
     }
 }
@@ -295,7 +300,10 @@ fn token(error: &TokenError, authority: Option<&String>) -> Answer {
         TokenError::Expired { .. } => "ExpiredAuthenticationToken",
         TokenError::ConsumerTenant | TokenError::TenantMismatch { .. } => "InvalidAuthenticationTokenTenant",
         TokenError::KeysUnavailable { .. } => {
-            return Answer { retry_after_s: Some(KEYS_RETRY_S), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
+            return Answer {
+                retry_after_s: Some(KEYS_RETRY_S),
+                ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error))
+            };
         }
         // The token is genuine or may be: who sent it is not a matter of signing in again.
         TokenError::TenantSuspended { .. } => return Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
@@ -321,7 +329,9 @@ fn scope(error: &ScopeError, wrong_tenant: WrongTenant, authority: Option<&Strin
             Answer::new(StatusCode::BAD_REQUEST, "InvalidSubscriptionId", sentence(error))
         }
         ScopeError::Action(_) => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
-        ScopeError::ApiVersion(ApiVersionError::Missing) => Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error)),
+        ScopeError::ApiVersion(ApiVersionError::Missing) => {
+            Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error))
+        }
         ScopeError::ApiVersion(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidApiVersionParameter", sentence(error)),
         ScopeError::ManagementGroup { .. } | ScopeError::ScopesInBody { .. } => {
             Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error))
@@ -329,7 +339,8 @@ fn scope(error: &ScopeError, wrong_tenant: WrongTenant, authority: Option<&Strin
         ScopeError::Name(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidResourceName", sentence(error)),
         ScopeError::Subscription { owner: Some(_), .. } if wrong_tenant == WrongTenant::Challenge => Answer::challenge(
             "InvalidAuthenticationTokenTenant",
-            "The token is from a tenant that neither owns nor manages this subscription; sign in at the authority of the challenge.".to_owned(),
+            "The token is from a tenant that neither owns nor manages this subscription; sign in at the authority of the challenge."
+                .to_owned(),
             authority.cloned(),
         ),
         ScopeError::Subscription { id, .. } => {
@@ -384,9 +395,11 @@ fn forward(error: &ForwardError) -> Answer {
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
-        ForwardError::Connect { .. } | ForwardError::Cut { .. } | ForwardError::Refused | ForwardError::Unexpected { .. } | ForwardError::Unreadable => {
-            (StatusCode::BAD_GATEWAY, "BadGateway")
-        }
+        ForwardError::Connect { .. }
+        | ForwardError::Cut { .. }
+        | ForwardError::Refused
+        | ForwardError::Unexpected { .. }
+        | ForwardError::Unreadable => (StatusCode::BAD_GATEWAY, "BadGateway"),
         ForwardError::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout"),
         ForwardError::AnswerTooLarge { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "ResponseTooLarge"),
     };
@@ -395,7 +408,9 @@ fn forward(error: &ForwardError) -> Answer {
 
 fn own(error: &OwnError) -> Answer {
     match error {
-        OwnError::ApiVersion(ApiVersionError::Missing) => Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error)),
+        OwnError::ApiVersion(ApiVersionError::Missing) => {
+            Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error))
+        }
         OwnError::ApiVersion(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidApiVersionParameter", sentence(error)),
         OwnError::NothingGranted { .. } => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
     }

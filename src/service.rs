@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -17,9 +18,9 @@ use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, RootsError, Verifier, trusted_roots};
 use crate::management::Discovery;
 use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site};
+use crate::policy::LoadOptions;
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
-use crate::policy::LoadOptions;
 use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::telemetry::Metrics;
@@ -81,7 +82,7 @@ pub enum ServiceError {
     Start(#[source] StartError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
-    Tls(#[source] tokio_rustls::rustls::Error),
+    Tls(#[source] rustls::Error),
 }
 
 /// What is wrong with the assertion key.
@@ -178,10 +179,9 @@ impl Service {
 
     /// Stops accepting, lets requests in flight end, then ends everything else.
     pub async fn drain(mut self) -> Drained {
-        // Receivers exist for as long as anything listens; without any there is nothing to stop.
-        drop(self.stop.send(true));
+        self.stop.send_replace(true);
         let drained = self.workers.ended().await;
-        drop(self.ended.send(true));
+        self.ended.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(cause) = ended {
                 tracing::error!(%cause, "a background task had failed");
@@ -274,7 +274,7 @@ fn guard(config: &AdminConfig) -> Result<Guard, ServiceError> {
 fn server_tls(
     files: Option<&TlsFiles>,
     certificates: &mut Vec<Arc<ReloadingCertificate>>,
-) -> Result<Option<Arc<tokio_rustls::rustls::ServerConfig>>, ServiceError> {
+) -> Result<Option<Arc<ServerConfig>>, ServiceError> {
     let Some(files) = files else { return Ok(None) };
     let certificate = Arc::new(ReloadingCertificate::load(&files.certificate, &files.key).map_err(ServiceError::Certificate)?);
     certificates.push(Arc::clone(&certificate));
@@ -290,7 +290,7 @@ fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, ServiceErr
     tokio::net::TcpListener::from_std(socket).map_err(ServiceError::Socket)
 }
 
-async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>, stop: Stop) {
+async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Option<Arc<ServerConfig>>, stop: Stop) {
     let limits = Limits { connections_max: 256, drain_time_max: Duration::from_secs(2), ..Limits::default() };
     let handler = move |request, _connection| {
         let admin = Arc::clone(&admin);
@@ -316,7 +316,9 @@ fn reload(certificates: &[Arc<ReloadingCertificate>]) {
         match certificate.reload() {
             Ok(true) => tracing::info!("certificate replaced"),
             Ok(false) => {}
-            Err(cause) => tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays"),
+            Err(cause) => {
+                tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays")
+            }
         }
     }
 }

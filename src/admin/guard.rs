@@ -45,7 +45,7 @@ pub enum TokenError {
 
 /// Why a request to the admin listener is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// The request names a host that is not this machine: a page in a browser was made to ask.
     #[error("the admin listener answers on this machine only; use 127.0.0.1 or localhost")]
     ForeignHost,
@@ -88,7 +88,7 @@ impl Guard {
     ///
     /// # Errors
     /// When it may not.
-    pub fn admit(&self, headers: &HeaderMap, path: &str) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, headers: &HeaderMap, path: &str) -> Result<(), Refusal> {
         match self {
             Self::Loopback => names_this_machine(headers).then_some(()).ok_or(Refusal::ForeignHost),
             // Probes of an orchestrator carry no secrets and learn none.

@@ -100,7 +100,10 @@ impl Admin {
         let keys = self.keys.status();
         let usable = keys.iter().filter(|status| status.usable_keys > 0).count();
         let policies = self.policies.status().borrow().clone();
-        let detail = policies.failure.as_deref().map_or_else(|| policies.summary.to_string(), |_| "the files are broken; the set before is in force".to_owned());
+        let detail = policies
+            .failure
+            .as_deref()
+            .map_or_else(|| policies.summary.to_string(), |_| "the files are broken; the set before is in force".to_owned());
         vec![
             ("policies", true, format!("revision {}, {detail}", policies.revision)),
             ("keys", usable > 0 || keys.is_empty(), format!("{usable} of {} issuers have usable keys", keys.len())),
@@ -170,7 +173,13 @@ impl Admin {
                 ("reason", value) => filter.reason = Some(value.to_owned()),
                 ("outcome", "allow") => filter.verdict = Some(Verdict::Allow),
                 ("outcome", "deny") => filter.verdict = Some(Verdict::Deny),
-                _ => return error(StatusCode::BAD_REQUEST, "InvalidFilter", format!("unknown filter `{key}={value}`; use limit, reason, outcome")),
+                _ => {
+                    return error(
+                        StatusCode::BAD_REQUEST,
+                        "InvalidFilter",
+                        format!("unknown filter `{key}={value}`; use limit, reason, outcome"),
+                    );
+                }
             }
         }
         let records = self.recorder.recent(filter).await;

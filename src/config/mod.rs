@@ -1,6 +1,6 @@
 //! `steward.toml` to a checked configuration, or to everything that is wrong with it.
 
-mod file;
+pub mod file;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use self::file::At;
 pub use self::file::ConfigFile;
-use crate::forward::{BackendConfig, Protocol};
+use crate::forward::BackendConfig;
 use crate::https::Limits;
 use crate::pipeline::WrongTenant;
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
@@ -96,7 +96,8 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
         Err(cause) => {
             let mut diagnostics = Diagnostics::new(SourceSet::from_texts(&folder, &[]));
             let message = format!("`{}` cannot be read: {cause}", path.display());
-            diagnostics.push(Diagnostic::error("config.unreadable", message).help("name another file with --config, or run `steward demo`"));
+            diagnostics
+                .push(Diagnostic::error("config.unreadable", message).help("name another file with --config, or run `steward demo`"));
             Err(diagnostics)
         }
     }
@@ -190,7 +191,8 @@ impl Checker<'_> {
             }
             None => {
                 let first = message.lines().next().unwrap_or_default();
-                self.diagnostics.push(Diagnostic::error("config.type", format!("`{name}` cannot be read: {first}")).at(span(value), "this value"));
+                self.diagnostics
+                    .push(Diagnostic::error("config.type", format!("`{name}` cannot be read: {first}")).at(span(value), "this value"));
             }
         }
     }
@@ -306,7 +308,8 @@ impl Checker<'_> {
         let answer_bytes_max = self.size(backend.answer_bytes_max.as_ref(), "answer_bytes_max", 1..=1 << 30, 8 << 20);
         let connections_max = self.size(backend.connections_max.as_ref(), "connections_max", 1..=65_536, 1_024);
         let Some(url) = &backend.url else {
-            let diagnostic = Diagnostic::error("config.missing", "backend.url is missing: the resource manager that requests are forwarded to");
+            let diagnostic =
+                Diagnostic::error("config.missing", "backend.url is missing: the resource manager that requests are forwarded to");
             self.diagnostics.push(diagnostic.help("write `[backend]` and `url = \"https://host:port\"`"));
             return None;
         };
@@ -383,6 +386,7 @@ fn is_origin(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::Protocol;
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
@@ -409,7 +413,16 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         check("", &["backend.url is missing"]);
         let text = "[gateway]\nlistn = \"x\"\nworkers = 0\n[backend]\nurl = \"http://rm.example\"\nidle_time_ms_max = \"1\"\n[recrods]\n";
-        check(text, &["unknown key `listn`", "workers is 0; allowed: 1 to 1024", "backend.url is", "`idle_time_ms_max` cannot be read", "unknown section `recrods`"]);
+        check(
+            text,
+            &[
+                "unknown key `listn`",
+                "workers is 0; allowed: 1 to 1024",
+                "backend.url is",
+                "`idle_time_ms_max` cannot be read",
+                "unknown section `recrods`",
+            ],
+        );
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub struct Outgoing {
 
 /// What the sender of a request can see of its body while it is under way.
 #[derive(Debug, Clone, Default)]
-pub struct Watch {
+pub(super) struct Watch {
     /// Counts the pieces that were passed on.
-    pub moves: Arc<AtomicU64>,
+    pub(super) moves: Arc<AtomicU64>,
     fault: Arc<AtomicU8>,
 }
 
@@ -48,7 +48,8 @@ impl Outgoing {
     pub(super) fn new(incoming: Incoming, config: &BackendConfig) -> (Self, Watch) {
         let watch = Watch::default();
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        let body = Self { incoming, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
+        let body =
+            Self { incoming, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
         (body, watch)
     }
 

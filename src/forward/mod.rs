@@ -177,7 +177,9 @@ impl Backend {
             let reused = connection.reused;
             let sent = connection.try_send(outgoing);
             let failed = match self.await_head(sent, &watch).await? {
-                Ok(response) => return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max))),
+                Ok(response) => {
+                    return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max)));
+                }
                 Err(failed) => failed,
             };
             outgoing = match failed.unsent {

@@ -93,7 +93,7 @@ struct Idle {
 
 /// A connection in use by one request.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     sender: Sender,
     /// Whether requests were sent on it before.
     pub(super) reused: bool,
@@ -117,7 +117,7 @@ impl Drop for Driver {
 
 /// A request that got no answer, with the request itself if none of it was sent.
 #[derive(Debug)]
-pub struct Failed {
+pub(super) struct Failed {
     pub(super) cause: hyper::Error,
     pub(super) unsent: Option<Request<Outgoing>>,
 }

@@ -194,7 +194,11 @@ impl Links<'_> {
         };
         let Ok(mut list) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) else {
             // Some lists are bare arrays without links; they pass only where nothing has to be left out.
-            return if only.is_none() && serde_json::from_slice::<&RawValue>(&bytes).is_ok() { Ok(bytes) } else { Err(ForwardError::Unreadable) };
+            return if only.is_none() && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
+                Ok(bytes)
+            } else {
+                Err(ForwardError::Unreadable)
+            };
         };
         let mut changed = only.is_some();
         for name in PAGE_LINKS {

@@ -26,7 +26,9 @@ pub enum OwnError {
     #[error("{0}")]
     ApiVersion(#[from] ApiVersionError),
     /// The caller's tenant may know the subscription, but nothing in it is granted to the caller.
-    #[error("the client '{client}' with object id '{object}' does not have authorization to perform action 'Microsoft.Resources/subscriptions/read' over scope '{scope}': nothing there is granted to it or to its groups")]
+    #[error(
+        "the client '{client}' with object id '{object}' does not have authorization to perform action 'Microsoft.Resources/subscriptions/read' over scope '{scope}': nothing there is granted to it or to its groups"
+    )]
     NothingGranted {
         /// Display name of the caller.
         client: String,

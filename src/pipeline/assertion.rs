@@ -29,15 +29,15 @@ const CACHED_MAX: usize = 16 * 1024;
 
 /// For whom and by what a request is made.
 #[derive(Debug)]
-pub struct OnBehalfOf<'a> {
+pub(super) struct OnBehalfOf<'a> {
     /// The caller.
-    pub caller: &'a Arc<Caller>,
+    pub(super) caller: &'a Arc<Caller>,
     /// What permits it.
-    pub basis: &'a Basis,
+    pub(super) basis: &'a Basis,
     /// The scope addressed.
-    pub scope: &'a Scope,
+    pub(super) scope: &'a Scope,
     /// The tenant worked in.
-    pub customer: TenantId,
+    pub(super) customer: TenantId,
 }
 
 /// An assertion that could not be made.

@@ -103,7 +103,8 @@ impl Scoped {
             return Ok(Basis::Open);
         }
         let (grants, denies) = self.rules_of_place(&directory);
-        let question = Question { principals: principals.ids(), actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
+        let question =
+            Question { principals: principals.ids(), actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
         match decide::decide(grants, denies, directory.roles(), &question) {
             Decision::Permit { grant } => Ok(Basis::Grant(grant.clone())),
             Decision::Deny(reason) => match self.grants_below(grants, denies, &directory, &question) {
@@ -165,9 +166,10 @@ impl Scoped {
         let state = context.directory.subscription(id).map_or(SubscriptionState::Disabled, |subscription| subscription.state);
         match (state, self.request.method) {
             (SubscriptionState::Enabled, _) | (_, Method::Get | Method::Head | Method::Delete) => Ok(()),
-            (SubscriptionState::Disabled | SubscriptionState::PastDue | SubscriptionState::Warned, Method::Put | Method::Patch | Method::Post) => {
-                Err(RuleError::ReadOnly { id, state })
-            }
+            (
+                SubscriptionState::Disabled | SubscriptionState::PastDue | SubscriptionState::Warned,
+                Method::Put | Method::Patch | Method::Post,
+            ) => Err(RuleError::ReadOnly { id, state }),
         }
     }
 
@@ -223,7 +225,9 @@ fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<Strin
             let names: Vec<String> = roles.into_iter().filter_map(role_name).collect();
             (!names.is_empty()).then(|| format!("The smallest roles with this action are {}.", names.join(", ")))
         }
-        DenyReason::NotActive { role, .. } => role_name(*role).map(|role| format!("{role} is available on request and has to be activated.")),
+        DenyReason::NotActive { role, .. } => {
+            role_name(*role).map(|role| format!("{role} is available on request and has to be activated."))
+        }
         DenyReason::Condition { role, .. } => role_name(*role).map(|role| format!("{role} holds it under a condition only.")),
         DenyReason::NotStarted { .. } | DenyReason::DenyAssignment { .. } => None,
     }

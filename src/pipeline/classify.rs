@@ -198,7 +198,11 @@ fn host_of(authority: &str) -> &str {
 }
 
 fn data_plane(host: &str, data: &DataPlaneHost) -> ClassifyError {
-    ClassifyError::DataPlane { host: host.chars().take(256).collect(), service: data.service().to_owned(), hint: data.hint().map(str::to_owned) }
+    ClassifyError::DataPlane {
+        host: host.chars().take(256).collect(),
+        service: data.service().to_owned(),
+        hint: data.hint().map(str::to_owned),
+    }
 }
 
 fn host_field(headers: &HeaderMap) -> Result<Option<&str>, ClassifyError> {

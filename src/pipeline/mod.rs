@@ -23,11 +23,11 @@ use crate::directory::Directory;
 use crate::identity::Verifier;
 use crate::rejection::Rejection;
 
-pub use authorize::{Authorized, AuthorizeError, Basis, RuleError};
-pub use classify::{Arrival, ClassifyError, ManagementRequest};
 pub use assertion::{AssertionError, AssertionSigner};
+pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
+pub use classify::{Arrival, ClassifyError, ManagementRequest};
 pub use on_behalf::{Forwardable, Outbound, Reading};
-pub use operations::OperationOwners;
+pub use operations::{Operation, OperationOwners};
 pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
 pub use trail::{CheckName, Outcome, ScoredGrant, Trail};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
 use super::resolve::Place;
-use super::assertion::OnBehalfOf;
 use super::trail::Trail;
 use super::{Context, Refused};
 use crate::arm::action::{Kind, Method};
@@ -14,7 +14,6 @@ use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
 use crate::identity::{Caller, CallerKind, ClientProof};
 use crate::rejection::Rejection;
-
 
 /// A request that passed every check and speaks on behalf of its caller, and the evidence that it did.
 #[derive(Debug)]
@@ -192,7 +191,10 @@ fn insert_text(headers: &mut HeaderMap, name: &'static str, value: &str) {
     let plain = |byte: u8| (0x20..0x7f).contains(&byte);
     let encoded: String = match value.bytes().all(plain) {
         true => value.to_owned(),
-        false => value.bytes().map(|byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect(),
+        false => value
+            .bytes()
+            .map(|byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .collect(),
     };
     if let Ok(value) = HeaderValue::try_from(encoded) {
         headers.insert(HeaderName::from_static(name), value);

@@ -170,7 +170,8 @@ impl Trail {
             id,
             correlation_id: correlation_id.unwrap_or_else(|| id.to_string()),
             client_request_id,
-            returns_client_request_id: text_field(&head.headers, "x-ms-return-client-request-id").is_some_and(|text| text.eq_ignore_ascii_case("true")),
+            returns_client_request_id: text_field(&head.headers, "x-ms-return-client-request-id")
+                .is_some_and(|text| text.eq_ignore_ascii_case("true")),
             received: context.now,
             started,
             method: head.method.as_str().chars().take(32).collect(),

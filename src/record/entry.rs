@@ -11,7 +11,7 @@ use crate::pipeline::{CheckName, Outcome, ScoredGrant, Trail};
 use crate::rejection::Rejection;
 
 /// The name and version of the form.
-pub const SCHEMA: &str = "steward.record/1";
+pub(super) const SCHEMA: &str = "steward.record/1";
 
 /// Allowed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

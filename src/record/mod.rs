@@ -146,16 +146,21 @@ impl Writer {
     }
 }
 
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    if reply.send(value).is_err() {
+        tracing::debug!("nobody waits for the answer any more");
+    }
+}
+
 fn write(mut segments: Segments, mut queue: mpsc::Receiver<Order>) {
     while let Some(order) = queue.blocking_recv() {
         match order {
             Order::Append(finished) => segments.append(&Record::from(*finished)),
-            // A reply that nobody waits for any more is no fault.
-            Order::Find { prefix, reply } => drop(reply.send(segments.find(&prefix))),
-            Order::Recent { filter, reply } => drop(reply.send(segments.recent(&filter))),
+            Order::Find { prefix, reply } => answer(reply, segments.find(&prefix)),
+            Order::Recent { filter, reply } => answer(reply, segments.recent(&filter)),
             Order::Flush { reply } => {
                 segments.flush();
-                drop(reply.send(()));
+                answer(reply, ());
             }
         }
         if queue.is_empty() {

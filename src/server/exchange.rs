@@ -12,7 +12,9 @@ use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, deliver};
 use crate::https::Connection;
 use crate::ids::RequestId;
 use crate::management;
-use crate::pipeline::{self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, Refused, Trail};
+use crate::pipeline::{
+    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, Refused, Trail,
+};
 use crate::record::Finished;
 use crate::rejection::Rejection;
 
