@@ -59,8 +59,10 @@ impl ResourceManager {
         }
         envelope.seal(&mut answer, now);
         let Answer { status, headers, body } = answer;
-        let body = fault.map_or_else(|| AnswerBody::whole(body.clone()), |fault| AnswerBody::hurt(body.clone(), &fault));
-        let mut response = Response::new(body);
+        let mut response = Response::new(match fault {
+            Some(fault) => AnswerBody::hurt(body, &fault),
+            None => AnswerBody::whole(body),
+        });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
