@@ -53,7 +53,7 @@ pub(super) struct Actor {
 
 /// Why an assertion was not accepted. The texts never contain any of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AssertionError {
+pub(super) enum AssertionError {
     /// No `Authorization: Bearer`.
     #[error("the header `Authorization: Bearer` is missing; only the gateway can call this service")]
     Absent,
