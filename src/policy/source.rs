@@ -68,7 +68,7 @@ impl SourceFile {
 /// The files of one set, sorted by their path below the folder.
 #[derive(Debug, Clone, Default)]
 pub struct SourceSet {
-    files: Vec<SourceFile>,
+    files: Arc<[SourceFile]>,
     folder: PathBuf,
 }
 
@@ -79,7 +79,7 @@ impl SourceSet {
         let file = |(relative, text): &(&str, &str)| SourceFile::new(&folder.join(relative).to_string_lossy(), relative, text);
         let mut files: Vec<_> = texts.iter().map(file).collect();
         files.sort_by(|a, b| a.relative.cmp(&b.relative));
-        Self { files, folder: folder.to_owned() }
+        Self { files: files.into(), folder: folder.to_owned() }
     }
 
     /// Reads all policy files below a folder. What cannot be read is in the second part, the rest in the first.
@@ -91,10 +91,10 @@ impl SourceSet {
         for file in &found.files {
             match read_text(file) {
                 Ok(text) => files.push(SourceFile::new(&file.path.to_string_lossy(), &file.relative, &text)),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
-        (Self { files, folder: folder.to_owned() }, problems)
+        (Self { files: files.into(), folder: folder.to_owned() }, problems)
     }
 
     /// The files.
@@ -206,15 +206,15 @@ fn is_policy(name: &str) -> bool {
     name.ends_with(".toml") && !name.ends_with("_test.toml")
 }
 
-fn read_text(file: &Found) -> Result<String, Diagnostic> {
+fn read_text(file: &Found) -> Result<String, Box<Diagnostic>> {
     if !file.metadata.is_file() {
-        return Err(Diagnostic::error("file.unreadable", format!("`{}` is not a regular file", file.path.display())));
+        return Err(Diagnostic::error("file.unreadable", format!("`{}` is not a regular file", file.path.display())).into());
     }
     if file.metadata.len() > FILE_BYTES_MAX {
         let message = format!("`{}` has {} bytes; allowed: {FILE_BYTES_MAX}", file.path.display(), file.metadata.len());
-        return Err(Diagnostic::error("file.size", message));
+        return Err(Diagnostic::error("file.size", message).into());
     }
-    fs::read_to_string(&file.path).map_err(|cause| unreadable(&file.path, &cause))
+    fs::read_to_string(&file.path).map_err(|cause| unreadable(&file.path, &cause).into())
 }
 
 fn unreadable(path: &Path, cause: &io::Error) -> Diagnostic {

@@ -107,8 +107,8 @@ impl Diagnostic {
 
     /// What was probably meant, in place of `span`.
     #[must_use]
-    pub fn suggest(mut self, span: Span, replacement: Option<String>) -> Self {
-        self.patch = replacement.map(|replacement| Patch { span, replacement });
+    pub fn suggest(mut self, span: Span, replacement: String) -> Self {
+        self.patch = Some(Patch { span, replacement });
         self
     }
 }

@@ -1,4 +1,4 @@
-//! The form that rustc made familiar: file:line:column, the source line, what is wrong under it, and a patch.
+//! The form that rustc made familiar: file, line, column, the source line, what is wrong under it, and a patch.
 
 use std::ops::Range;
 
