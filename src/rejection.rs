@@ -1,1 +1,425 @@
-//! Every refusal and what the client sees of it: the only such place.
+//! Every refusal and what the client sees of it: status, code, text, headers. The only such place.
+//!
+//! `docs/errors.md` is printed from here by a test, so that a changed status shows in a diff.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::arm::action::ActionError;
+use crate::arm::error::{AdditionalInfo, ErrorBody};
+use crate::arm::query::ApiVersionError;
+use crate::delegation::decide::DenyReason;
+use crate::forward::ForwardError;
+use crate::identity::TokenError;
+use crate::ids::{PrincipalId, RequestId};
+use crate::management::OwnError;
+use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
+
+/// Why a request got no answer of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The on-behalf-of assertion could not be made.
+    #[error("the request could not be signed for the backend")]
+    Assertion {
+        /// The cause, for the log.
+        #[source]
+        error: AssertionError,
+    },
+    /// It is not a request to the management plane.
+    #[error("{0}")]
+    Classify(ClassifyError),
+    /// No grant permits it.
+    #[error("{error}")]
+    Denied {
+        /// Which point was missing.
+        error: AuthorizeError,
+        /// Display name of the caller.
+        client: String,
+        /// The caller.
+        caller: PrincipalId,
+        /// The actions asked for.
+        actions: Vec<String>,
+        /// The scope asked for.
+        scope: String,
+        /// The smallest change that would help.
+        hint: Option<String>,
+    },
+    /// The backend gave no answer that could be passed on.
+    #[error("{0}")]
+    Forward(ForwardError),
+    /// The gateway's own answer could not be given.
+    #[error("{0}")]
+    Own(OwnError),
+    /// A rule or limit stands against it.
+    #[error("{error}")]
+    Rule {
+        /// Which.
+        error: RuleError,
+    },
+    /// The target cannot be resolved.
+    #[error("{error}")]
+    Scope {
+        /// Why.
+        error: ScopeError,
+        /// The operator's choice for strangers.
+        wrong_tenant: WrongTenant,
+        /// Where the subscription's own people sign in, for the challenge.
+        authority: Option<String>,
+    },
+    /// The token does not prove a caller.
+    #[error("{error}")]
+    Token {
+        /// Why.
+        error: TokenError,
+        /// Where to sign in, when it is not the gateway's default authority.
+        authority: Option<String>,
+    },
+}
+
+/// What the client gets instead of a response.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// ARM error code.
+    pub code: &'static str,
+    /// What was wrong and what to do.
+    pub message: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
+    /// `WWW-Authenticate`, on every 401.
+    pub challenge: Option<Challenge>,
+    /// Whether the caller may learn the reason; strangers may not.
+    pub explained: bool,
+}
+
+/// What a client that has to sign in is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// Where; the gateway's default authority when absent.
+    pub authority: Option<String>,
+}
+
+impl Challenge {
+    /// The header value.
+    #[must_use]
+    pub fn header(&self, default_authority: &str, description: &str) -> String {
+        let authority = self.authority.as_deref().unwrap_or(default_authority);
+        let description = description.replace(['"', '\\'], "'");
+        format!(r#"Bearer authorization_uri="{authority}", error="invalid_token", error_description="{description}""#)
+    }
+}
+
+impl Answer {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after_s: None, challenge: None, explained: true }
+    }
+
+    fn challenge(code: &'static str, message: String, authority: Option<String>) -> Self {
+        Self { challenge: Some(Challenge { authority }), ..Self::new(StatusCode::UNAUTHORIZED, code, message) }
+    }
+
+    fn unexplained(mut self) -> Self {
+        self.explained = false;
+        self
+    }
+
+    /// The JSON body. What strangers get differs in nothing but the ids in the headers.
+    #[must_use]
+    pub fn body(&self, rejection: &Rejection, id: RequestId) -> String {
+        let body = ErrorBody::new(self.code, self.message.clone());
+        if !self.explained {
+            return body.to_json();
+        }
+        let info = json!({
+            "reason": rejection.reason(),
+            "check": rejection.check(),
+            "id": id.to_string(),
+            "hint": rejection.hint(),
+            "explain": format!("steward explain {id}"),
+        });
+        body.with_info(AdditionalInfo { kind: "StewardDecision", info }).to_json()
+    }
+}
+
+impl Rejection {
+    /// What the client sees.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        match self {
+            Self::Assertion { .. } => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", sentence(self)),
+            Self::Classify(error) => classify(error),
+            Self::Denied { error, client, caller, actions, scope, hint } => {
+                denied(error, &Denial { client, caller, actions, scope, hint: hint.as_deref() })
+            }
+            Self::Forward(error) => forward(error),
+            Self::Own(error) => own(error),
+            Self::Rule { error: error @ RuleError::ReadOnly { .. } } => {
+                Answer::new(StatusCode::CONFLICT, "ReadOnlyDisabledSubscription", sentence(error))
+            }
+            Self::Scope { error, wrong_tenant, authority } => scope(error, *wrong_tenant, authority.as_ref()),
+            Self::Token { error, authority } => token(error, authority.as_ref()),
+        }
+    }
+
+    /// The check that failed.
+    #[must_use]
+    pub fn check(&self) -> CheckName {
+        match self {
+            Self::Assertion { .. } | Self::Forward(_) | Self::Own(_) => CheckName::Forward,
+            Self::Classify(error) => match error {
+                ClassifyError::DataPlane { .. }
+                | ClassifyError::ForeignHost { .. }
+                | ClassifyError::Method { .. }
+                | ClassifyError::Path(_) => CheckName::Plane,
+                ClassifyError::Expectation { .. }
+                | ClassifyError::Framing { .. }
+                | ClassifyError::HostForm
+                | ClassifyError::TargetTooLong { .. }
+                | ClassifyError::TooManyFields { .. }
+                | ClassifyError::Tunnel { .. } => CheckName::Connection,
+            },
+            Self::Denied { error, .. } => Self::check_of_denial(error),
+            Self::Rule { .. } => CheckName::Rules,
+            Self::Scope { .. } => CheckName::Scope,
+            Self::Token { error, .. } => Self::check_of_token(error),
+        }
+    }
+
+    /// The check that a wrong token fails.
+    #[must_use]
+    pub const fn check_of_token(error: &TokenError) -> CheckName {
+        match error {
+            TokenError::Algorithm { .. }
+            | TokenError::Authorization { .. }
+            | TokenError::Expired { .. }
+            | TokenError::KeysUnavailable { .. }
+            | TokenError::Malformed { .. }
+            | TokenError::Missing
+            | TokenError::NotYetValid { .. }
+            | TokenError::Signature
+            | TokenError::UnknownKey { .. }
+            | TokenError::WrongKind { .. } => CheckName::Token,
+            TokenError::Audience { .. } => CheckName::Audience,
+            TokenError::ConsumerTenant
+            | TokenError::TenantMismatch { .. }
+            | TokenError::TenantSuspended { .. }
+            | TokenError::TenantUnknown { .. }
+            | TokenError::UnknownIssuer { .. } => CheckName::Tenant,
+        }
+    }
+
+    /// The check that a denial fails.
+    #[must_use]
+    pub fn check_of_denial(error: &AuthorizeError) -> CheckName {
+        match error {
+            AuthorizeError::ForeignOperation => CheckName::Scope,
+            AuthorizeError::Denied { reason } => match **reason {
+                DenyReason::Expired { .. } | DenyReason::NoDelegation | DenyReason::ScopeNotCovered | DenyReason::Suspended { .. } => {
+                    CheckName::Delegation
+                }
+                DenyReason::ActionMissing { .. }
+                | DenyReason::Condition { .. }
+                | DenyReason::DenyAssignment { .. }
+                | DenyReason::GrantExpired { .. }
+                | DenyReason::GrantSuspended { .. }
+                | DenyReason::NotActive { .. }
+                | DenyReason::NotStarted { .. }
+                | DenyReason::OtherPrincipals { .. } => CheckName::Role,
+            },
+        }
+    }
+
+    /// The stable reason code: in records, metrics, explanations and `docs/codes/`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Assertion { .. } => "internal.assertion",
+            Self::Classify(error) => match error {
+                ClassifyError::DataPlane { .. } => "plane.data",
+                ClassifyError::ForeignHost { .. } => "plane.foreign",
+                ClassifyError::Method { .. } => "plane.method",
+                ClassifyError::Path(_) => "path.ambiguous",
+                ClassifyError::Tunnel { .. } => "plane.tunnel",
+                ClassifyError::Expectation { .. } | ClassifyError::Framing { .. } | ClassifyError::HostForm => "request.malformed",
+                ClassifyError::TargetTooLong { .. } | ClassifyError::TooManyFields { .. } => "request.too_large",
+            },
+            Self::Denied { error: AuthorizeError::Denied { reason }, .. } => reason.code(),
+            Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
+            Self::Forward(error) => error.reason(),
+            Self::Own(error) => error.reason(),
+            Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
+            Self::Scope { error, .. } => match error {
+                ScopeError::Action(_) => "scope.unreadable",
+                ScopeError::ApiVersion(_) => "request.api_version",
+                ScopeError::ManagementGroup { .. } => "delegation.management_group",
+                ScopeError::Name(_) => "scope.name",
+                ScopeError::ScopesInBody { .. } => "scope.in_body",
+                ScopeError::Subscription { owner: None, .. } => "scope.unknown",
+                ScopeError::Subscription { owner: Some(_), .. } => "delegation.none",
+                ScopeError::SubscriptionId { .. } => "scope.malformed",
+            },
+            Self::Token { error, .. } => error.reason_code(),
+        }
+    }
+
+    /// The smallest change that would help, when one is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Classify(ClassifyError::DataPlane { hint, .. }) | Self::Denied { hint, .. } => hint.as_deref(),
+            Self::Assertion { .. }
+            | Self::Classify(_)
+            | Self::Forward(_)
+            | Self::Own(_)
+            | Self::Rule { .. }
+            | Self::Scope { .. }
+            | Self::Token { .. } => None,
+        }
+    }
+}
+
+fn classify(error: &ClassifyError) -> Answer {
+    let (status, code) = match error {
+        ClassifyError::DataPlane { .. } => (StatusCode::FORBIDDEN, "DataPlaneNotSupported"),
+        ClassifyError::Expectation { .. } => (StatusCode::EXPECTATION_FAILED, "ExpectationFailed"),
+        ClassifyError::ForeignHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "InvalidHost"),
+        ClassifyError::Framing { .. } | ClassifyError::HostForm | ClassifyError::Path(_) | ClassifyError::Tunnel { .. } => {
+            (StatusCode::BAD_REQUEST, "BadRequest")
+        }
+        ClassifyError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotAllowed"),
+        ClassifyError::TargetTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestUriTooLong"),
+        ClassifyError::TooManyFields { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge"),
+    };
+    Answer::new(status, code, sentence(error))
+}
+
+fn token(error: &TokenError, authority: Option<&String>) -> Answer {
+    let code = match error {
+        TokenError::Missing | TokenError::Authorization { .. } => "AuthenticationFailed",
+        TokenError::Expired { .. } => "ExpiredAuthenticationToken",
+        TokenError::ConsumerTenant | TokenError::TenantMismatch { .. } => "InvalidAuthenticationTokenTenant",
+        TokenError::KeysUnavailable { .. } => {
+            return Answer {
+                retry_after_s: Some(KEYS_RETRY_S),
+                ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error))
+            };
+        }
+        // The token is genuine or may be: who sent it is not a matter of signing in again.
+        TokenError::TenantSuspended { .. } => return Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
+        TokenError::Algorithm { .. }
+        | TokenError::Audience { .. }
+        | TokenError::Malformed { .. }
+        | TokenError::NotYetValid { .. }
+        | TokenError::Signature
+        | TokenError::TenantUnknown { .. }
+        | TokenError::UnknownIssuer { .. }
+        | TokenError::UnknownKey { .. }
+        | TokenError::WrongKind { .. } => "InvalidAuthenticationToken",
+    };
+    Answer::challenge(code, sentence(error), authority.cloned())
+}
+
+/// When a client should ask again while the keys of an issuer cannot be had.
+const KEYS_RETRY_S: u32 = 5;
+
+fn scope(error: &ScopeError, wrong_tenant: WrongTenant, authority: Option<&String>) -> Answer {
+    match error {
+        ScopeError::Action(ActionError::Scope(_)) | ScopeError::SubscriptionId { .. } => {
+            Answer::new(StatusCode::BAD_REQUEST, "InvalidSubscriptionId", sentence(error))
+        }
+        ScopeError::Action(_) => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
+        ScopeError::ApiVersion(ApiVersionError::Missing) => {
+            Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error))
+        }
+        ScopeError::ApiVersion(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidApiVersionParameter", sentence(error)),
+        ScopeError::ManagementGroup { .. } | ScopeError::ScopesInBody { .. } => {
+            Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error))
+        }
+        ScopeError::Name(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidResourceName", sentence(error)),
+        ScopeError::Subscription { owner: Some(_), .. } if wrong_tenant == WrongTenant::Challenge => Answer::challenge(
+            "InvalidAuthenticationTokenTenant",
+            "The token is from a tenant that neither owns nor manages this subscription; sign in at the authority of the challenge."
+                .to_owned(),
+            authority.cloned(),
+        ),
+        ScopeError::Subscription { id, .. } => {
+            Answer::new(StatusCode::NOT_FOUND, "SubscriptionNotFound", format!("The subscription '{id}' could not be found.")).unexplained()
+        }
+    }
+}
+
+struct Denial<'a> {
+    client: &'a str,
+    caller: &'a PrincipalId,
+    actions: &'a [String],
+    scope: &'a str,
+    hint: Option<&'a str>,
+}
+
+fn denied(error: &AuthorizeError, denial: &Denial<'_>) -> Answer {
+    match error {
+        AuthorizeError::ForeignOperation => {
+            Answer::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The operation could not be found.").unexplained()
+        }
+        AuthorizeError::Denied { reason } => {
+            let is_deny_assignment = matches!(**reason, DenyReason::DenyAssignment { .. });
+            let code = if is_deny_assignment { "DenyAssignmentAuthorizationFailed" } else { "AuthorizationFailed" };
+            Answer::new(StatusCode::FORBIDDEN, code, denial.sentence(reason))
+        }
+    }
+}
+
+impl Denial<'_> {
+    /// Tools cut the client, the action and the scope out of this text: the quoted parts keep Azure's order and words before them.
+    fn sentence(&self, reason: &DenyReason) -> String {
+        let action = self.actions.first().map_or("", String::as_str);
+        let mut text = format!(
+            "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope '{}': {reason}.",
+            self.client, self.caller.object, self.scope
+        );
+        if let Some(hint) = self.hint {
+            text.push(' ');
+            text.push_str(hint);
+        }
+        text.push_str(" If access was granted a moment ago, refresh your credentials.");
+        text
+    }
+}
+
+fn forward(error: &ForwardError) -> Answer {
+    let (status, code) = match error {
+        ForwardError::Busy => {
+            return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
+        }
+        ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
+        ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+        ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
+        ForwardError::Connect { .. }
+        | ForwardError::Cut { .. }
+        | ForwardError::Refused
+        | ForwardError::Unexpected { .. }
+        | ForwardError::Unreadable => (StatusCode::BAD_GATEWAY, "BadGateway"),
+        ForwardError::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout"),
+        ForwardError::AnswerTooLarge { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "ResponseTooLarge"),
+    };
+    Answer::new(status, code, sentence(error))
+}
+
+fn own(error: &OwnError) -> Answer {
+    match error {
+        OwnError::ApiVersion(ApiVersionError::Missing) => {
+            Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error))
+        }
+        OwnError::ApiVersion(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidApiVersionParameter", sentence(error)),
+        OwnError::NothingGranted { .. } => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
+    }
+}
+
+/// An error text as a sentence.
+fn sentence(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).chain(['.']).collect()
+}

@@ -84,33 +84,33 @@ mod tests {
     const SUB: &str = "/subscriptions/8f2c1a10-0000-4000-8000-000000000001";
 
     #[track_caller]
-    fn check_path(path: &str, expected: Result<(), NameError>) {
-        assert_eq!(check(&CanonicalPath::parse(path).unwrap()), expected, "{path}");
+    fn check_path(path: &str, expected: &Result<(), NameError>) {
+        assert_eq!(&check(&CanonicalPath::parse(path).unwrap()), expected, "{path}");
     }
 
     #[test]
     fn resource_groups_have_short_plain_names() {
-        check_path(&format!("{SUB}/resourceGroups/my-rg_(1).x"), Ok(()));
-        check_path(&format!("{SUB}/resourcegroups/{}", "a".repeat(90)), Ok(()));
-        check_path(&format!("{SUB}/resourceGroups/{}", "a".repeat(91)), Err(NameError::ResourceGroupTooLong { length: 91 }));
-        check_path(&format!("{SUB}/resourceGroups/a%20b"), Err(NameError::ResourceGroup { name: "a b".to_owned(), character: ' ' }));
-        check_path(&format!("{SUB}/resourceGroups/a+b"), Err(NameError::ResourceGroup { name: "a+b".to_owned(), character: '+' }));
+        check_path(&format!("{SUB}/resourceGroups/my-rg_(1).x"), &Ok(()));
+        check_path(&format!("{SUB}/resourcegroups/{}", "a".repeat(90)), &Ok(()));
+        check_path(&format!("{SUB}/resourceGroups/{}", "a".repeat(91)), &Err(NameError::ResourceGroupTooLong { length: 91 }));
+        check_path(&format!("{SUB}/resourceGroups/a%20b"), &Err(NameError::ResourceGroup { name: "a b".to_owned(), character: ' ' }));
+        check_path(&format!("{SUB}/resourceGroups/a+b"), &Err(NameError::ResourceGroup { name: "a+b".to_owned(), character: '+' }));
     }
 
     #[test]
     fn resources_have_names_without_delimiters() {
-        check_path(&format!("{SUB}/resourceGroups/rg/providers/A.B/c/my%20disk"), Ok(()));
+        check_path(&format!("{SUB}/resourceGroups/rg/providers/A.B/c/my%20disk"), &Ok(()));
         for character in ['<', '>', '&', ':'] {
             let name = format!("a{character}b");
-            check_path(&format!("{SUB}/providers/A.B/c/{name}"), Err(NameError::Resource { name, character }));
+            check_path(&format!("{SUB}/providers/A.B/c/{name}"), &Err(NameError::Resource { name, character }));
         }
-        check_path(&format!("{SUB}/providers/A.B/c/{}", "a".repeat(261)), Err(NameError::ResourceTooLong { length: 261 }));
+        check_path(&format!("{SUB}/providers/A.B/c/{}", "a".repeat(261)), &Err(NameError::ResourceTooLong { length: 261 }));
     }
 
     #[test]
     fn paths_without_names_pass() {
         for path in ["/", "/subscriptions", SUB, "/providers/Microsoft.Support/operations"] {
-            check_path(path, Ok(()));
+            check_path(path, &Ok(()));
         }
     }
 }

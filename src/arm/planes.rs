@@ -301,4 +301,42 @@ mod tests {
         let twice = vec![PlaneRule::suffix("a.net", "x", None).unwrap(), PlaneRule::suffix("a.net", "y", None).unwrap()];
         assert_eq!(Planes::new(twice).unwrap_err(), PlaneError::Doubled { suffix: "a.net".to_owned() });
     }
+
+    #[test]
+    fn the_shipped_hosts_leave_the_management_plane_alone() {
+        #[derive(serde::Deserialize)]
+        struct File {
+            data_plane: Vec<Row>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Row {
+            suffix: Option<String>,
+            pattern: Option<String>,
+            service: String,
+            hint: Option<String>,
+        }
+        let file: File = toml::from_str(include_str!("../../policies/planes.toml")).unwrap();
+        let rules = file.data_plane.iter().map(|row| match (&row.suffix, &row.pattern) {
+            (Some(suffix), None) => PlaneRule::suffix(suffix, &row.service, row.hint.as_deref()),
+            (None, Some(pattern)) => PlaneRule::pattern(pattern, &row.service, row.hint.as_deref()),
+            (Some(_), Some(_)) | (None, None) => panic!("{} has a suffix or a pattern", row.service),
+        });
+        let planes = Planes::new(rules.collect::<Result<_, _>>().unwrap()).unwrap();
+        let management = [
+            "management.azure.com",
+            "management.usgovcloudapi.net",
+            "management.chinacloudapi.cn",
+            "management.microsoftazure.de",
+            "management.sovcloud-api.fr",
+            "localhost",
+        ];
+        assert_eq!(planes.check_against(management), Ok(()));
+        let service = |host: &str| planes.classify(host).unwrap().service().to_owned();
+        assert_eq!(service("acct.blob.core.windows.net"), "Microsoft.Storage");
+        assert_eq!(service("kv.vault.azure.net"), "Microsoft.KeyVault");
+        assert_eq!(service("graph.microsoft.com"), "Microsoft Graph");
+        assert_eq!(service("api.loganalytics.io"), "Microsoft.OperationalInsights");
+        assert_eq!(service("x.scm.azurewebsites.net"), "Microsoft.Web");
+        assert!(file.data_plane.len() > 189);
+    }
 }

@@ -102,7 +102,7 @@ pub struct DenyAssignment {
 }
 
 /// A place in a policy file: lines and columns count from 1.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceLocation {
     /// Path as given on the command line or in the configuration.
     pub file: Arc<str>,

@@ -1,1 +1,3 @@
 //! Everything in one process, on this machine only.
+
+pub mod certificates;

@@ -1,1 +1,259 @@
-//! The backend: pool, deadlines, headers.
+//! The backend: a connection, a deadline, one request out and at most one answer in.
+//!
+//! Nothing but an [`Outbound`] can be sent. A request is sent once; it is sent again only when the connection proved to
+//! be dead before a byte of it left, or when it is a GET or HEAD and no byte of an answer came. Redirects are not followed.
+
+mod body;
+mod pool;
+mod reply;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use tokio::time::{Instant, sleep_until};
+
+use crate::arm::action;
+use crate::pipeline::Outbound;
+
+pub use body::{AnswerBody, BodyFault, Outgoing};
+pub use pool::{ConnectError, Pool};
+pub use reply::{Delivery, deliver};
+
+/// Where requests go and how long they may take.
+#[derive(Debug, Clone)]
+pub struct BackendConfig {
+    /// `https://host[:port]`, or `http://` on loopback; no path.
+    pub url: String,
+    /// Certificates that the backend's certificate may chain to, in PEM; those of the system when absent.
+    pub trusted_roots: Option<PathBuf>,
+    /// What to speak to it.
+    pub protocol: Protocol,
+    /// For TCP and TLS together.
+    pub connect_time_max: Duration,
+    /// From the last byte sent to the first byte of the answer. Source: Azure Resource Manager RPC, 60 s.
+    pub first_byte_time_max: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub idle_time_max: Duration,
+    /// A request body.
+    pub body_bytes_max: u64,
+    /// An answer that has to be read: a list whose links are rewritten. Source: Azure Resource Manager RPC, 8 MB.
+    pub answer_bytes_max: usize,
+    /// Connections open at once, per worker.
+    pub connections_max: usize,
+}
+
+/// What the gateway speaks to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1, one request at a time on each connection: the cheapest per request.
+    #[default]
+    Http1,
+    /// HTTP/2, all requests of a worker on one connection.
+    Http2,
+}
+
+/// Why there is no answer to pass on.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// The answer had to be read and is larger than that.
+    #[error("the resource manager's answer is larger than {max} bytes; ask for less with `$top`")]
+    AnswerTooLarge {
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// The request's body is larger than the gateway accepts.
+    #[error("the request body is larger than {max} bytes")]
+    BodyTooLarge {
+        /// The limit, in bytes.
+        max: u64,
+    },
+    /// The client stopped sending its body.
+    #[error("the request body did not arrive in time; nothing was acknowledged, send the request again")]
+    BodyTooSlow,
+    /// All connections are in use.
+    #[error("the gateway has no free connection to the resource manager; try again in a second")]
+    Busy,
+    /// The client closed or broke its body.
+    #[error("the request body ended early")]
+    ClientGone,
+    /// No connection came about: nothing was sent.
+    #[error("the resource manager could not be reached; the request was not sent")]
+    Connect {
+        /// The cause, for the log.
+        #[source]
+        cause: ConnectError,
+    },
+    /// The connection ended before an answer: the request may have been carried out.
+    #[error("the resource manager closed the connection without an answer; the request may have been carried out")]
+    Cut {
+        /// The cause, for the log.
+        #[source]
+        cause: hyper::Error,
+    },
+    /// The backend does not accept the gateway's assertion.
+    #[error("the resource manager did not accept the gateway's assertion; the operator has to check its key and audience")]
+    Refused,
+    /// No answer in time: the request may have been carried out.
+    #[error("the resource manager did not answer within {waited_ms} ms; the request may have been carried out")]
+    Silent {
+        /// How long was waited.
+        waited_ms: u128,
+    },
+    /// An answer that a gateway must not pass on.
+    #[error("the resource manager answered with status {status}, which cannot be passed on")]
+    Unexpected {
+        /// The status.
+        status: u16,
+    },
+    /// A list that is not one.
+    #[error("the resource manager's answer is not the JSON that it claims to be")]
+    Unreadable,
+}
+
+impl ForwardError {
+    /// The stable reason code.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AnswerTooLarge { .. } => "upstream.answer_too_large",
+            Self::BodyTooLarge { .. } => "request.too_large",
+            Self::BodyTooSlow => "request.too_slow",
+            Self::Busy => "limit.connections",
+            Self::ClientGone => "request.cut",
+            Self::Connect { .. } => "upstream.unreachable",
+            Self::Cut { .. } => "upstream.cut",
+            Self::Refused => "upstream.refused",
+            Self::Silent { .. } => "upstream.timeout",
+            Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
+        }
+    }
+}
+
+/// The backend as one worker sees it.
+#[derive(Debug)]
+pub struct Backend {
+    config: BackendConfig,
+    pool: Arc<Pool>,
+}
+
+impl Backend {
+    /// The backend of this configuration, with a pool of its own.
+    ///
+    /// # Errors
+    /// When the URL or the trusted certificates cannot be used.
+    pub fn new(config: BackendConfig) -> Result<Self, ConnectError> {
+        let pool = Arc::new(Pool::new(&config)?);
+        Ok(Self { config, pool })
+    }
+
+    /// The origin that links in answers are recognised by.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.config.url
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub const fn config(&self) -> &BackendConfig {
+        &self.config
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// When no answer came that could be passed on; the error says whether the request may have been carried out.
+    pub async fn send(&self, request: &Outbound, body: Incoming) -> Result<Response<AnswerBody>, ForwardError> {
+        let (body, watch) = Outgoing::new(body, &self.config);
+        let repeatable = matches!(request.method(), action::Method::Get | action::Method::Head) && body.is_end_stream();
+        let mut outgoing = self.head(request, body)?;
+        let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
+        loop {
+            let reused = connection.reused;
+            let sent = connection.try_send(outgoing);
+            let failed = match self.await_head(sent, &watch).await? {
+                Ok(response) => {
+                    return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max)));
+                }
+                Err(failed) => failed,
+            };
+            outgoing = match failed.unsent {
+                Some(unsent) if reused => unsent,
+                None if reused && repeatable => self.head(request, Outgoing::empty())?,
+                _ => return Err(watch.fault(&self.config).unwrap_or(ForwardError::Cut { cause: failed.cause })),
+            };
+            // A pooled connection that the backend closed meanwhile says nothing about the backend: ask it afresh.
+            connection = self.pool.connect().await.map_err(unreachable_backend)?;
+        }
+    }
+
+    fn head(&self, request: &Outbound, body: Outgoing) -> Result<Request<Outgoing>, ForwardError> {
+        let target = match self.config.protocol {
+            Protocol::Http1 => request.path_and_query(),
+            Protocol::Http2 => format!("{}{}", self.config.url, request.path_and_query()),
+        };
+        let mut outgoing = Request::new(body);
+        *outgoing.method_mut() = method(request.method());
+        // The path was read as a URI when it came in and only lost ambiguous parts since, so it is one still.
+        *outgoing.uri_mut() = Uri::try_from(target).map_err(|_cause| ForwardError::Unexpected { status: 0 })?;
+        *outgoing.headers_mut() = request.headers().clone();
+        if self.config.protocol == Protocol::Http1 {
+            outgoing.headers_mut().insert(header::HOST, self.pool.host());
+        }
+        Ok(outgoing)
+    }
+
+    /// Waits for the head, as long as the body goes on moving.
+    async fn await_head<F, T>(&self, sent: F, watch: &body::Watch) -> Result<T, ForwardError>
+    where
+        F: Future<Output = T>,
+    {
+        tokio::pin!(sent);
+        let started = Instant::now();
+        loop {
+            let moved = watch.moves.load(Ordering::Relaxed);
+            let patience = Instant::now() + self.config.first_byte_time_max;
+            tokio::select! {
+                biased;
+                answered = &mut sent => return Ok(answered),
+                () = sleep_until(patience) => {
+                    if watch.moves.load(Ordering::Relaxed) == moved {
+                        return Err(ForwardError::Silent { waited_ms: started.elapsed().as_millis() });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unreachable_backend(cause: ConnectError) -> ForwardError {
+    match cause {
+        ConnectError::Busy => ForwardError::Busy,
+        cause => ForwardError::Connect { cause },
+    }
+}
+
+const fn method(method: action::Method) -> Method {
+    match method {
+        action::Method::Delete => Method::DELETE,
+        action::Method::Get => Method::GET,
+        action::Method::Head => Method::HEAD,
+        action::Method::Patch => Method::PATCH,
+        action::Method::Post => Method::POST,
+        action::Method::Put => Method::PUT,
+    }
+}
+
+/// `host[:port]` of an origin such as `https://localhost:8446`.
+fn authority_of(origin: &str) -> Option<&str> {
+    origin.split_once("://").map(|(_, authority)| authority).filter(|authority| !authority.contains('/'))
+}
+
+fn host_header(origin: &str) -> Option<HeaderValue> {
+    authority_of(origin).and_then(|authority| HeaderValue::from_str(authority).ok())
+}

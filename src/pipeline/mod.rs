@@ -1,1 +1,109 @@
-//! The stages of a request.
+//! The stages of a request, in their order: each takes the previous type by value and returns the next, or its own refusal.
+//!
+//! ```text
+//! Arrival ─ classify ─▶ ManagementRequest ─ authenticate ─▶ Authenticated ─ resolve ─▶ Scoped ─ authorize ─▶ Authorized ─ on_behalf ─▶ Forwardable
+//! ```
+//!
+//! The forwarder accepts nothing but the [`Outbound`] that a [`Forwardable`] is split into, so a request that skipped a check has no type it could be sent as.
+//! Stages neither log nor read the time nor do I/O; only an unknown signing key makes one wait. What each of them saw is
+//! kept in the [`Trail`], from which the decision record is written: nothing is looked up a second time.
+
+mod assertion;
+mod authorize;
+mod classify;
+mod on_behalf;
+mod operations;
+mod resolve;
+mod trail;
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::directory::Directory;
+use crate::identity::Verifier;
+use crate::rejection::Rejection;
+
+pub use assertion::{AssertionError, AssertionSigner};
+pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
+pub use classify::{Arrival, ClassifyError, ManagementRequest};
+pub use on_behalf::{Forwardable, Outbound, Reading};
+pub use operations::{Operation, OperationOwners};
+pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
+pub use trail::{CheckName, Outcome, ScoredGrant, Trail};
+
+/// Everything a request is judged by. One value per request; the directory in it is one snapshot.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The gateway's own names.
+    pub site: &'a Site,
+    /// The policy in force when the request arrived.
+    pub directory: Arc<Directory>,
+    /// Validates tokens.
+    pub verifier: &'a Verifier,
+    /// Who started which long-running operation.
+    pub operations: &'a OperationOwners,
+    /// Signs what the backend trusts.
+    pub signer: &'a AssertionSigner,
+    /// When the request arrived.
+    pub now: Timestamp,
+}
+
+/// The names a gateway goes by.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `host:port` (lower case; the port may be absent for 443) that requests may be addressed to. The first is the default.
+    pub authorities: Vec<Box<str>>,
+    /// Where to sign in, unless a challenge knows better: `https://login.example/organizations`.
+    pub default_authority: String,
+    /// What a caller of a tenant without relation to the target's tenant is told.
+    pub wrong_tenant: WrongTenant,
+}
+
+/// The answer to a caller whose tenant has nothing to do with the target's tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WrongTenant {
+    /// 401 with the authority of the right tenant, as Azure does: tells that the subscription exists.
+    Challenge,
+    /// 404, as for a subscription that does not exist.
+    #[default]
+    Hide,
+}
+
+/// What may happen with a request that passed.
+#[derive(Debug)]
+pub enum Admitted {
+    /// The gateway describes itself; nobody in particular asks.
+    Discovery(ManagementRequest),
+    /// The gateway answers the caller from its own directory.
+    Own(OwnQuestion),
+    /// The backend answers, on behalf of the caller.
+    Forward(Box<Forwardable>),
+}
+
+/// A request that did not pass, and everything that was seen until then.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// The evidence.
+    pub trail: Box<Trail>,
+}
+
+/// Takes a request through every stage.
+///
+/// # Errors
+/// The first refusal of any stage.
+pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, Refused> {
+    let request = arrival.classify(context)?;
+    if request.is_discovery() {
+        return Ok(Admitted::Discovery(request));
+    }
+    match request.authenticate(context).await?.resolve(context)? {
+        Target::Gateway(question) => Ok(Admitted::Own(question)),
+        Target::Customer(scoped) => {
+            let authorized = scoped.authorize(context)?;
+            Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?)))
+        }
+    }
+}

@@ -1,1 +1,130 @@
-//! The gateway listener.
+//! The gateway's listener: one worker per core, each with a runtime and a backend pool of its own.
+//!
+//! Workers share the accept queue, the policy snapshot, the token cache and nothing else that is written to per request.
+
+mod exchange;
+mod headers;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::forward::{Backend, BackendConfig, ConnectError};
+use crate::https::{self, Drained, Limits, Stop};
+use crate::identity::Verifier;
+use crate::management::Discovery;
+use crate::pipeline::{AssertionSigner, OperationOwners, Site};
+use crate::record::Recorder;
+use crate::telemetry::Metrics;
+
+/// Everything a request needs, shared by all workers.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The gateway's own names.
+    pub site: Site,
+    /// What it says about itself.
+    pub discovery: Discovery,
+    /// The policy in force.
+    pub directory: watch::Receiver<Arc<Directory>>,
+    /// Validates tokens.
+    pub verifier: Arc<Verifier>,
+    /// Who started which operation.
+    pub operations: OperationOwners,
+    /// Signs what the backend trusts.
+    pub signer: AssertionSigner,
+    /// Keeps decisions.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How the gateway listens.
+#[derive(Debug)]
+pub struct Listening {
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// TLS, or clear text on loopback.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Bounds of every connection.
+    pub limits: Limits,
+    /// Threads that serve.
+    pub workers: usize,
+}
+
+/// The gateway cannot start to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The backend cannot be used as configured.
+    #[error("the backend cannot be used as configured")]
+    Backend(#[source] ConnectError),
+    /// The operating system gave no thread, runtime or socket.
+    #[error("a worker could not be started")]
+    Worker(#[source] std::io::Error),
+}
+
+/// Running workers.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    drained: Vec<oneshot::Receiver<Drained>>,
+}
+
+/// Starts the workers.
+///
+/// # Errors
+/// When the backend's settings or the machine do not allow it; nothing is left running then.
+pub fn start(gateway: &Arc<Gateway>, backend: &BackendConfig, listening: &Listening, stop: &Stop) -> Result<Workers, StartError> {
+    let mut workers = Workers { threads: Vec::new(), drained: Vec::new() };
+    for number in 0..listening.workers.max(1) {
+        let backend = Arc::new(Backend::new(backend.clone()).map_err(StartError::Backend)?);
+        let listener = listening.listener.try_clone().map_err(StartError::Worker)?;
+        listener.set_nonblocking(true).map_err(StartError::Worker)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+        let (gateway, tls, limits, stop) = (Arc::clone(gateway), listening.tls.clone(), listening.limits.clone(), stop.clone());
+        let (report, drained) = oneshot::channel();
+        let serve = move || {
+            let ended = runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let handler = move |request, connection| {
+                    let (gateway, backend) = (Arc::clone(&gateway), Arc::clone(&backend));
+                    async move { gateway.exchange(&backend, request, connection).await }
+                };
+                Ok::<_, std::io::Error>(https::serve(listener, tls, limits, stop, handler).await)
+            });
+            match ended {
+                // Nobody waits for the report of a worker when the process is already ending.
+                Ok(drained) => drop(report.send(drained)),
+                Err(cause) => tracing::error!(%cause, "a worker could not listen"),
+            }
+        };
+        workers.threads.push(std::thread::Builder::new().name(format!("gateway-{number}")).spawn(serve).map_err(StartError::Worker)?);
+        workers.drained.push(drained);
+    }
+    Ok(workers)
+}
+
+impl Workers {
+    /// Waits until every worker has ended, after the stop signal.
+    pub async fn ended(self) -> Drained {
+        let mut all = Drained::Clean;
+        for drained in self.drained {
+            // A worker that is gone without a report cut whatever it served.
+            if drained.await.unwrap_or(Drained::Cut) == Drained::Cut {
+                all = Drained::Cut;
+            }
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                all = Drained::Cut;
+            }
+        }
+        all
+    }
+}

@@ -73,12 +73,15 @@ fn body_names_scopes(action: &str, kind: Kind) -> bool {
         return false;
     };
     let words: Vec<&str> = core.split('/').collect();
-    match words.as_slice() {
-        ["batch", "action"] | [.., "moveresources" | "validatemoveresources", "action"] => true,
-        [.., "deployments" | "deploymentstacks", "write"] | [.., "deploymentstacks", "delete"] => true,
-        [.., "deployments", "validate" | "whatif", "action"] | [.., "deploymentstacks", _, "action"] => true,
-        _ => false,
-    }
+    matches!(
+        words.as_slice(),
+        ["batch", "action"]
+            | [.., "moveresources" | "validatemoveresources", "action"]
+            | [.., "deployments" | "deploymentstacks", "write"]
+            | [.., "deployments", "validate" | "whatif", "action"]
+            | [.., "deploymentstacks", "delete"]
+            | [.., "deploymentstacks", _, "action"]
+    )
 }
 
 /// The actions, scope and kind of a management request.
@@ -264,4 +267,164 @@ fn is(word: &str, known: &str) -> bool {
 
 fn check_word(word: &str) -> Result<(), ActionError> {
     if is_word(word) { Ok(()) } else { Err(ActionError::NotAWord { word: word.chars().take(SHOWN_MAX).collect() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUB: &str = "/subscriptions/8f2c1a10-0000-4000-8000-000000000001";
+
+    fn request(method: &str, path: &str) -> (Method, CanonicalPath) {
+        (method.parse().unwrap(), CanonicalPath::parse(&path.replacen('~', SUB, 1)).unwrap())
+    }
+
+    fn derived(method: &str, path: &str) -> Result<Derived, ActionError> {
+        let (method, path) = request(method, path);
+        derive(method, &path)
+    }
+
+    #[track_caller]
+    fn check(method: &str, path: &str, actions: &[&str], scope: &str, kind: Kind) {
+        let derived = derived(method, path).unwrap();
+        assert_eq!(derived.actions.iter().map(Action::as_str).collect::<Vec<_>>(), actions, "{method} {path}");
+        assert_eq!(derived.scope.to_string(), scope.replacen('~', SUB, 1), "{method} {path}");
+        assert_eq!(derived.kind, kind, "{method} {path}");
+    }
+
+    #[test]
+    fn resources_are_read_written_and_deleted_on_their_own_id() {
+        let vm = "~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm";
+        check("GET", vm, &["Microsoft.Compute/virtualMachines/read"], vm, Kind::Instance);
+        check("HEAD", vm, &["Microsoft.Compute/virtualMachines/read"], vm, Kind::Instance);
+        check("PUT", vm, &["Microsoft.Compute/virtualMachines/write"], vm, Kind::Instance);
+        check("PATCH", vm, &["Microsoft.Compute/virtualMachines/write"], vm, Kind::Instance);
+        check("DELETE", vm, &["Microsoft.Compute/virtualMachines/delete"], vm, Kind::Instance);
+        let lock = format!("{vm}/providers/Microsoft.Authorization/locks/l");
+        check("DELETE", &lock, &["Microsoft.Authorization/locks/delete"], &lock, Kind::Instance);
+        check(
+            "GET",
+            "~/resourcegroups/rg",
+            &["Microsoft.Resources/subscriptions/resourcegroups/read"],
+            "~/resourcegroups/rg",
+            Kind::Instance,
+        );
+    }
+
+    #[test]
+    fn lists_are_judged_on_what_contains_them() {
+        let group = "~/resourceGroups/rg";
+        let compute = format!("{group}/providers/Microsoft.Compute");
+        check("GET", &format!("{compute}/virtualMachines"), &["Microsoft.Compute/virtualMachines/read"], &compute, Kind::Collection);
+        let vm = format!("{compute}/virtualMachines/vm");
+        check("GET", &format!("{vm}/extensions"), &["Microsoft.Compute/virtualMachines/extensions/read"], &vm, Kind::Collection);
+        check("GET", "~/providers/Microsoft.Compute/virtualMachines", &["Microsoft.Compute/virtualMachines/read"], "~", Kind::Collection);
+        check("GET", "~/resourceGroups", &["Microsoft.Resources/subscriptions/resourceGroups/read"], "~", Kind::Collection);
+        check("GET", "~/resources", &["Microsoft.Resources/subscriptions/resources/read"], "~", Kind::Collection);
+        check("GET", "~/providers", &["Microsoft.Resources/subscriptions/providers/read"], "~", Kind::Collection);
+        check("GET", "/subscriptions", &["Microsoft.Resources/subscriptions/read"], "/", Kind::Collection);
+        check("GET", "/tenants", &["Microsoft.Resources/tenants/read"], "/", Kind::Collection);
+        let group = "/providers/Microsoft.Management/managementGroups/mg";
+        let list = format!("{group}/providers/Microsoft.Authorization/roleAssignments");
+        check("GET", &list, &["Microsoft.Authorization/roleAssignments/read"], group, Kind::Collection);
+    }
+
+    #[test]
+    fn a_post_is_an_action_on_what_stands_before_its_verb() {
+        let account = "~/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a";
+        let keys = format!("{account}/listKeys");
+        check("POST", &keys, &["Microsoft.Storage/storageAccounts/listKeys/action"], account, Kind::Invocation);
+        check("POST", "~/providers/Microsoft.Compute/register", &["Microsoft.Compute/register/action"], "~", Kind::Invocation);
+        let graph = "/providers/Microsoft.ResourceGraph/resources";
+        check("POST", graph, &["Microsoft.ResourceGraph/resources/read"], "/", Kind::Invocation);
+        let workspace = "~/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w";
+        for query in ["query", "api/query"] {
+            let path = format!("{workspace}/{query}");
+            let derived = derived("POST", &path).unwrap();
+            assert_eq!(derived.actions[0].as_str(), "Microsoft.OperationalInsights/workspaces/query/read");
+        }
+        let draft = "~/resourceGroups/rg/providers/Microsoft.Automation/automationAccounts/a/runbooks/r/draft";
+        let undo = ["Microsoft.Automation/automationAccounts/runbooks/draft/undoEdit/action"];
+        check("POST", &format!("{draft}/undoEdit"), &undo, draft, Kind::Invocation);
+    }
+
+    #[test]
+    fn a_provider_is_read_as_a_resource_of_the_core() {
+        let compute = "/providers/Microsoft.Compute";
+        check("GET", compute, &["Microsoft.Resources/providers/read"], "/", Kind::Instance);
+        check("GET", &format!("~{compute}"), &["Microsoft.Resources/subscriptions/providers/read"], "~", Kind::Instance);
+    }
+
+    #[test]
+    fn a_singleton_child_needs_both_names() {
+        let content = "~/resourceGroups/rg/providers/Microsoft.Automation/automationAccounts/a/runbooks/r/draft/content";
+        let names = [
+            "Microsoft.Automation/automationAccounts/runbooks/draft/write",
+            "Microsoft.Automation/automationAccounts/runbooks/draft/content/write",
+        ];
+        check("PUT", content, &names, content, Kind::Instance);
+        check(
+            "PUT",
+            &content.to_uppercase().replacen("~/RESOURCEGROUPS", "~/resourceGroups", 1),
+            &["MICROSOFT.AUTOMATION/AUTOMATIONACCOUNTS/RUNBOOKS/DRAFT/write", names[1]],
+            &content.to_uppercase().replacen("~/RESOURCEGROUPS", "~/resourceGroups", 1),
+            Kind::Instance,
+        );
+    }
+
+    #[track_caller]
+    fn refused(method: &str, path: &str) {
+        let derived = derived(method, path);
+        assert!(derived.is_err(), "{method} {path}: {derived:?}");
+    }
+
+    #[test]
+    fn what_has_no_known_shape_has_no_action() {
+        for path in ["/", "/metadata/endpoints", "/subscriptions/x/resourceGroups", "~/resourceGroups/rg/providers", "/foo"] {
+            refused("GET", path);
+        }
+        refused("GET", "~/resourceGroups/rg/providers/Microsoft.Compute");
+        refused("PUT", "~/providers/Microsoft.Compute");
+        refused("POST", "~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm");
+        refused("GET", "~/resourceGroups/rg/providers/Microsoft.Compute/virtual%20machines/vm");
+        refused("GET", "~/resourceGroups/rg/providers/Microsoft.*/x/y");
+    }
+
+    #[test]
+    fn a_role_assignment_cannot_be_written_as_something_else() {
+        let below = "providers/Microsoft.Authorization/roleAssignments/a";
+        refused("PUT", &format!("~/providers/Microsoft.Features/{below}"));
+        refused("PUT", &format!("~/providers/Microsoft.Foo/{below}"));
+        refused("PUT", &format!("~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/{below}"));
+        let feature = "~/providers/Microsoft.Features/providers/Microsoft.Compute/features/f";
+        check("GET", feature, &["Microsoft.Features/providers/features/read"], feature, Kind::Instance);
+        let named_providers = "~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/providers/extensions/e";
+        check("GET", named_providers, &["Microsoft.Compute/virtualMachines/extensions/read"], named_providers, Kind::Instance);
+    }
+
+    #[track_caller]
+    fn names_scopes(method: &str, path: &str, expected: bool) {
+        assert_eq!(derived(method, path).unwrap().body_names_scopes(), expected, "{method} {path}");
+    }
+
+    #[test]
+    fn requests_that_carry_further_scopes_in_their_body_are_known() {
+        names_scopes("POST", "~/resourceGroups/rg/moveResources", true);
+        names_scopes("POST", "~/resourceGroups/rg/validateMoveResources", true);
+        names_scopes("POST", "/batch", true);
+        names_scopes("POST", "/providers/Microsoft.ResourceGraph/resources", true);
+        for scope in ["", "~", "~/resourceGroups/rg", "/providers/Microsoft.Management/managementGroups/mg"] {
+            names_scopes("PUT", &format!("{scope}/providers/Microsoft.Resources/deployments/d"), true);
+            names_scopes("POST", &format!("{scope}/providers/Microsoft.Resources/deployments/d/validate"), true);
+            names_scopes("POST", &format!("{scope}/providers/Microsoft.Resources/deployments/d/whatIf"), true);
+            names_scopes("PUT", &format!("{scope}/providers/Microsoft.Resources/deploymentStacks/d"), true);
+        }
+        names_scopes("PUT", "~/resourcegroups/rg/deployments/d", true);
+        names_scopes("DELETE", "~/providers/Microsoft.Resources/deploymentStacks/d", true);
+        names_scopes("POST", "~/providers/Microsoft.Resources/deploymentStacks/d/validate", true);
+        names_scopes("GET", "~/providers/Microsoft.Resources/deployments/d", false);
+        names_scopes("POST", "~/providers/Microsoft.Resources/deployments/d/cancel", false);
+        names_scopes("GET", "~/resourceGroups/rg/providers/Microsoft.ResourceGraph/queries/q", false);
+        names_scopes("PUT", "~/resourceGroups/rg", false);
+    }
 }

@@ -32,12 +32,6 @@ impl RoleSet {
         let (word, bit) = place(role);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
-
-    /// How many roles are in the set.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.words.iter().fold(0, |count, word| count.saturating_add(usize::try_from(word.count_ones()).unwrap_or(usize::MAX)))
-    }
 }
 
 fn place(role: RoleIndex) -> (usize, u64) {

@@ -1,0 +1,146 @@
+//! The configuration file as it is written: every key, its unit, its default and the reason for it.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::forward::Protocol;
+use crate::pipeline::WrongTenant;
+
+/// A value and where it stands in the file.
+pub(super) type At<T> = Spanned<T>;
+
+/// `steward.toml`.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// How the gateway is reached.
+    pub gateway: GatewayFile,
+    /// Health, metrics and records.
+    pub admin: AdminFile,
+    /// Who may do what.
+    pub policies: PoliciesFile,
+    /// Tokens.
+    pub identity: IdentityFile,
+    /// The resource manager behind the gateway.
+    pub backend: BackendFile,
+    /// Decision records.
+    pub records: RecordsFile,
+}
+
+/// `[gateway]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayFile {
+    /// Address and port to listen on. Default `127.0.0.1:8443`: reachable from this machine only until somebody decides otherwise.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<At<String>>,
+    /// `host[:port]` names that requests may be addressed to; the first is the default one. Default: `localhost` with the port of `listen`.
+    #[schemars(with = "Vec<String>")]
+    pub authorities: Vec<At<String>>,
+    /// PEM file with the server's certificate first. Without it the gateway speaks clear text, on loopback only.
+    #[schemars(with = "Option<PathBuf>")]
+    pub certificate_file: Option<At<PathBuf>>,
+    /// PEM file with its private key.
+    #[schemars(with = "Option<PathBuf>")]
+    pub key_file: Option<At<PathBuf>>,
+    /// Threads that serve, 1 to 1024. Default: one per core.
+    #[schemars(with = "Option<u64>")]
+    pub workers: Option<At<u64>>,
+    /// `hide` (default) answers 404 to callers whose tenant has no relation to the target's; `challenge` answers as Azure does and
+    /// thereby tells that the subscription exists.
+    pub wrong_tenant: WrongTenant,
+    /// How long requests in flight may take after a stop signal, in milliseconds, 0 to 600000. Default 30000.
+    #[schemars(with = "Option<u64>")]
+    pub drain_time_ms_max: Option<At<u64>>,
+    /// Connections open at once per worker, 1 to 1000000. Default 16384: about 1 GB with TLS.
+    #[schemars(with = "Option<u64>")]
+    pub connections_max: Option<At<u64>>,
+}
+
+/// `[admin]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminFile {
+    /// Address and port. Default `127.0.0.1:8480`. Any address but loopback needs the three files below.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<At<String>>,
+    /// PEM file with the certificate of the admin listener.
+    #[schemars(with = "Option<PathBuf>")]
+    pub certificate_file: Option<At<PathBuf>>,
+    /// PEM file with its private key.
+    #[schemars(with = "Option<PathBuf>")]
+    pub key_file: Option<At<PathBuf>>,
+    /// File with the token (at least 32 characters) that callers of the admin API send as `Authorization: Bearer`.
+    #[schemars(with = "Option<PathBuf>")]
+    pub token_file: Option<At<PathBuf>>,
+}
+
+/// `[policies]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoliciesFile {
+    /// Folder of the policy files. Default `policies`.
+    pub folder: Option<PathBuf>,
+}
+
+/// `[identity]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityFile {
+    /// Where clients sign in: the tenant becomes the first segment of its path. Default `https://login.microsoftonline.com`.
+    #[schemars(with = "Option<String>")]
+    pub login_endpoint: Option<At<String>>,
+    /// Audiences accepted in tokens besides the gateway's own URLs and Azure Resource Manager's two.
+    pub audiences: Vec<String>,
+    /// PEM file with the roots that issuers' certificates may chain to. Default: those of the system.
+    pub trusted_roots_file: Option<PathBuf>,
+    /// Name of the cloud in the discovery document. Default `steward`.
+    pub cloud_name: Option<String>,
+}
+
+/// `[backend]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackendFile {
+    /// `https://host[:port]` of the resource manager, or `http://` on loopback. Required.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<At<String>>,
+    /// PEM file with the roots that its certificate may chain to. Default: those of the system.
+    pub trusted_roots_file: Option<PathBuf>,
+    /// `http1` (default: the cheapest per request) or `http2`.
+    pub protocol: Protocol,
+    /// PKCS #8 file with the Ed25519 key that assertions are signed with; made on the first start. Default `assertion.key`.
+    pub assertion_key_file: Option<PathBuf>,
+    /// For TCP and TLS together, in milliseconds, 1 to 60000. Default 3000.
+    #[schemars(with = "Option<u64>")]
+    pub connect_time_ms_max: Option<At<u64>>,
+    /// From the last byte sent to the first byte of the answer, in milliseconds, 1 to 600000. Default 60000, as in Azure.
+    #[schemars(with = "Option<u64>")]
+    pub first_byte_time_ms_max: Option<At<u64>>,
+    /// Between two pieces of a body, in milliseconds, 1 to 600000. Default 30000.
+    #[schemars(with = "Option<u64>")]
+    pub idle_time_ms_max: Option<At<u64>>,
+    /// Bytes of a request body, 1 to 1099511627776. Default 134217728 (128 MiB): bodies are streamed, not held.
+    #[schemars(with = "Option<u64>")]
+    pub body_bytes_max: Option<At<u64>>,
+    /// Bytes of a list whose links have to be rewritten, 1 to 1073741824. Default 8388608 (8 MiB), as in Azure.
+    #[schemars(with = "Option<u64>")]
+    pub answer_bytes_max: Option<At<u64>>,
+    /// Connections open at once per worker, 1 to 65536. Default 1024.
+    #[schemars(with = "Option<u64>")]
+    pub connections_max: Option<At<u64>>,
+}
+
+/// `[records]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordsFile {
+    /// Folder of the segment files. Default `records`.
+    pub folder: Option<PathBuf>,
+    /// Bytes of all records together, 65536 to 1099511627776; the oldest go first. Default 268435456 (256 MiB).
+    #[schemars(with = "Option<u64>")]
+    pub bytes_max: Option<At<u64>>,
+}

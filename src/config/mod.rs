@@ -1,0 +1,439 @@
+//! `steward.toml` to a checked configuration, or to everything that is wrong with it.
+
+pub mod file;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use self::file::At;
+pub use self::file::ConfigFile;
+use crate::forward::BackendConfig;
+use crate::https::Limits;
+use crate::pipeline::WrongTenant;
+use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
+use crate::policy::source::SourceSet;
+use crate::record::RecordConfig;
+
+/// Everything `steward serve` needs, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// Names it answers to.
+    pub authorities: Vec<Box<str>>,
+    /// Certificate and key; clear text on loopback without.
+    pub tls: Option<TlsFiles>,
+    /// Threads that serve.
+    pub workers: usize,
+    /// What strangers are told.
+    pub wrong_tenant: WrongTenant,
+    /// Bounds of connections.
+    pub limits: Limits,
+    /// The second listener.
+    pub admin: AdminConfig,
+    /// Folder of the policy files.
+    pub policies: PathBuf,
+    /// Where clients sign in.
+    pub login_endpoint: String,
+    /// Accepted audiences, each with and without a final slash.
+    pub audiences: Vec<String>,
+    /// Roots for issuers.
+    pub identity_roots: Option<PathBuf>,
+    /// Name of the cloud.
+    pub cloud_name: String,
+    /// The resource manager.
+    pub backend: BackendConfig,
+    /// The key of the assertions.
+    pub assertion_key: PathBuf,
+    /// Decision records.
+    pub records: RecordConfig,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM, the server's certificate first.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// The second listener.
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// How callers from elsewhere are kept out. `None` on loopback.
+    pub guard: Option<AdminGuard>,
+}
+
+/// What an admin listener needs that others can reach.
+#[derive(Debug, Clone)]
+pub struct AdminGuard {
+    /// Certificate and key.
+    pub tls: TlsFiles,
+    /// File with the bearer token.
+    pub token: PathBuf,
+}
+
+/// Audiences that mean Azure Resource Manager. Source: azure-cli-core 2.91.0, the public cloud.
+const ARM_AUDIENCES: [&str; 2] = ["https://management.azure.com", "https://management.core.windows.net"];
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// With everything that is wrong in it.
+pub fn load(path: &Path) -> Result<Config, Diagnostics> {
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&folder, &path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), &text),
+        Err(cause) => {
+            let mut diagnostics = Diagnostics::new(SourceSet::from_texts(&folder, &[]));
+            let message = format!("`{}` cannot be read: {cause}", path.display());
+            diagnostics
+                .push(Diagnostic::error("config.unreadable", message).help("name another file with --config, or run `steward demo`"));
+            Err(diagnostics)
+        }
+    }
+}
+
+/// The same for a text; relative paths in it are relative to `folder`.
+///
+/// # Errors
+/// With everything that is wrong in it.
+pub fn parse(folder: &Path, name: &str, text: &str) -> Result<Config, Diagnostics> {
+    let mut checker = Checker { folder, diagnostics: Diagnostics::new(SourceSet::from_texts(folder, &[(name, text)])) };
+    let file = checker.read(text);
+    let config = checker.check(file);
+    match (config, checker.diagnostics.errors()) {
+        (Some(config), 0) => Ok(config),
+        _ => Err(checker.diagnostics),
+    }
+}
+
+/// The audiences of a gateway of these authorities.
+#[must_use]
+pub fn audiences(authorities: &[Box<str>], extra: &[String]) -> Vec<String> {
+    let own = authorities.iter().map(|authority| format!("https://{authority}"));
+    let all = own.chain(ARM_AUDIENCES.map(str::to_owned)).chain(extra.iter().map(|audience| audience.trim_end_matches('/').to_owned()));
+    all.flat_map(|audience| [format!("{audience}/"), audience]).collect()
+}
+
+struct Checker<'a> {
+    folder: &'a Path,
+    diagnostics: Diagnostics,
+}
+
+const SECTIONS: [&str; 6] = ["admin", "backend", "gateway", "identity", "policies", "records"];
+
+impl Checker<'_> {
+    fn read(&mut self, text: &str) -> ConfigFile {
+        let mut file = ConfigFile::default();
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let message = format!("not TOML: {}", error.message());
+            self.diagnostics.push(Diagnostic::error("toml.syntax", message).at(span(error.span().unwrap_or_default()), ""));
+        }
+        for (key, value) in root.into_inner() {
+            match &**key.get_ref() {
+                "admin" => self.section(value, &mut file.admin),
+                "backend" => self.section(value, &mut file.backend),
+                "gateway" => self.section(value, &mut file.gateway),
+                "identity" => self.section(value, &mut file.identity),
+                "policies" => self.section(value, &mut file.policies),
+                "records" => self.section(value, &mut file.records),
+                unknown => {
+                    let diagnostic = Diagnostic::error("config.unknown", format!("unknown section `{unknown}`"));
+                    let suggestion = closest(unknown, SECTIONS).map(str::to_owned);
+                    self.diagnostics.push(diagnostic.at(span(key.span()), "no such section").suggest(span(key.span()), suggestion));
+                }
+            }
+        }
+        file
+    }
+
+    /// Keys are taken one by one, so that one that is wrong hides no mistake of another.
+    fn section<'de, T: Deserialize<'de> + Default>(&mut self, value: Spanned<DeValue<'de>>, into: &mut T) {
+        let at = value.span();
+        let DeValue::Table(table) = value.into_inner() else {
+            let diagnostic = Diagnostic::error("config.type", "a section has to be a table");
+            return self.diagnostics.push(diagnostic.at(span(at), "write it as `[name]` and its keys below"));
+        };
+        let mut sound = DeTable::new();
+        for (key, value) in table {
+            let mut alone = DeTable::new();
+            alone.insert(key.clone(), value.clone());
+            match T::deserialize(ValueDeserializer::from(Spanned::new(at.clone(), DeValue::Table(alone)))) {
+                Ok(_alone) => drop(sound.insert(key, value)),
+                Err(error) => self.wrong_key(&key, value.span(), error.message()),
+            }
+        }
+        // Every key was read alone a moment ago; together they can only be read again.
+        if let Ok(section) = T::deserialize(ValueDeserializer::from(Spanned::new(at, DeValue::Table(sound)))) {
+            *into = section;
+        }
+    }
+
+    fn wrong_key(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, value: std::ops::Range<usize>, message: &str) {
+        let name: &str = key.get_ref();
+        match message.strip_prefix("unknown field") {
+            Some(rest) => {
+                let known: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
+                let suggestion = closest(name, known).map(str::to_owned);
+                let diagnostic = Diagnostic::error("config.unknown", format!("unknown key `{name}`"));
+                self.diagnostics.push(diagnostic.at(span(key.span()), "no such key").suggest(span(key.span()), suggestion));
+            }
+            None => {
+                let first = message.lines().next().unwrap_or_default();
+                self.diagnostics
+                    .push(Diagnostic::error("config.type", format!("`{name}` cannot be read: {first}")).at(span(value), "this value"));
+            }
+        }
+    }
+
+    fn check(&mut self, file: ConfigFile) -> Option<Config> {
+        let listen = self.address(file.gateway.listen.as_ref(), 8443);
+        let authorities = self.authorities(&file.gateway.authorities, listen?.port());
+        let tls = self.gateway_tls(&file, listen?);
+        let audiences = audiences(&authorities, &file.identity.audiences);
+        let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=1024, cores());
+        let limits = Limits {
+            drain_time_max: self.time(file.gateway.drain_time_ms_max.as_ref(), "drain_time_ms_max", 0..=600_000, 30_000),
+            connections_max: self.size(file.gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384),
+            ..Limits::default()
+        };
+        let admin = self.admin(&file);
+        let backend = self.backend(&file);
+        let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
+        let bytes_max = self.number(file.records.bytes_max.as_ref(), "bytes_max", 65_536..=1 << 40, 256 << 20);
+        Some(Config {
+            listen: listen?,
+            authorities,
+            tls,
+            workers: usize::try_from(workers).unwrap_or(1),
+            wrong_tenant: file.gateway.wrong_tenant,
+            limits,
+            admin: admin?,
+            policies: self.path(file.policies.folder.as_deref(), "policies"),
+            login_endpoint,
+            audiences,
+            identity_roots: file.identity.trusted_roots_file.map(|path| self.folder.join(path)),
+            cloud_name: file.identity.cloud_name.unwrap_or_else(|| "steward".to_owned()),
+            backend: backend?,
+            assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
+            records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
+        })
+    }
+
+    fn address(&mut self, value: Option<&At<String>>, port: u16) -> Option<SocketAddr> {
+        let Some(value) = value else { return Some(SocketAddr::from(([127, 0, 0, 1], port))) };
+        let parsed = value.get_ref().parse().ok();
+        if parsed.is_none() {
+            let message = format!("listen is `{}`; expected an address and a port such as `127.0.0.1:{port}`", value.get_ref());
+            self.error("config.address", message, value, "not an address");
+        }
+        parsed
+    }
+
+    fn authorities(&mut self, values: &[At<String>], port: u16) -> Vec<Box<str>> {
+        for value in values {
+            let is_authority = !value.get_ref().is_empty() && !value.get_ref().contains(['/', '@', ' ', '?', '#']);
+            if !is_authority {
+                let message = format!("authorities holds `{}`; expected `host[:port]`", value.get_ref());
+                self.error("config.authority", message, value, "no scheme, no path");
+            }
+        }
+        match values {
+            [] => vec![format!("localhost:{port}").into()],
+            values => values.iter().map(|value| value.get_ref().to_ascii_lowercase().into()).collect(),
+        }
+    }
+
+    fn gateway_tls(&mut self, file: &ConfigFile, listen: SocketAddr) -> Option<TlsFiles> {
+        let (certificate, key) = (file.gateway.certificate_file.as_ref(), file.gateway.key_file.as_ref());
+        if certificate.is_none() && key.is_none() && !listen.ip().is_loopback() {
+            let message = "the gateway may not be reached from outside without TLS: set gateway.certificate_file and gateway.key_file";
+            match &file.gateway.listen {
+                Some(value) => self.error("config.tls", message, value, "reachable from outside"),
+                None => self.diagnostics.push(Diagnostic::error("config.tls", message)),
+            }
+        }
+        self.pair(certificate, key)
+    }
+
+    fn pair(&mut self, certificate: Option<&At<PathBuf>>, key: Option<&At<PathBuf>>) -> Option<TlsFiles> {
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                Some(TlsFiles { certificate: self.folder.join(certificate.get_ref()), key: self.folder.join(key.get_ref()) })
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                self.error("config.tls", "certificate_file and key_file are needed together", alone, "the other one is missing");
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn admin(&mut self, file: &ConfigFile) -> Option<AdminConfig> {
+        let listen = self.address(file.admin.listen.as_ref(), 8480)?;
+        let tls = self.pair(file.admin.certificate_file.as_ref(), file.admin.key_file.as_ref());
+        let token = file.admin.token_file.as_ref().map(|token| self.folder.join(token.get_ref()));
+        let guard = match (tls, token) {
+            (Some(tls), Some(token)) => Some(AdminGuard { tls, token }),
+            _ if listen.ip().is_loopback() => None,
+            _ => {
+                let message = "the admin listener may not be reached from outside without sign-in: \
+                     listen on 127.0.0.1, or set admin.certificate_file, admin.key_file and admin.token_file";
+                if let Some(value) = &file.admin.listen {
+                    self.error("config.admin", message, value, "reachable from outside");
+                }
+                return None;
+            }
+        };
+        Some(AdminConfig { listen, guard })
+    }
+
+    fn backend(&mut self, file: &ConfigFile) -> Option<BackendConfig> {
+        let backend = &file.backend;
+        let connect_time_max = self.time(backend.connect_time_ms_max.as_ref(), "connect_time_ms_max", 1..=60_000, 3_000);
+        let first_byte_time_max = self.time(backend.first_byte_time_ms_max.as_ref(), "first_byte_time_ms_max", 1..=600_000, 60_000);
+        let idle_time_max = self.time(backend.idle_time_ms_max.as_ref(), "idle_time_ms_max", 1..=600_000, 30_000);
+        let body_bytes_max = self.number(backend.body_bytes_max.as_ref(), "body_bytes_max", 1..=1 << 40, 128 << 20);
+        let answer_bytes_max = self.size(backend.answer_bytes_max.as_ref(), "answer_bytes_max", 1..=1 << 30, 8 << 20);
+        let connections_max = self.size(backend.connections_max.as_ref(), "connections_max", 1..=65_536, 1_024);
+        let Some(url) = &backend.url else {
+            let diagnostic =
+                Diagnostic::error("config.missing", "backend.url is missing: the resource manager that requests are forwarded to");
+            self.diagnostics.push(diagnostic.help("write `[backend]` and `url = \"https://host:port\"`"));
+            return None;
+        };
+        if !is_origin(url.get_ref()) {
+            let message = format!("backend.url is `{}`; expected `https://host[:port]`, or `http://127.0.0.1:port`", url.get_ref());
+            self.error("config.url", message, url, "no path, and clear text on loopback only");
+        }
+        Some(BackendConfig {
+            url: url.get_ref().trim_end_matches('/').to_owned(),
+            trusted_roots: backend.trusted_roots_file.as_ref().map(|path| self.folder.join(path)),
+            protocol: backend.protocol,
+            connect_time_max,
+            first_byte_time_max,
+            idle_time_max,
+            body_bytes_max,
+            answer_bytes_max,
+            connections_max,
+        })
+    }
+
+    fn login_endpoint(&mut self, value: Option<&At<String>>) -> String {
+        let Some(value) = value else { return "https://login.microsoftonline.com".to_owned() };
+        if !is_origin(value.get_ref()) {
+            let message = format!("login_endpoint is `{}`; expected `https://host[:port]` without a path", value.get_ref());
+            self.error("config.url", message, value, "the tenant becomes the first segment of its path");
+        }
+        value.get_ref().trim_end_matches('/').to_owned()
+    }
+
+    fn number(&mut self, value: Option<&At<u64>>, key: &str, allowed: RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = value else { return default };
+        if !allowed.contains(value.get_ref()) {
+            let message = format!("{key} is {}; allowed: {} to {}", value.get_ref(), allowed.start(), allowed.end());
+            self.error("config.range", message, value, "out of range");
+        }
+        *value.get_ref()
+    }
+
+    fn size(&mut self, value: Option<&At<u64>>, key: &str, allowed: RangeInclusive<u64>, default: u64) -> usize {
+        usize::try_from(self.number(value, key, allowed, default)).unwrap_or(usize::MAX)
+    }
+
+    fn time(&mut self, value: Option<&At<u64>>, key: &str, allowed: RangeInclusive<u64>, default: u64) -> Duration {
+        Duration::from_millis(self.number(value, key, allowed, default))
+    }
+
+    fn path(&self, given: Option<&Path>, default: &str) -> PathBuf {
+        self.folder.join(given.unwrap_or_else(|| Path::new(default)))
+    }
+
+    fn error<T>(&mut self, code: &'static str, message: impl Into<String>, value: &At<T>, label: &str) {
+        self.diagnostics.push(Diagnostic::error(code, message).at(span(value.span()), label));
+    }
+}
+
+/// There is one file in the set.
+const fn span(range: std::ops::Range<usize>) -> Span {
+    Span { file: 0, range }
+}
+
+fn cores() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+fn is_origin(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.trim_end_matches('/');
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let has_form = !host.is_empty() && !authority.contains(['/', '@', '?', '#', ' ']);
+    has_form && (scheme == "https" || (scheme == "http" && is_loopback))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::Protocol;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let messages = match parse(Path::new("conf"), "steward.toml", text) {
+            Ok(_config) => Vec::new(),
+            Err(diagnostics) => diagnostics.list().iter().map(|one| one.message.clone()).collect(),
+        };
+        let found = |wanted: &&str| messages.iter().any(|message| message.contains(*wanted));
+        assert!(expected.iter().all(found) && messages.len() == expected.len(), "{messages:#?}");
+    }
+
+    const BACKEND: &str = "[backend]\nurl = \"https://rm.example\"\n";
+
+    #[test]
+    fn three_lines_make_a_configuration() {
+        check(BACKEND, &[]);
+        let config = parse(Path::new("conf"), "steward.toml", BACKEND).unwrap();
+        assert_eq!(config.policies, Path::new("conf/policies"));
+        assert!(config.audiences.contains(&"https://localhost:8443/".to_owned()));
+        assert_eq!(config.backend.protocol, Protocol::Http1);
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        check("", &["backend.url is missing"]);
+        let text = "[gateway]\nlistn = \"x\"\nworkers = 0\n[backend]\nurl = \"http://rm.example\"\nidle_time_ms_max = \"1\"\n[recrods]\n";
+        check(
+            text,
+            &[
+                "unknown key `listn`",
+                "workers is 0; allowed: 1 to 1024",
+                "backend.url is",
+                "`idle_time_ms_max` cannot be read",
+                "unknown section `recrods`",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_admin_listener_others_can_reach_needs_tls_and_a_token() {
+        check(&format!("{BACKEND}[admin]\nlisten = \"0.0.0.0:8480\"\n"), &["may not be reached from outside without sign-in"]);
+        let guarded = "[admin]\nlisten = \"0.0.0.0:8480\"\ncertificate_file = \"c\"\nkey_file = \"k\"\ntoken_file = \"t\"\n";
+        check(&format!("{BACKEND}{guarded}"), &[]);
+    }
+
+    #[test]
+    fn clear_text_is_for_loopback() {
+        check(&format!("{BACKEND}[gateway]\nlisten = \"0.0.0.0:443\"\n"), &["may not be reached from outside without TLS"]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Bodies on their way through: never longer, slower or later than allowed, and without trailers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::pool::{Connection, Pool};
+use super::{BackendConfig, ForwardError};
+
+/// A request body towards the backend.
+#[derive(Debug)]
+pub struct Outgoing {
+    incoming: Option<Incoming>,
+    bytes_left: u64,
+    patience: Patience,
+    watch: Watch,
+}
+
+/// What the sender of a request can see of its body while it is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watch {
+    /// Counts the pieces that were passed on.
+    pub(super) moves: Arc<AtomicU64>,
+    fault: Arc<AtomicU8>,
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    /// The peer closed or broke it.
+    #[error("the body was cut")]
+    Cut,
+    /// Nothing came for too long.
+    #[error("the body stood still")]
+    Idle,
+    /// More came than allowed.
+    #[error("the body is too large")]
+    TooLarge,
+}
+
+impl Outgoing {
+    pub(super) fn new(incoming: Incoming, config: &BackendConfig) -> (Self, Watch) {
+        let watch = Watch::default();
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        let body =
+            Self { incoming, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
+        (body, watch)
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { incoming: None, bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
+    }
+
+    fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.watch.fault.store(fault as u8 + 1, Ordering::Relaxed);
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Watch {
+    /// What went wrong with the client's body, if that is why the request failed.
+    pub(super) fn fault(&self, config: &BackendConfig) -> Option<ForwardError> {
+        match self.fault.load(Ordering::Relaxed).checked_sub(1)? {
+            fault if fault == BodyFault::TooLarge as u8 => Some(ForwardError::BodyTooLarge { max: config.body_bytes_max }),
+            fault if fault == BodyFault::Idle as u8 => Some(ForwardError::BodyTooSlow),
+            _ => Some(ForwardError::ClientGone),
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = &mut *self;
+        let Some(incoming) = this.incoming.as_mut() else { return Poll::Ready(None) };
+        let data = match poll_data(incoming, cx) {
+            Poll::Ready(Some(Ok(data))) => data,
+            Poll::Ready(Some(Err(_cause))) => return this.fail(BodyFault::Cut),
+            Poll::Ready(None) => {
+                this.incoming = None;
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {
+                ready!(this.patience.poll_over(cx));
+                return this.fail(BodyFault::Idle);
+            }
+        };
+        this.patience.renew();
+        this.watch.moves.fetch_add(1, Ordering::Relaxed);
+        match this.bytes_left.checked_sub(data.len() as u64) {
+            Some(left) => this.bytes_left = left,
+            None => return this.fail(BodyFault::TooLarge),
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// The next piece of data; trailers are left out, for no header after the body may pass for one of ours.
+fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+            Some(Err(cause)) => return Poll::Ready(Some(Err(cause))),
+            None => return Poll::Ready(None),
+        }
+    }
+}
+
+/// A timer that runs only while somebody waits: most bodies never start it.
+#[derive(Debug)]
+struct Patience {
+    span: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    running: bool,
+}
+
+impl Patience {
+    const fn new(span: Duration) -> Self {
+        Self { span, timer: None, running: false }
+    }
+
+    const fn renew(&mut self) {
+        self.running = false;
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let span = self.span;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(span)));
+        if !self.running {
+            timer.as_mut().reset(Instant::now() + span);
+            self.running = true;
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+/// The body of an answer to the client.
+#[derive(Debug)]
+pub struct AnswerBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Full(Option<Bytes>),
+    Streamed(Box<Streamed>),
+}
+
+#[derive(Debug)]
+struct Streamed {
+    incoming: Incoming,
+    /// Goes back to the pool when the answer has been read to its exact end, and is closed otherwise.
+    connection: Option<Connection>,
+    pool: Arc<Pool>,
+    patience: Patience,
+}
+
+impl AnswerBody {
+    pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, idle_time_max: Duration) -> Self {
+        let patience = Patience::new(idle_time_max);
+        Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool: Arc::clone(pool), patience })))
+    }
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
+    }
+}
+
+impl From<String> for AnswerBody {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl Streamed {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match poll_data(&mut self.incoming, cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                self.patience.renew();
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            // The answer must not look whole: an error here makes the server reset the stream or close the connection.
+            Poll::Ready(Some(Err(_cause))) => Poll::Ready(Some(Err(BodyFault::Cut))),
+            Poll::Ready(None) => {
+                self.give_back();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.patience.poll_over(cx));
+                Poll::Ready(Some(Err(BodyFault::Idle)))
+            }
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Streamed(streamed) => streamed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Streamed(streamed) => streamed.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Streamed(streamed) => streamed.incoming.size_hint(),
+        }
+    }
+}

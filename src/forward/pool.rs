@@ -1,0 +1,323 @@
+//! Connections to the backend, kept open between requests. One pool per worker, so that no two threads wait for one lock.
+//!
+//! Own code and not `hyper-util`'s client because that one costs 0.4 of a bare proxy's CPU per request more (measured:
+//! `docs/decisions/0002-workers-and-pool.md`) and does not tell an unsent request from one that was sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::header::HeaderValue;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig};
+
+use super::body::Outgoing;
+use super::{BackendConfig, Protocol, authority_of, host_header};
+use crate::identity::{RootsError, trusted_roots};
+use crate::tls;
+
+/// Idle connections kept; more are closed.
+const IDLE_MAX: usize = 256;
+/// An idle connection older than this is not trusted to be open any more.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(50);
+/// How long a request waits for a free connection when all are in use.
+const TURN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// All connections are in use.
+    #[error("all connections are in use")]
+    Busy,
+    /// The HTTP preface failed.
+    #[error("no HTTP connection")]
+    Http(#[source] hyper::Error),
+    /// TCP or TLS failed.
+    #[error("no connection to `{authority}`")]
+    Io {
+        /// Where to.
+        authority: String,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// TCP and TLS took too long.
+    #[error("no connection to `{authority}` in time")]
+    Slow {
+        /// Where to.
+        authority: String,
+    },
+    /// The trusted certificates cannot be read.
+    #[error("the trusted roots of the backend cannot be read")]
+    Roots(#[source] RootsError),
+    /// TLS has no version to offer.
+    #[error("TLS to the backend cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The URL is not an origin.
+    #[error("backend.url is `{url}`; expected `https://host[:port]`, or `http://127.0.0.1:port`, without a path")]
+    Url {
+        /// As configured.
+        url: String,
+    },
+}
+
+/// Open connections of one worker.
+#[derive(Debug)]
+pub struct Pool {
+    authority: String,
+    host: HeaderValue,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    protocol: Protocol,
+    connect_time_max: Duration,
+    permits: Arc<Semaphore>,
+    #[expect(clippy::disallowed_types, reason = "held for a push or a pop by one worker's tasks, never across an await")]
+    idle: std::sync::Mutex<Vec<Idle>>,
+    #[expect(clippy::disallowed_types, reason = "held for a clone by one worker's tasks, never across an await")]
+    shared: std::sync::Mutex<Option<http2::SendRequest<Outgoing>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A connection in use by one request.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: Sender,
+    /// Whether requests were sent on it before.
+    pub(super) reused: bool,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Http1 { sender: http1::SendRequest<Outgoing>, _driver: Driver, _permit: OwnedSemaphorePermit },
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+/// Owns the task that moves a connection's bytes; the connection ends with it.
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A request that got no answer, with the request itself if none of it was sent.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) cause: hyper::Error,
+    pub(super) unsent: Option<Request<Outgoing>>,
+}
+
+impl Connection {
+    /// Sends a request; the future ends with the head of the answer.
+    pub(super) fn try_send(&mut self, request: Request<Outgoing>) -> impl Future<Output = Result<Response<Incoming>, Failed>> + use<> {
+        let sent = match &mut self.sender {
+            Sender::Http1 { sender, .. } => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
+        };
+        async move {
+            let answered = match sent {
+                Either::Left(sent) => sent.await,
+                Either::Right(sent) => sent.await,
+            };
+            answered.map_err(|mut failed| {
+                let unsent = failed.take_message();
+                Failed { cause: failed.into_error(), unsent }
+            })
+        }
+    }
+}
+
+enum Either<L, R> {
+    Left(L),
+    Right(R),
+}
+
+impl Pool {
+    /// An empty pool for this backend.
+    ///
+    /// # Errors
+    /// When the URL or the trusted certificates cannot be used.
+    pub fn new(config: &BackendConfig) -> Result<Self, ConnectError> {
+        let bad_url = || ConnectError::Url { url: config.url.clone() };
+        let authority = authority_of(&config.url).ok_or_else(bad_url)?;
+        let host = host_header(&config.url).ok_or_else(bad_url)?;
+        let name = authority.rsplit_once(':').map_or(authority, |(name, _port)| name);
+        let tls = match config.url.split_once("://") {
+            Some(("https", _)) => {
+                let name = ServerName::try_from(name.to_owned()).map_err(|_cause| bad_url())?;
+                Some((client_config(config)?, name))
+            }
+            Some(("http", _)) if is_loopback(name) => None,
+            _ => return Err(bad_url()),
+        };
+        let authority = match (authority.rsplit_once(':'), &tls) {
+            (Some(_), _) => authority.to_owned(),
+            (None, Some(_)) => format!("{authority}:443"),
+            (None, None) => format!("{authority}:80"),
+        };
+        Ok(Self {
+            authority,
+            host,
+            tls,
+            protocol: config.protocol,
+            connect_time_max: config.connect_time_max,
+            permits: Arc::new(Semaphore::new(config.connections_max)),
+            idle: Default::default(),
+            shared: Default::default(),
+        })
+    }
+
+    pub(super) fn host(&self) -> HeaderValue {
+        self.host.clone()
+    }
+
+    /// A connection that is open already, or a new one.
+    pub(super) async fn reuse_or_connect(&self) -> Result<Connection, ConnectError> {
+        match self.protocol {
+            Protocol::Http1 => {
+                while let Some(mut connection) = self.pop_idle() {
+                    if connection.is_ready().await {
+                        return Ok(connection);
+                    }
+                }
+            }
+            Protocol::Http2 => {
+                if let Some(mut sender) = self.shared_sender()
+                    && sender.ready().await.is_ok()
+                {
+                    return Ok(Connection { sender: Sender::Http2(sender), reused: true });
+                }
+            }
+        }
+        self.connect().await
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(&self) -> Result<Connection, ConnectError> {
+        let Ok(Ok(permit)) = timeout(TURN_TIME_MAX, Arc::clone(&self.permits).acquire_owned()).await else {
+            return Err(ConnectError::Busy);
+        };
+        match timeout(self.connect_time_max, self.open(permit)).await {
+            Ok(opened) => opened,
+            Err(_elapsed) => Err(ConnectError::Slow { authority: self.authority.clone() }),
+        }
+    }
+
+    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Connection, ConnectError> {
+        let io_error = |cause| ConnectError::Io { authority: self.authority.clone(), cause };
+        let stream = TcpStream::connect(&self.authority).await.map_err(io_error)?;
+        stream.set_nodelay(true).map_err(io_error)?;
+        match &self.tls {
+            Some((config, name)) => {
+                let stream = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await.map_err(io_error)?;
+                self.speak(stream, permit).await
+            }
+            None => self.speak(stream, permit).await,
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, permit: OwnedSemaphorePermit) -> Result<Connection, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(stream);
+        match self.protocol {
+            Protocol::Http1 => {
+                let (sender, driver) = http1::Builder::new().handshake(io).await.map_err(ConnectError::Http)?;
+                let driver = Driver(tokio::spawn(log_end(driver)));
+                Ok(Connection { sender: Sender::Http1 { sender, _driver: driver, _permit: permit }, reused: false })
+            }
+            Protocol::Http2 => {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.timer(TokioTimer::new()).adaptive_window(true);
+                let (sender, driver) = builder.handshake(io).await.map_err(ConnectError::Http)?;
+                // The connection serves all requests of the worker: it lives until the last sender is gone.
+                tokio::spawn(async move {
+                    log_end(driver).await;
+                    drop(permit);
+                });
+                if let Ok(mut shared) = self.shared.lock() {
+                    *shared = Some(sender.clone());
+                }
+                Ok(Connection { sender: Sender::Http2(sender), reused: false })
+            }
+        }
+    }
+
+    /// Takes a connection back whose answer was read to the end.
+    pub(super) fn give_back(&self, connection: Connection) {
+        let Sender::Http1 { sender, .. } = &connection.sender else { return };
+        if sender.is_closed() {
+            return;
+        }
+        if let Ok(mut idle) = self.idle.lock()
+            && idle.len() < IDLE_MAX
+        {
+            idle.push(Idle { connection: Connection { reused: true, ..connection }, since: Instant::now() });
+        }
+    }
+
+    fn pop_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().ok()?;
+        let newest = idle.pop()?;
+        if newest.since.elapsed() < IDLE_TIME_MAX {
+            return Some(newest.connection);
+        }
+        // The list is a stack: when the newest is too old, all of them are.
+        idle.clear();
+        None
+    }
+
+    fn shared_sender(&self) -> Option<http2::SendRequest<Outgoing>> {
+        self.shared.lock().ok()?.clone().filter(|sender| !sender.is_closed())
+    }
+}
+
+impl Connection {
+    async fn is_ready(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1 { sender, .. } => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+}
+
+async fn log_end(driver: impl Future<Output = Result<(), hyper::Error>>) {
+    if let Err(cause) = driver.await {
+        tracing::debug!(%cause, "backend connection ended");
+    }
+}
+
+fn client_config(config: &BackendConfig) -> Result<Arc<ClientConfig>, ConnectError> {
+    let roots = trusted_roots(config.trusted_roots.as_deref()).map_err(ConnectError::Roots)?;
+    let builder = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions().map_err(ConnectError::Tls)?;
+    let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![alpn(config.protocol).to_vec()];
+    Ok(Arc::new(client))
+}
+
+fn alpn(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Http1 => b"http/1.1",
+        Protocol::Http2 => b"h2",
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}

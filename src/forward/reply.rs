@@ -1,0 +1,234 @@
+//! The way back: links point at the gateway or nowhere, lists hold what the caller may read, and no header of the backend's own transport leaves.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::value::RawValue;
+
+use super::body::AnswerBody;
+use super::{Backend, ForwardError};
+use crate::arm::path::CanonicalPath;
+use crate::arm::scope::Scope;
+use crate::clock::Timestamp;
+use crate::ids::PrincipalId;
+use crate::pipeline::{OperationOwners, Reading};
+
+/// Where an answer goes and what has to become of it.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// `https://host[:port]` of the gateway, as the client used it.
+    pub public_base: String,
+    /// What has to be done with the body.
+    pub reading: Reading,
+    /// Who asked.
+    pub caller: PrincipalId,
+    /// Learns the operations handed out.
+    pub operations: &'a OperationOwners,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// Headers of the backend that are about its own hop, its own software or its own trust.
+const KEPT_BACK: [&str; 14] = [
+    "alt-svc",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "www-authenticate",
+    "x-powered-by",
+];
+
+/// Headers by which a client is sent to poll: it sends its token there.
+const OPERATION_LINKS: [&str; 3] = ["azure-asyncoperation", "location", "operation-location"];
+
+/// Members of a list by which a client is sent to the next page.
+const PAGE_LINKS: [&str; 2] = ["nextLink", "@odata.nextLink"];
+
+/// Makes the backend's answer the gateway's.
+///
+/// The second value names what was odd: for the record.
+///
+/// # Errors
+/// When the answer is one that must not be passed on, or a list that cannot be read.
+pub async fn deliver(
+    backend: &Backend,
+    response: Response<AnswerBody>,
+    delivery: &Delivery<'_>,
+) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
+    let (mut head, body) = response.into_parts();
+    refuse_status(head.status)?;
+    let links = Links { origin: backend.origin(), delivery };
+    let mut notes = Vec::new();
+    keep_back(&mut head.headers);
+    links.rewrite_headers(head.status, &mut head.headers, &mut notes);
+    let reads = !matches!(delivery.reading, Reading::Unread) && head.status == StatusCode::OK && is_json(&head.headers);
+    if !reads {
+        return Ok((Response::from_parts(head, body), notes));
+    }
+    if head.headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(ForwardError::Unreadable);
+    }
+    let bytes = read(body, backend.config().answer_bytes_max).await?;
+    let body = links.rewrite_body(bytes, &mut notes)?;
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.remove(header::ETAG);
+    Ok((Response::from_parts(head, body.into()), notes))
+}
+
+fn refuse_status(status: StatusCode) -> Result<(), ForwardError> {
+    match status {
+        // The client's token was accepted here; what the backend refused is the gateway's own assertion.
+        StatusCode::UNAUTHORIZED => Err(ForwardError::Refused),
+        status if status.is_informational() => Err(ForwardError::Unexpected { status: status.as_u16() }),
+        _ => Ok(()),
+    }
+}
+
+fn keep_back(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.into_iter().chain(KEPT_BACK.map(HeaderName::from_static)) {
+        headers.remove(name);
+    }
+    let spoken_for: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-ms-client-") && name.as_str() != "x-ms-client-request-id")
+        .cloned()
+        .collect();
+    for name in spoken_for {
+        headers.remove(name);
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn read(body: AnswerBody, max: usize) -> Result<Bytes, ForwardError> {
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(cause) if cause.is::<LengthLimitError>() => Err(ForwardError::AnswerTooLarge { max }),
+        Err(_cut) => Err(ForwardError::Unreadable),
+    }
+}
+
+struct Links<'a> {
+    origin: &'a str,
+    delivery: &'a Delivery<'a>,
+}
+
+/// Where a link of the backend leads.
+enum Link {
+    /// To the backend: said again with our origin.
+    Ours(String),
+    /// Anywhere else.
+    Foreign,
+}
+
+impl Links<'_> {
+    fn rewrite_headers(&self, status: StatusCode, headers: &mut HeaderMap, notes: &mut Vec<&'static str>) {
+        for name in OPERATION_LINKS.map(HeaderName::from_static) {
+            let Some(link) = headers.get(&name).map(|value| self.classify(value.to_str().unwrap_or_default())) else { continue };
+            match link {
+                Link::Ours(url) => {
+                    self.remember(&url);
+                    // It was a header value before, and origin and path of ours are ASCII.
+                    if let Ok(value) = HeaderValue::try_from(url) {
+                        headers.insert(name, value);
+                    }
+                }
+                // A redirect is the client's to follow or not, and clients follow it without the token (measured).
+                Link::Foreign if status.is_redirection() => notes.push("redirect to a foreign host"),
+                // Elsewhere the client would poll there, token and all.
+                Link::Foreign => {
+                    headers.remove(&name);
+                    headers.insert(FLAG, HeaderValue::from_static("foreign link removed"));
+                    notes.push("foreign link removed from the headers");
+                }
+            }
+        }
+    }
+
+    fn classify(&self, url: &str) -> Link {
+        if let Some(path) = url.strip_prefix(self.origin).filter(|path| path.starts_with('/')) {
+            return Link::Ours(format!("{}{path}", self.delivery.public_base));
+        }
+        let is_public = url.strip_prefix(&self.delivery.public_base).is_some_and(|path| path.starts_with('/'));
+        match url {
+            // A backend that was told the public address builds links from it.
+            url if is_public => Link::Ours(url.to_owned()),
+            url if url.starts_with('/') && !url.starts_with("//") => Link::Ours(format!("{}{url}", self.delivery.public_base)),
+            _ => Link::Foreign,
+        }
+    }
+
+    fn remember(&self, url: &str) {
+        let path = url.strip_prefix(&self.delivery.public_base).and_then(|rest| rest.split('?').next());
+        if let Some(path) = path.and_then(|path| CanonicalPath::parse(path).ok()) {
+            self.delivery.operations.remember(&path, self.delivery.caller, self.delivery.now);
+        }
+    }
+
+    /// Rewrites the links of a list and leaves out what the caller may not read. Items are not parsed further than their id.
+    fn rewrite_body(&self, bytes: Bytes, notes: &mut Vec<&'static str>) -> Result<Bytes, ForwardError> {
+        let only = match &self.delivery.reading {
+            Reading::Only(scopes) => Some(scopes),
+            Reading::Links | Reading::Unread => None,
+        };
+        let Ok(mut list) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) else {
+            // Some lists are bare arrays without links; they pass only where nothing has to be left out.
+            return if only.is_none() && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
+                Ok(bytes)
+            } else {
+                Err(ForwardError::Unreadable)
+            };
+        };
+        let mut changed = only.is_some();
+        for name in PAGE_LINKS {
+            let Some(link) = list.get(name).and_then(|link| link.as_str()) else { continue };
+            changed = true;
+            match self.classify(link) {
+                Link::Ours(url) => {
+                    list.insert(name.to_owned(), url.into());
+                }
+                Link::Foreign => {
+                    list.remove(name);
+                    notes.push("foreign link removed from the body");
+                }
+            }
+        }
+        if let Some(scopes) = only {
+            let items = list.get_mut("value").and_then(|value| value.as_array_mut()).ok_or(ForwardError::Unreadable)?;
+            items.retain(|item| lies_in(item, scopes));
+        }
+        if !changed {
+            return Ok(bytes);
+        }
+        serde_json::to_vec(&list).map(Bytes::from).map_err(|_cause| ForwardError::Unreadable)
+    }
+}
+
+fn lies_in(item: &serde_json::Value, scopes: &Arc<[Scope]>) -> bool {
+    let scope = item.get("id").and_then(|id| id.as_str()).and_then(|id| Scope::parse(id).ok());
+    scope.is_some_and(|scope| scopes.iter().any(|granted| granted.covers(&scope)))
+}
+
+/// Tells the client that something was taken out of the answer.
+const FLAG: HeaderName = HeaderName::from_static("x-steward-flag");

@@ -1,0 +1,157 @@
+//! Tokens that were found valid, by their bytes.
+//!
+//! A hit costs a look-up and four comparisons and neither verifies nor parses. It counts only while the token is alive, the
+//! very key that verified it is in its issuer's present key set, and the tenant has the same issuer and is not suspended.
+//! Refusals are not kept: an attacker would fill the cache with them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+use super::caller::Caller;
+use super::issuer_keys::IssuerKeys;
+use super::key_set::VerificationKey;
+use crate::clock::Timestamp;
+use crate::directory::{Directory, TokenIssuer};
+
+/// How much the cache may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheLimits {
+    /// Tokens at once.
+    pub tokens_max: usize,
+    /// Bytes of tokens and what they proved together, estimated from the length of the tokens.
+    pub bytes_max: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self { tokens_max: 65_536, bytes_max: 256 * 1024 * 1024 }
+    }
+}
+
+/// What a valid token proved, and what that rests on.
+#[derive(Debug)]
+pub(super) struct Proven {
+    /// Who it is.
+    pub(super) caller: Arc<Caller>,
+    /// First moment at which the token is refused, leeway included.
+    pub(super) valid_until: Timestamp,
+    /// The issuer as the policy bound it to the tenant.
+    pub(super) issuer: TokenIssuer,
+    /// The newest snapshot known to say so.
+    pub(super) revision: AtomicU64,
+    /// The issuer's keys.
+    pub(super) keys: Arc<IssuerKeys>,
+    /// The one that verified the token.
+    pub(super) key: Arc<VerificationKey>,
+}
+
+impl Proven {
+    fn counts(&self, directory: &Directory, now: Timestamp) -> bool {
+        now < self.valid_until && self.bound_in(directory) && self.keys.holds(&self.key, now)
+    }
+
+    fn bound_in(&self, directory: &Directory) -> bool {
+        // A snapshot never changes, so what it said once it still says; comparing issuers takes longer than the whole rest.
+        if self.revision.load(Ordering::Relaxed) == directory.revision {
+            return true;
+        }
+        let home = directory.tenant(self.caller.tenant());
+        let bound = home.is_some_and(|tenant| !tenant.suspended && tenant.issuer.as_ref() == Some(&self.issuer));
+        if bound {
+            self.revision.store(directory.revision, Ordering::Relaxed);
+        }
+        bound
+    }
+}
+
+/// The cache.
+#[derive(Debug)]
+pub(super) struct TokenCache {
+    tokens: DashMap<Box<str>, Proven, foldhash::fast::RandomState>,
+    limits: CacheLimits,
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    sweeping: AtomicBool,
+}
+
+impl TokenCache {
+    pub(super) fn new(limits: CacheLimits) -> Self {
+        Self {
+            tokens: DashMap::default(),
+            limits,
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            sweeping: AtomicBool::new(false),
+        }
+    }
+
+    /// The caller that this token proved before, if all that rests on still stands.
+    pub(super) fn find(&self, token: &str, directory: &Directory, now: Timestamp) -> Option<Arc<Caller>> {
+        let proven = self.tokens.get(token)?;
+        proven.counts(directory, now).then(|| Arc::clone(&proven.caller))
+    }
+
+    /// Keeps what a token proved, unless there is no room for it.
+    pub(super) fn keep(&self, token: &str, proven: Proven, now: Timestamp) {
+        let cost = cost(token);
+        if !self.reserve(cost) {
+            self.make_room(now);
+            if !self.reserve(cost) {
+                return;
+            }
+        }
+        if self.tokens.insert(token.into(), proven).is_some() {
+            self.release(cost);
+        }
+    }
+
+    /// Tokens held at present.
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&self, cost: usize) -> bool {
+        let count = self.count.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let bytes = self.bytes.fetch_add(cost, Ordering::Relaxed).saturating_add(cost);
+        let fits = count <= self.limits.tokens_max && bytes <= self.limits.bytes_max;
+        if !fits {
+            self.release(cost);
+        }
+        fits
+    }
+
+    fn release(&self, cost: usize) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(cost, Ordering::Relaxed);
+    }
+
+    /// Drops expired tokens, and then any, until an eighth is free: sweeping for every single token would cost more than
+    /// verifying it.
+    fn make_room(&self, now: Timestamp) {
+        if self.sweeping.swap(true, Ordering::Acquire) {
+            return;
+        }
+        self.drop_where(|proven| now >= proven.valid_until);
+        let with_room = |max: usize| max - max / 8;
+        let (count_max, bytes_max) = (with_room(self.limits.tokens_max), with_room(self.limits.bytes_max));
+        self.drop_where(|_proven| self.count.load(Ordering::Relaxed) >= count_max.max(1) || self.bytes.load(Ordering::Relaxed) > bytes_max);
+        self.sweeping.store(false, Ordering::Release);
+    }
+
+    fn drop_where(&self, goes: impl Fn(&Proven) -> bool) {
+        self.tokens.retain(|token, proven| {
+            let goes = goes(proven);
+            if goes {
+                self.release(cost(token));
+            }
+            !goes
+        });
+    }
+}
+
+/// The text, its decoded claims (at most as long), and the fixed parts of an entry.
+const fn cost(token: &str) -> usize {
+    token.len().saturating_mul(2).saturating_add(1024)
+}

@@ -1,0 +1,176 @@
+//! The principal behind a request, as its token proved it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::directory::Directory;
+use crate::ids::{ClientId, ObjectId, PrincipalId, TenantId};
+
+/// Who calls. Made by a [`Verifier`](super::Verifier) from a valid token, never changed, shared by all requests with that token.
+#[derive(Debug)]
+pub struct Caller {
+    /// Home tenant and object id: `tid` and `oid`. Nothing else identifies a caller.
+    pub principal: PrincipalId,
+    /// Person or application.
+    pub kind: CallerKind,
+    /// For people to read; it may be anything and decides nothing.
+    pub name: Box<str>,
+    /// The application it signed in with: `appid` or `azp`.
+    pub client: Option<ClientId>,
+    /// How that application proved itself: `appidacr` or `azpacr`.
+    pub app_id_acr: Option<ClientProof>,
+    /// Groups of the home tenant.
+    pub groups: Groups,
+    /// A guest in its home tenant (`acct` is 1): may work, may not onboard.
+    pub guest: bool,
+    /// Signed in with more than one factor: `amr` or `acrs` has `mfa`.
+    pub mfa: bool,
+    /// The client understands a claims challenge: `xms_cc` has `cp1`.
+    pub claims_challenge: bool,
+    /// `iss`.
+    pub issuer: Box<str>,
+    /// `aud`.
+    pub audience: Box<str>,
+    /// Which of the two claim sets the token has.
+    pub version: TokenVersion,
+    /// `iat`.
+    pub issued_at: Timestamp,
+    /// `exp`, without leeway.
+    pub expires_at: Timestamp,
+    /// `uti` or `jti`: names the token in records without revealing it.
+    pub token_id: Option<Box<str>>,
+    /// Directory roles: `wids`.
+    pub wids: Box<[Box<str>]>,
+    /// How it signed in: `amr`.
+    pub amr: Box<[Box<str>]>,
+    /// Who authenticated the person, where that is not the issuer: `idp`.
+    pub identity_provider: Option<Box<str>>,
+}
+
+/// What a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerKind {
+    /// An application or managed identity, by itself.
+    ServicePrincipal,
+    /// A person, through an application.
+    User,
+}
+
+/// How a client application proved itself to the issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientProof {
+    /// Not at all: a public client (`0`).
+    Public,
+    /// By a secret (`1`).
+    Secret,
+    /// By a certificate (`2`).
+    Certificate,
+}
+
+impl ClientProof {
+    /// The digit in claims and headers.
+    #[must_use]
+    pub const fn digit(self) -> &'static str {
+        match self {
+            Self::Public => "0",
+            Self::Secret => "1",
+            Self::Certificate => "2",
+        }
+    }
+}
+
+/// The claim set of a token: `ver`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenVersion {
+    /// `1.0`.
+    V1,
+    /// `2.0`.
+    V2,
+}
+
+/// What a token says about groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Groups {
+    /// All of them. Holds the caller and its groups, sorted and without duplicates, ready for look-ups.
+    Listed(Box<[PrincipalId]>),
+    /// Too many to list: the directory knows them. The address that the token gives for them is never called.
+    Overage,
+}
+
+impl Groups {
+    /// The caller itself and the groups that its token lists.
+    pub(super) fn listed(caller: PrincipalId, groups: impl IntoIterator<Item = ObjectId>) -> Self {
+        Self::Listed(with_groups(caller, groups).into_boxed_slice())
+    }
+}
+
+/// Where the groups of a decision came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupSource {
+    /// The token listed this many.
+    Token(usize),
+    /// The token had too many; the directory knows this many.
+    Directory(usize),
+    /// The token had too many and the directory does not know the caller: only its own grants count.
+    Unresolved,
+}
+
+impl fmt::Display for GroupSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(count) => write!(f, "{count} from the token"),
+            Self::Directory(count) => write!(f, "{count} from the directory; too many for the token"),
+            Self::Unresolved => f.write_str("too many for the token and unknown to the directory: only own grants count"),
+        }
+    }
+}
+
+/// The principals in whose name a caller may act: itself and its groups, all of its home tenant.
+#[derive(Debug)]
+pub struct Principals<'c> {
+    ids: Cow<'c, [PrincipalId]>,
+    /// Evidence for the decision record.
+    pub source: GroupSource,
+}
+
+impl Principals<'_> {
+    /// Sorted, without duplicates, the caller included.
+    #[must_use]
+    pub fn ids(&self) -> &[PrincipalId] {
+        &self.ids
+    }
+}
+
+impl Caller {
+    /// The home tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.principal.tenant
+    }
+
+    /// Itself and its groups. Allocates only for a caller with too many groups for its token.
+    #[must_use]
+    pub fn principals(&self, directory: &Directory) -> Principals<'_> {
+        match &self.groups {
+            Groups::Listed(ids) => Principals { ids: Cow::Borrowed(ids), source: GroupSource::Token(ids.len().saturating_sub(1)) },
+            Groups::Overage => match directory.principal(self.principal) {
+                Some(known) => {
+                    let ids = with_groups(self.principal, known.groups.iter().copied());
+                    let source = GroupSource::Directory(ids.len().saturating_sub(1));
+                    Principals { ids: Cow::Owned(ids), source }
+                }
+                None => Principals { ids: Cow::Owned(vec![self.principal]), source: GroupSource::Unresolved },
+            },
+        }
+    }
+}
+
+fn with_groups(caller: PrincipalId, groups: impl IntoIterator<Item = ObjectId>) -> Vec<PrincipalId> {
+    let of_home_tenant = |object| PrincipalId { tenant: caller.tenant, object };
+    let mut ids: Vec<_> = groups.into_iter().map(of_home_tenant).chain([caller]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

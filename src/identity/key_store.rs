@@ -1,0 +1,223 @@
+//! The keys of all issuers, kept fresh in the background.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::error::TokenError;
+use super::fetch::Fetcher;
+use super::issuer_keys::{Flight, IssuerKeys, KeyTimes};
+use super::issuers::Home;
+use super::key_set::VerificationKey;
+use crate::clock::{Clock, Timestamp};
+use crate::directory::Directory;
+use crate::https::Stop;
+use crate::ids::TenantId;
+
+/// Requests that may wait for a load at the same time; further ones are refused at once.
+const WAITERS_MAX: usize = 1024;
+/// Loads under way at the same time, over all issuers.
+const FLIGHTS_MAX: usize = 16;
+/// Loads that requests have asked for and nobody has begun.
+const ASKED_MAX: usize = 64;
+/// How often it is looked at which keys are due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The keys of all issuers that the directory names. Nothing but the directory and the clock causes a load, except an unknown
+/// key of a known issuer, and that at most once per [floor](KeyTimes::refresh_floor).
+#[derive(Debug)]
+pub struct KeyStore {
+    issuers: DashMap<TenantId, Arc<IssuerKeys>, foldhash::fast::RandomState>,
+    fetcher: Fetcher,
+    clock: Clock,
+    times: KeyTimes,
+    asked: mpsc::Sender<Flight>,
+    waiters: Semaphore,
+    flights: Semaphore,
+}
+
+/// How the keys of one issuer stand, for readiness and metrics.
+#[derive(Debug, Clone)]
+pub struct KeyStatus {
+    /// The tenant that the issuer speaks for.
+    pub tenant: TenantId,
+    /// How many keys verify tokens at present; 0 when the issuer's tokens are refused.
+    pub usable_keys: usize,
+    /// When they were last loaded.
+    pub loaded_at: Option<Timestamp>,
+    /// Why the last load failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl KeyStore {
+    /// An empty store and the task that keeps it; unknown keys are looked for only while [`KeyUpkeep::run`] runs.
+    #[must_use]
+    pub fn new(fetcher: Fetcher, clock: Clock, times: KeyTimes) -> (Arc<Self>, KeyUpkeep) {
+        let (asked, asks) = mpsc::channel(ASKED_MAX);
+        let store = Arc::new(Self {
+            issuers: DashMap::default(),
+            fetcher,
+            clock,
+            times,
+            asked,
+            waiters: Semaphore::new(WAITERS_MAX),
+            flights: Semaphore::new(FLIGHTS_MAX),
+        });
+        (Arc::clone(&store), KeyUpkeep { store, asks })
+    }
+
+    /// Loads the keys of every issuer in the directory and returns when each has been tried once.
+    pub async fn warm(self: &Arc<Self>, directory: &Directory) {
+        self.follow(directory);
+        let mut flights = JoinSet::new();
+        self.begin_due(&mut flights);
+        while flights.join_next().await.is_some() {}
+    }
+
+    /// How the keys of every issuer stand, in no order.
+    #[must_use]
+    pub fn status(&self) -> Vec<KeyStatus> {
+        let now = self.clock.now();
+        let all: Vec<_> = self.issuers.iter().map(|entry| Arc::clone(entry.value())).collect();
+        all.iter()
+            .map(|keys| {
+                let usable_keys = keys.usable(now).map_or(0, |set| set.len());
+                let state = keys.watch();
+                let state = state.borrow();
+                let failure = state.failure.as_ref().map(ToString::to_string);
+                KeyStatus { tenant: keys.tenant(), usable_keys, loaded_at: state.loaded_at, failure }
+            })
+            .collect()
+    }
+
+    /// The key of this name among those of the issuer, loading them once more if it is not there.
+    ///
+    /// # Errors
+    /// When the issuer has no such key, or none at all that counts.
+    pub(super) async fn key(&self, home: &Home<'_>, kid: &str) -> Result<(Arc<IssuerKeys>, Arc<VerificationKey>), TokenError> {
+        let keys = self.issuer_keys(home)?;
+        if let Some(key) = keys.find(kid, self.clock.now()) {
+            return Ok((keys, key));
+        }
+        self.ask_again(&keys).await;
+        let now = self.clock.now();
+        match keys.find(kid, now) {
+            Some(key) => Ok((keys, key)),
+            None => Err(keys.missing(kid, now)),
+        }
+    }
+
+    fn issuer_keys(&self, home: &Home<'_>) -> Result<Arc<IssuerKeys>, TokenError> {
+        let tenant = home.tenant.id;
+        if let Some(known) = self.issuers.get(&tenant).filter(|known| known.serves(home.issuer)) {
+            return Ok(Arc::clone(&known));
+        }
+        let learnt = || Arc::new(IssuerKeys::new(tenant, home.issuer.clone(), home.revision, self.times));
+        match self.issuers.entry(tenant) {
+            Entry::Occupied(known) if known.get().serves(home.issuer) => Ok(Arc::clone(known.get())),
+            // A request that began under the snapshot before must not bring its issuer back.
+            Entry::Occupied(known) if known.get().revision() > home.revision => Err(TokenError::KeysUnavailable { tenant }),
+            Entry::Occupied(mut known) => {
+                known.get().retire();
+                let keys = learnt();
+                known.insert(Arc::clone(&keys));
+                Ok(keys)
+            }
+            Entry::Vacant(place) => Ok(Arc::clone(&place.insert(learnt()))),
+        }
+    }
+
+    async fn ask_again(&self, keys: &Arc<IssuerKeys>) {
+        let Ok(_waiting) = self.waiters.try_acquire() else { return };
+        let mut state = keys.watch();
+        if let Some(flight) = keys.take_off_when_asked(self.clock.now())
+            && self.asked.try_send(flight).is_err()
+        {
+            tracing::warn!(tenant = %keys.tenant(), "keys cannot be asked for: too many loads are waiting");
+        }
+        if timeout(self.times.wait_time_max, state.wait_for(|state| state.at_rest())).await.is_err() {
+            tracing::debug!(tenant = %keys.tenant(), "the keys of an issuer did not arrive in time");
+        }
+    }
+
+    /// Learns the issuers of a new snapshot, and forgets those that it no longer names.
+    fn follow(&self, directory: &Directory) {
+        for tenant in directory.tenants() {
+            let Some(issuer) = &tenant.issuer else { continue };
+            if let Err(cause) = self.issuer_keys(&Home { tenant, issuer, revision: directory.revision }) {
+                tracing::debug!(tenant = %tenant.id, %cause, "a newer snapshot names another issuer");
+            }
+        }
+        self.issuers.retain(|tenant, keys| {
+            let named = directory.tenant(*tenant).is_some_and(|tenant| tenant.issuer.is_some());
+            let kept = named || keys.revision() > directory.revision;
+            if !kept {
+                keys.retire();
+            }
+            kept
+        });
+    }
+
+    fn begin_due(self: &Arc<Self>, flights: &mut JoinSet<()>) {
+        let now = self.clock.now();
+        for entry in &self.issuers {
+            if let Some(flight) = entry.value().take_off_when_due(now) {
+                flights.spawn(Arc::clone(self).fly(flight));
+            }
+        }
+    }
+
+    async fn fly(self: Arc<Self>, flight: Flight) {
+        // The semaphore is never closed; were it so, the flight would end as abandoned.
+        if let Ok(_permit) = self.flights.acquire().await {
+            flight.fly(&self.fetcher, &self.clock).await;
+        }
+    }
+}
+
+/// Keeps a [`KeyStore`] fresh. Its owner awaits [`run`](Self::run).
+#[derive(Debug)]
+pub struct KeyUpkeep {
+    store: Arc<KeyStore>,
+    asks: mpsc::Receiver<Flight>,
+}
+
+impl KeyUpkeep {
+    /// Loads what is due or asked for and follows the directory, until `stop` turns true. Loads under way are then given up.
+    pub async fn run(mut self, mut directories: watch::Receiver<Arc<Directory>>, mut stop: Stop) {
+        let mut flights = JoinSet::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.follow(&mut directories);
+        loop {
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                Ok(()) = directories.changed() => {
+                    self.follow(&mut directories);
+                    self.store.begin_due(&mut flights);
+                }
+                Some(flight) = self.asks.recv() => {
+                    flights.spawn(Arc::clone(&self.store).fly(flight));
+                }
+                Some(_landed) = flights.join_next() => {}
+                _ = tick.tick() => self.store.begin_due(&mut flights),
+            }
+        }
+        flights.shutdown().await;
+    }
+
+    fn follow(&self, directories: &mut watch::Receiver<Arc<Directory>>) {
+        let directory = Arc::clone(&directories.borrow_and_update());
+        self.store.follow(&directory);
+    }
+}
+
+async fn stopped(stop: &mut Stop) {
+    // A dropped sender means that the owner is gone, which is a stop as well.
+    let _stopped_or_gone = stop.wait_for(|stop| *stop).await.is_ok();
+}

@@ -1,0 +1,231 @@
+//! The signed statement that a backend trusts: this caller, for this tenant, by this grant, now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dashmap::DashMap;
+use hyper::header::HeaderValue;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+use super::Context;
+use super::authorize::Basis;
+use crate::arm::scope::Scope;
+use crate::clock::Timestamp;
+use crate::delegation::roles::Role;
+use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
+use crate::identity::Caller;
+use crate::ids::{PrincipalId, RoleId, TenantId};
+
+/// An assertion lives this long, and never longer than token and grant. Source: `docs/decisions/0003-assertion.md`.
+const LIFETIME_MAX: Duration = Duration::from_mins(5);
+/// A cached assertion with less than this left is signed anew.
+const LEFT_MIN: Duration = Duration::from_secs(30);
+/// Assertions kept at once.
+const CACHED_MAX: usize = 16 * 1024;
+
+/// For whom and by what a request is made.
+#[derive(Debug)]
+pub(super) struct OnBehalfOf<'a> {
+    /// The caller.
+    pub(super) caller: &'a Arc<Caller>,
+    /// What permits it.
+    pub(super) basis: &'a Basis,
+    /// The scope addressed.
+    pub(super) scope: &'a Scope,
+    /// The tenant worked in.
+    pub(super) customer: TenantId,
+}
+
+/// An assertion that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AssertionError {
+    /// The key is not an Ed25519 key in PKCS #8.
+    #[error("the assertion key is not an Ed25519 private key in PKCS #8 form")]
+    Key(#[source] aws_lc_rs::error::KeyRejected),
+    /// The text is not one that a header can carry.
+    #[error("the assertion cannot be sent in a header")]
+    Form(#[source] hyper::header::InvalidHeaderValue),
+    /// The signature failed.
+    #[error("the assertion could not be signed")]
+    Signing(#[source] jsonwebtoken::errors::Error),
+}
+
+/// Signs assertions with Ed25519 and keeps them for as long as they hold.
+pub struct AssertionSigner {
+    key: EncodingKey,
+    header: Header,
+    public_key: Vec<u8>,
+    issuer: String,
+    audience: String,
+    cached: DashMap<CacheKey, Cached, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CacheKey {
+    caller: PrincipalId,
+    role: RoleIndex,
+    /// The address of the grant's origin, which `Cached::grant` keeps alive, so that it cannot come to mean another one.
+    origin: usize,
+}
+
+struct Cached {
+    value: HeaderValue,
+    grant: Grant,
+    expires_at: Timestamp,
+    token_expires_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: String,
+    tid: TenantId,
+    act: Actor<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<RoleId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegation: Option<&'a str>,
+    scp: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// Who acts, and from which tenant. Source: RFC 8693 §4.1.
+#[derive(Serialize)]
+struct Actor<'a> {
+    sub: String,
+    tid: TenantId,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+}
+
+impl AssertionSigner {
+    /// A signer with a private key in PKCS #8 DER; `issuer` is the gateway's base URL, `audience` the backend's.
+    ///
+    /// # Errors
+    /// When the key is not an Ed25519 key.
+    pub fn new(pkcs8: &[u8], issuer: String, audience: String) -> Result<Self, AssertionError> {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(AssertionError::Key)?;
+        let public_key = pair.public_key().as_ref().to_vec();
+        let header = Header { kid: Some(key_id(&public_key)), ..Header::new(Algorithm::EdDSA) };
+        Ok(Self { key: EncodingKey::from_ed_der(pkcs8), header, public_key, issuer, audience, cached: DashMap::default() })
+    }
+
+    /// The public half: 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// The `kid` of the assertions.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        key_id(&self.public_key)
+    }
+
+    /// The public key as a JSON Web Key Set, for backends that fetch it.
+    #[must_use]
+    pub fn key_set(&self) -> serde_json::Value {
+        let x = URL_SAFE_NO_PAD.encode(&self.public_key);
+        serde_json::json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.key_id(), "x": x }] })
+    }
+
+    /// The value of `Authorization` towards the backend.
+    pub(super) fn assertion(&self, whom: &OnBehalfOf<'_>, context: &Context<'_>) -> Result<HeaderValue, AssertionError> {
+        let Basis::Grant(grant) = whom.basis else {
+            return self.sign(whom, context).map(|(value, _)| value);
+        };
+        let origin = Arc::as_ptr(&grant.origin).cast::<()>().addr();
+        let key = CacheKey { caller: whom.caller.principal, role: grant.role, origin };
+        if let Some(value) = self.cached.get(&key).and_then(|cached| cached.fits(grant, whom.caller, context.now)) {
+            return Ok(value);
+        }
+        let (value, expires_at) = self.sign(whom, context)?;
+        if self.cached.len() >= CACHED_MAX {
+            self.cached.retain(|_, cached| context.now < cached.expires_at);
+        }
+        if self.cached.len() < CACHED_MAX {
+            let cached = Cached { value: value.clone(), grant: grant.clone(), expires_at, token_expires_at: whom.caller.expires_at };
+            self.cached.insert(key, cached);
+        }
+        Ok(value)
+    }
+
+    fn sign(&self, whom: &OnBehalfOf<'_>, context: &Context<'_>) -> Result<(HeaderValue, Timestamp), AssertionError> {
+        let grant = match whom.basis {
+            Basis::Grant(grant) | Basis::GrantsBelow { grant, .. } => Some(grant),
+            Basis::Open | Basis::Starter => None,
+        };
+        let scp = match whom.basis {
+            Basis::Grant(grant) => grant.scope.to_string(),
+            Basis::GrantsBelow { .. } | Basis::Starter => whom.scope.to_string(),
+            Basis::Open => "/".to_owned(),
+        };
+        let expires_at = expiry(whom.caller, grant, context.now);
+        let caller = whom.caller;
+        let claims = Claims {
+            iss: &self.issuer,
+            aud: &self.audience,
+            sub: caller.principal.object.to_string(),
+            tid: whom.customer,
+            act: Actor {
+                sub: caller.principal.object.to_string(),
+                tid: caller.principal.tenant,
+                name: &caller.name,
+                client_id: caller.client.map(|client| client.to_string()),
+            },
+            role: grant.and_then(|grant| context.directory.roles().role(grant.role)).map(Role::id),
+            delegation: grant.and_then(|grant| offer(&grant.origin)),
+            scp,
+            iat: context.now.as_second(),
+            exp: expires_at.as_second(),
+        };
+        let token = jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(AssertionError::Signing)?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(AssertionError::Form)?;
+        value.set_sensitive(true);
+        Ok((value, expires_at))
+    }
+}
+
+impl Cached {
+    fn fits(&self, grant: &Grant, caller: &Caller, now: Timestamp) -> Option<HeaderValue> {
+        let fresh = now.checked_add(LEFT_MIN).is_ok_and(|soon| soon < self.expires_at);
+        let same = self.token_expires_at == caller.expires_at && self.grant.window == grant.window && self.grant.scope == grant.scope;
+        (fresh && same).then(|| self.value.clone())
+    }
+}
+
+fn expiry(caller: &Caller, grant: Option<&Grant>, now: Timestamp) -> Timestamp {
+    let own = now.checked_add(LIFETIME_MAX).unwrap_or(now);
+    let granted = grant.and_then(|grant| match grant.window {
+        Window::Between { until, .. } => until,
+        Window::Standing | Window::Eligible | Window::Suspended => None,
+    });
+    // A token inside its leeway has expired by its own word; the assertion then lives for this one request.
+    let token = caller.expires_at.max(now.checked_add(Duration::from_secs(1)).unwrap_or(now));
+    granted.into_iter().fold(own.min(token), Timestamp::min)
+}
+
+fn offer(origin: &Origin) -> Option<&str> {
+    match &origin.kind {
+        OriginKind::Delegation { offer, .. } => Some(offer),
+        OriginKind::RoleAssignment => None,
+    }
+}
+
+fn key_id(public_key: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public_key);
+    URL_SAFE_NO_PAD.encode(digest.as_ref().get(..12).unwrap_or_default())
+}
+
+impl std::fmt::Debug for AssertionSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AssertionSigner").field("kid", &self.key_id()).field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! Stages 5 to 7: is anything delegated there, does a grant permit the action, does no rule stand against it.
+
+use std::sync::Arc;
+
+use super::operations::Operation;
+use super::resolve::{Place, Scoped};
+use super::trail::CheckName;
+use super::{Context, Refused};
+use crate::arm::action::{Action, Kind, Method};
+use crate::arm::scope::Scope;
+use crate::delegation::decide::{self, Decision, DenyReason, Question};
+use crate::delegation::{DenyAssignment, Grant};
+use crate::directory::{Directory, SubscriptionState};
+use crate::ids::{PrincipalId, SubscriptionId};
+use crate::rejection::Rejection;
+
+/// A request that a grant permits; the grant is kept.
+#[derive(Debug)]
+pub struct Authorized {
+    pub(super) scoped: Scoped,
+    pub(super) basis: Basis,
+}
+
+/// What a request is permitted by.
+#[derive(Debug, Clone)]
+pub enum Basis {
+    /// A grant that covers the scope.
+    Grant(Grant),
+    /// Grants below a list's scope: the answer is cut down to these scopes.
+    GrantsBelow {
+        /// Where the caller may read.
+        scopes: Arc<[Scope]>,
+        /// One of the grants, as evidence.
+        grant: Grant,
+    },
+    /// Reading what every signed-in caller may read, such as the list of resource providers.
+    Open,
+    /// Polling an operation that the caller started.
+    Starter,
+}
+
+/// Why a request is not permitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizeError {
+    /// No grant permits it.
+    #[error("{reason}")]
+    Denied {
+        /// Which point was missing.
+        reason: Box<DenyReason>,
+    },
+    /// The operation was started by somebody of another tenant.
+    #[error("the operation was not started by the caller's tenant")]
+    ForeignOperation,
+}
+
+/// Why a permitted request is held back all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The subscription accepts reads and deletes only.
+    #[error("the subscription `{id}` is {state:?} and accepts reads and deletes only; enable it first")]
+    ReadOnly {
+        /// The subscription.
+        id: SubscriptionId,
+        /// Its state.
+        state: SubscriptionState,
+    },
+}
+
+impl Scoped {
+    /// Proves that a grant permits the action on the scope.
+    ///
+    /// # Errors
+    /// When none does, with the point that was missing.
+    pub fn authorize(mut self, context: &Context<'_>) -> Result<Authorized, Refused> {
+        match self.judge(context) {
+            Ok(basis) => {
+                self.passed(&basis);
+                match self.obey_rules(context) {
+                    Ok(()) => {
+                        self.request.trail.pass(CheckName::Rules);
+                        Ok(Authorized { scoped: self, basis })
+                    }
+                    Err(error) => Err(self.request.trail.refuse(Rejection::Rule { error })),
+                }
+            }
+            Err(error) => {
+                let rejection = self.denied(error, context);
+                Err(self.request.trail.refuse(rejection))
+            }
+        }
+    }
+
+    fn judge(&mut self, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
+        if let Some(operation) = self.operation
+            && let Some(basis) = self.poll(operation)?
+        {
+            return Ok(basis);
+        }
+        let directory = Arc::clone(&context.directory);
+        let principals = self.caller.principals(&directory);
+        self.request.trail.group_source = Some(principals.source);
+        if self.is_open_to_all() {
+            return Ok(Basis::Open);
+        }
+        let (grants, denies) = self.rules_of_place(&directory);
+        let question =
+            Question { principals: principals.ids(), actions: &self.derived.actions, scope: &self.derived.scope, now: context.now };
+        match decide::decide(grants, denies, directory.roles(), &question) {
+            Decision::Permit { grant } => Ok(Basis::Grant(grant.clone())),
+            Decision::Deny(reason) => match self.grants_below(grants, denies, &directory, &question) {
+                Some(basis) => Ok(basis),
+                None => {
+                    let nearest = decide::nearest(grants, directory.roles(), &question, self.caller.principal.tenant, NEAREST_MAX);
+                    self.request.trail.consider(nearest);
+                    Err(AuthorizeError::Denied { reason: Box::new(reason) })
+                }
+            },
+        }
+    }
+
+    /// An operation's starter may always poll it; others of the same tenant need a grant; everybody else is told nothing.
+    fn poll(&self, operation: Operation) -> Result<Option<Basis>, AuthorizeError> {
+        match operation.starter {
+            starter if starter == self.caller.principal => Ok(Some(Basis::Starter)),
+            PrincipalId { tenant, .. } if tenant == self.caller.principal.tenant => Ok(None),
+            _ => Err(AuthorizeError::ForeignOperation),
+        }
+    }
+
+    fn rules_of_place<'d>(&self, directory: &'d Directory) -> (&'d [Grant], &'d [DenyAssignment]) {
+        match self.place {
+            Place::Tenant => (directory.tenant_grants(self.caller.principal.tenant), &[]),
+            Place::ManagementGroup => match self.derived.scope.anchor() {
+                crate::arm::scope::Anchor::ManagementGroup(name) => {
+                    (directory.management_group(name).map_or(&[], |group| group.grants.as_slice()), &[])
+                }
+                crate::arm::scope::Anchor::Tenant | crate::arm::scope::Anchor::Subscription(_) => (&[], &[]),
+            },
+            Place::Subscription { id, .. } => {
+                directory.subscription(id).map_or((&[], &[]), |found| (found.grants.as_slice(), found.denies.as_slice()))
+            }
+        }
+    }
+
+    /// Every signed-in caller may read which resource providers there are and what operations they have.
+    fn is_open_to_all(&self) -> bool {
+        let reads = matches!(self.request.method, Method::Get | Method::Head);
+        let is_open = |action: &Action| action.key() == "microsoft.resources/providers/read" || action.key().ends_with("/operations/read");
+        self.place == Place::Tenant && reads && self.derived.actions.iter().all(is_open)
+    }
+
+    /// A list above the caller's grants is answered with what the caller may read, as Azure answers it.
+    fn grants_below(&self, grants: &[Grant], denies: &[DenyAssignment], directory: &Directory, question: &Question<'_>) -> Option<Basis> {
+        if self.derived.kind != Kind::Collection || !matches!(self.place, Place::Subscription { .. }) {
+            return None;
+        }
+        let below = decide::scopes_below(grants, denies, directory.roles(), question);
+        let first = Question { scope: below.first()?, ..*question };
+        let Decision::Permit { grant } = decide::decide(grants, denies, directory.roles(), &first) else { return None };
+        Some(Basis::GrantsBelow { scopes: below.into_iter().cloned().collect(), grant: grant.clone() })
+    }
+
+    /// Warned and disabled subscriptions accept reads and deletes only.
+    fn obey_rules(&self, context: &Context<'_>) -> Result<(), RuleError> {
+        let Place::Subscription { id, .. } = self.place else { return Ok(()) };
+        let state = context.directory.subscription(id).map_or(SubscriptionState::Disabled, |subscription| subscription.state);
+        match (state, self.request.method) {
+            (SubscriptionState::Enabled, _) | (_, Method::Get | Method::Head | Method::Delete) => Ok(()),
+            (
+                SubscriptionState::Disabled | SubscriptionState::PastDue | SubscriptionState::Warned,
+                Method::Put | Method::Patch | Method::Post,
+            ) => Err(RuleError::ReadOnly { id, state }),
+        }
+    }
+
+    fn passed(&mut self, basis: &Basis) {
+        let trail = &mut self.request.trail;
+        trail.pass(CheckName::Delegation);
+        trail.pass(CheckName::Role);
+        match basis {
+            Basis::Grant(grant) | Basis::GrantsBelow { grant, .. } => trail.permitted_by(grant),
+            Basis::Open | Basis::Starter => {}
+        }
+    }
+
+    fn denied(&mut self, error: AuthorizeError, context: &Context<'_>) -> Rejection {
+        let hint = match &error {
+            AuthorizeError::Denied { reason } => self.hint(reason, context),
+            AuthorizeError::ForeignOperation => None,
+        };
+        if Rejection::check_of_denial(&error) > CheckName::Delegation {
+            self.request.trail.pass(CheckName::Delegation);
+        }
+        Rejection::Denied {
+            error,
+            client: self.caller.name.to_string(),
+            caller: self.caller.principal,
+            actions: self.derived.actions.iter().map(ToString::to_string).collect(),
+            scope: self.derived.scope.to_string(),
+            hint,
+        }
+    }
+
+    /// The smallest change that would help.
+    fn hint(&self, reason: &DenyReason, context: &Context<'_>) -> Option<String> {
+        let directory = &context.directory;
+        let owner = match self.place {
+            Place::Subscription { customer, .. } => customer,
+            Place::ManagementGroup | Place::Tenant => self.caller.principal.tenant,
+        };
+        let owner = directory.tenant(owner).map_or_else(|| owner.to_string(), |tenant| tenant.name.to_string());
+        hint(reason, &owner, directory)
+    }
+}
+
+fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<String> {
+    let role_name = |role| directory.roles().role(role).map(|role| format!("`{}`", role.name()));
+    match reason {
+        DenyReason::NoDelegation | DenyReason::ScopeNotCovered => Some(format!("{owner} would have to delegate this scope.")),
+        DenyReason::Suspended { .. } | DenyReason::GrantSuspended { .. } => Some(format!("{owner} would have to resume it.")),
+        DenyReason::Expired { .. } | DenyReason::GrantExpired { .. } => Some(format!("{owner} would have to renew it.")),
+        DenyReason::OtherPrincipals { holders } => Some(format!("Held here by {}.", holders.join(", "))),
+        DenyReason::ActionMissing { action, .. } => {
+            let roles = directory.roles().smallest_with(action, ROLES_NAMED_MAX);
+            let names: Vec<String> = roles.into_iter().filter_map(role_name).collect();
+            (!names.is_empty()).then(|| format!("The smallest roles with this action are {}.", names.join(", ")))
+        }
+        DenyReason::NotActive { role, .. } => {
+            role_name(*role).map(|role| format!("{role} is available on request and has to be activated."))
+        }
+        DenyReason::Condition { role, .. } => role_name(*role).map(|role| format!("{role} holds it under a condition only.")),
+        DenyReason::NotStarted { .. } | DenyReason::DenyAssignment { .. } => None,
+    }
+}
+
+/// Roles named in a hint.
+const ROLES_NAMED_MAX: usize = 3;
+/// Grants kept as the evidence of a denial. Source: `docs/codes/`, "the nearest three".
+const NEAREST_MAX: usize = 3;

@@ -1,0 +1,310 @@
+//! Stage 1, plane: is this a request to the management plane, addressed to us, in a form that has one reading.
+
+use std::sync::Arc;
+
+use hyper::Version;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::trail::{CheckName, Trail};
+use super::{Context, Refused};
+use crate::arm::action::Method;
+use crate::arm::path::{CanonicalPath, PathError};
+use crate::arm::planes::DataPlaneHost;
+use crate::https::Connection;
+use crate::ids::RequestId;
+use crate::rejection::Rejection;
+
+/// Bytes of a request target, the query included. Source: `docs/limits.md`.
+const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Header fields of one request.
+const HEADER_FIELDS_MAX: usize = 100;
+
+/// A request as it came in, before anything is known about it.
+#[derive(Debug)]
+pub struct Arrival {
+    head: Parts,
+    trail: Box<Trail>,
+    connection: Arc<Connection>,
+}
+
+/// A request whose host, path and method belong to the management plane.
+#[derive(Debug)]
+pub struct ManagementRequest {
+    pub(super) method: Method,
+    pub(super) path: CanonicalPath,
+    pub(super) query: Option<Box<str>>,
+    pub(super) headers: HeaderMap,
+    /// Which of our authorities the client used; links in the answer are built from it.
+    pub(super) authority: Box<str>,
+    pub(super) trail: Box<Trail>,
+}
+
+/// Why a request is not one for the management plane.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClassifyError {
+    /// The address belongs to a resource, not to the resource manager.
+    #[error("`{host}` is an address of {service}: it belongs to the data plane, and delegations reach management addresses only")]
+    DataPlane {
+        /// The host as sent.
+        host: String,
+        /// The service whose data it serves.
+        service: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// Target, `Host` and server name do not agree on one of our authorities.
+    #[error("`{host}` is not an address of this gateway; it answers at {ours}")]
+    ForeignHost {
+        /// The host as sent.
+        host: String,
+        /// Our authorities.
+        ours: String,
+    },
+    /// No `Host`, or more than one, or one that is not `host[:port]`.
+    #[error("the request needs exactly one `Host` of the form `host[:port]`")]
+    HostForm,
+    /// A method that is not one of the management plane.
+    #[error("the method `{method}` is not allowed; use GET, HEAD, PUT, PATCH, POST or DELETE")]
+    Method {
+        /// The method as sent.
+        method: String,
+    },
+    /// A request for another protocol or an open tunnel.
+    #[error("the gateway does not tunnel: remove the `{field}` header")]
+    Tunnel {
+        /// The header that asks for it.
+        field: &'static str,
+    },
+    /// Framing that two programs could read in two ways.
+    #[error("the framing of the request is ambiguous: {what}")]
+    Framing {
+        /// Which part.
+        what: &'static str,
+    },
+    /// The path has no single reading.
+    #[error("the path is ambiguous or malformed: {0}")]
+    Path(#[from] PathError),
+    /// The target is too long.
+    #[error("the request target has {length} bytes; allowed: {TARGET_BYTES_MAX}")]
+    TargetTooLong {
+        /// Its length.
+        length: usize,
+    },
+    /// Too many header fields.
+    #[error("the request has {count} header fields; allowed: {HEADER_FIELDS_MAX}")]
+    TooManyFields {
+        /// Their number.
+        count: usize,
+    },
+    /// An expectation that cannot be met.
+    #[error("the expectation `{value}` cannot be met; only `100-continue` can")]
+    Expectation {
+        /// As sent.
+        value: String,
+    },
+}
+
+impl Arrival {
+    /// A request and the connection it came on.
+    #[must_use]
+    pub fn new(head: Parts, connection: Arc<Connection>, id: RequestId, context: &Context<'_>) -> Self {
+        let trail = Box::new(Trail::begin(&head, &connection, id, context));
+        Self { head, trail, connection }
+    }
+
+    /// Proves that the request belongs to the management plane.
+    ///
+    /// # Errors
+    /// When it is addressed to somebody else, cannot be read in one way only, or asks for something that is not management.
+    pub fn classify(mut self, context: &Context<'_>) -> Result<ManagementRequest, Refused> {
+        match self.judge(context) {
+            Ok((method, path, authority)) => {
+                self.trail.pass(CheckName::Connection);
+                self.trail.pass(CheckName::Plane);
+                self.trail.path = path.as_str().into();
+                let query = self.head.uri.query().map(Box::from);
+                Ok(ManagementRequest { method, path, query, headers: self.head.headers, authority, trail: self.trail })
+            }
+            Err(error) => Err(self.trail.refuse(Rejection::Classify(error))),
+        }
+    }
+
+    fn judge(&self, context: &Context<'_>) -> Result<(Method, CanonicalPath, Box<str>), ClassifyError> {
+        let head = &self.head;
+        refuse_tunnels(head)?;
+        let method = method(head)?;
+        let authority = self.authority(context)?;
+        refuse_oversize(head)?;
+        refuse_odd_framing(head)?;
+        let path = CanonicalPath::parse(head.uri.path())?;
+        Ok((method, path, authority))
+    }
+
+    /// The one of our authorities that target, `Host` and server name agree on.
+    fn authority(&self, context: &Context<'_>) -> Result<Box<str>, ClassifyError> {
+        let host = host_field(&self.head.headers)?;
+        let target = self.head.uri.authority().map(|authority| authority.as_str());
+        let name = self.connection.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        // The data plane is named before anything else is said: it is what the client needs to hear.
+        for seen in [target, host, name].into_iter().flatten() {
+            if let Some(data) = context.directory.planes().classify(host_of(seen)) {
+                return Err(data_plane(seen, data));
+            }
+        }
+        let claimed = target.or(host).ok_or(ClassifyError::HostForm)?;
+        let ours = context.site.find(claimed).ok_or_else(|| context.site.foreign(claimed))?;
+        if let Some(other) = host.filter(|host| context.site.find(host) != Some(ours)) {
+            return Err(context.site.foreign(other));
+        }
+        if let Some(other) = name.filter(|name| !name.eq_ignore_ascii_case(host_of(ours))) {
+            return Err(context.site.foreign(other));
+        }
+        if self.head.uri.scheme_str().is_some_and(|scheme| scheme != self.expected_scheme()) {
+            return Err(ClassifyError::Framing { what: "the scheme of the target is not the scheme of the connection" });
+        }
+        Ok(ours.into())
+    }
+
+    fn expected_scheme(&self) -> &'static str {
+        if self.connection.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+impl super::Site {
+    fn find(&self, authority: &str) -> Option<&str> {
+        self.authorities.iter().map(AsRef::as_ref).find(|ours: &&str| same_authority(ours, authority))
+    }
+
+    fn foreign(&self, host: &str) -> ClassifyError {
+        let host = host.chars().take(256).collect();
+        ClassifyError::ForeignHost { host, ours: self.authorities.join(", ") }
+    }
+}
+
+/// Equal without case, where a missing port means the one of `https`.
+fn same_authority(ours: &str, theirs: &str) -> bool {
+    let without_default = |authority: &'_ str| authority.strip_suffix(":443").map_or_else(|| authority.len(), str::len);
+    let (ours, theirs) = (ours.get(..without_default(ours)), theirs.get(..without_default(theirs)));
+    matches!((ours, theirs), (Some(ours), Some(theirs)) if ours.eq_ignore_ascii_case(theirs))
+}
+
+/// The host without its port.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+fn data_plane(host: &str, data: &DataPlaneHost) -> ClassifyError {
+    ClassifyError::DataPlane {
+        host: host.chars().take(256).collect(),
+        service: data.service().to_owned(),
+        hint: data.hint().map(str::to_owned),
+    }
+}
+
+fn host_field(headers: &HeaderMap) -> Result<Option<&str>, ClassifyError> {
+    let mut fields = headers.get_all(header::HOST).iter();
+    let host = fields.next().map(HeaderValue::to_str).transpose().map_err(|_not_ascii| ClassifyError::HostForm)?;
+    let has_odd_form = host.is_some_and(|host| host.is_empty() || host.contains(['@', '/', ',', ' ', '?', '#']));
+    if fields.next().is_some() || has_odd_form {
+        return Err(ClassifyError::HostForm);
+    }
+    Ok(host)
+}
+
+fn method(head: &Parts) -> Result<Method, ClassifyError> {
+    let refused = |_cause| ClassifyError::Method { method: head.method.as_str().chars().take(32).collect() };
+    head.method.as_str().parse().map_err(refused)
+}
+
+fn refuse_tunnels(head: &Parts) -> Result<(), ClassifyError> {
+    if head.headers.contains_key(header::UPGRADE) {
+        return Err(ClassifyError::Tunnel { field: "Upgrade" });
+    }
+    match head.headers.get(header::EXPECT) {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(ClassifyError::Expectation { value: String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_oversize(head: &Parts) -> Result<(), ClassifyError> {
+    let length = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > TARGET_BYTES_MAX {
+        return Err(ClassifyError::TargetTooLong { length });
+    }
+    match head.headers.len() {
+        count if count > HEADER_FIELDS_MAX => Err(ClassifyError::TooManyFields { count }),
+        _ => Ok(()),
+    }
+}
+
+/// What hyper lets through although two programs could take it for two different messages.
+fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
+    let codings: Vec<&HeaderValue> = head.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+    match codings.as_slice() {
+        [] => {}
+        [_] if head.version < Version::HTTP_11 => return Err(ClassifyError::Framing { what: "`Transfer-Encoding` needs HTTP/1.1" }),
+        [coding] if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        [_] => return Err(ClassifyError::Framing { what: "the only transfer coding is `chunked`" }),
+        _ => return Err(ClassifyError::Framing { what: "more than one `Transfer-Encoding`" }),
+    }
+    if head.headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+        return Err(ClassifyError::Framing { what: "more than one `Content-Length`" });
+    }
+    if head.headers.contains_key(HeaderName::from_static("trailer")) {
+        return Err(ClassifyError::Framing { what: "trailers are not accepted" });
+    }
+    Ok(())
+}
+
+impl ManagementRequest {
+    /// Whether this asks for the discovery document, which clients read before they have a token.
+    #[must_use]
+    pub fn is_discovery(&self) -> bool {
+        let mut segments = self.path.segments();
+        let mut next_is = |word: &str| segments.next().is_some_and(|segment| segment.eq_ignore_ascii_case(word));
+        self.method == Method::Get && next_is("metadata") && next_is("endpoints") && segments.next().is_none()
+    }
+
+    /// The raw query, without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// The authority of ours that the client used.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Ends the request here, giving up its evidence.
+    #[must_use]
+    pub fn into_trail(self) -> Box<Trail> {
+        self.trail
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_compared_whole() {
+        for (ours, theirs, expected) in [
+            ("localhost:8443", "LOCALHOST:8443", true),
+            ("management.azure.com", "management.azure.com:443", true),
+            ("management.azure.com:443", "management.azure.com", true),
+            ("management.azure.com", "management.azure.com.evil.example", false),
+            ("localhost:8443", "localhost", false),
+            ("localhost:8443", "localhost:84433", false),
+        ] {
+            assert_eq!(same_authority(ours, theirs), expected, "{ours} {theirs}");
+        }
+    }
+}

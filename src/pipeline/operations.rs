@@ -1,0 +1,87 @@
+//! Who started which long-running operation: its starter may poll it to the end, whatever happens to the grant meanwhile.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::arm::action::Method;
+use crate::arm::path::CanonicalPath;
+use crate::clock::Timestamp;
+use crate::ids::PrincipalId;
+
+/// Operations remembered at once; when it is full, ended ones go first, then any.
+const OPERATIONS_MAX: usize = 100_000;
+/// How long after its last sign of life an operation is remembered.
+const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// An operation whose starter is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// Who started it.
+    pub starter: PrincipalId,
+    forget_at: Timestamp,
+}
+
+/// The operations this gateway handed out URLs for. Bounded; lost with the process, after which polling needs a grant again.
+#[derive(Debug, Default)]
+pub struct OperationOwners {
+    by_path: DashMap<Box<str>, Operation, foldhash::fast::RandomState>,
+}
+
+impl OperationOwners {
+    /// Remembers that `starter` was given an operation URL of this canonical path.
+    pub fn remember(&self, path: &CanonicalPath, starter: PrincipalId, now: Timestamp) {
+        if self.by_path.len() >= OPERATIONS_MAX {
+            self.make_room(now);
+        }
+        let forget_at = now.checked_add(REMEMBERED).unwrap_or(now);
+        self.by_path.entry(key(path)).or_insert(Operation { starter, forget_at });
+    }
+
+    /// The operation that this path polls.
+    #[must_use]
+    pub fn find(&self, path: &CanonicalPath, method: Method, now: Timestamp) -> Option<Operation> {
+        if !matches!(method, Method::Get | Method::Head) || self.by_path.is_empty() {
+            return None;
+        }
+        self.by_path.get(key(path).as_ref()).map(|found| *found).filter(|operation| now < operation.forget_at)
+    }
+
+    fn make_room(&self, now: Timestamp) {
+        self.by_path.retain(|_, operation| now < operation.forget_at);
+        let excess = self.by_path.len().saturating_sub(OPERATIONS_MAX / 2);
+        if self.by_path.len() < OPERATIONS_MAX {
+            return;
+        }
+        let some: Vec<Box<str>> = self.by_path.iter().take(excess).map(|entry| entry.key().clone()).collect();
+        for path in some {
+            self.by_path.remove(&path);
+        }
+    }
+}
+
+fn key(path: &CanonicalPath) -> Box<str> {
+    path.as_str().to_ascii_lowercase().into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ObjectId, TenantId};
+
+    const PATH: &str = "/subscriptions/8f2c1a10-0000-4000-8000-000000000001/providers/Microsoft.Compute/locations/west/operations/1";
+
+    #[test]
+    fn the_first_starter_stays_the_owner_for_a_day() {
+        let owners = OperationOwners::default();
+        let path = CanonicalPath::parse(PATH).unwrap();
+        let [first, second] = [1, 2].map(|n| PrincipalId { tenant: TenantId::from_bytes([n; 16]), object: ObjectId::from_bytes([n; 16]) });
+        let now = Timestamp::UNIX_EPOCH;
+        owners.remember(&path, first, now);
+        owners.remember(&path, second, now);
+        let shouted = CanonicalPath::parse(&PATH.to_ascii_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")).unwrap();
+        assert_eq!(owners.find(&shouted, Method::Get, now).map(|operation| operation.starter), Some(first));
+        assert_eq!(owners.find(&path, Method::Delete, now), None, "an operation is polled, not deleted, by its starter");
+        assert_eq!(owners.find(&path, Method::Get, now + Duration::from_hours(25)), None);
+    }
+}

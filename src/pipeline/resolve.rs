@@ -1,0 +1,262 @@
+//! Stages 2 to 4: who calls, what is asked for, and whose it is.
+
+use std::sync::Arc;
+
+use super::classify::ManagementRequest;
+use super::operations::Operation;
+use super::trail::{CheckName, Trail};
+use super::{Context, Refused};
+use crate::arm::action::{self, ActionError, Derived, Method};
+use crate::arm::names::{self, NameError};
+use crate::arm::path::CanonicalPath;
+use crate::arm::query::{ApiVersion, ApiVersionError};
+use crate::arm::scope::{self, Anchor, Scope};
+use crate::identity::{Caller, TokenError};
+use crate::ids::{SubscriptionId, TenantId};
+use crate::rejection::Rejection;
+
+/// A request whose caller and home tenant are known.
+#[derive(Debug)]
+pub struct Authenticated {
+    request: ManagementRequest,
+    caller: Arc<Caller>,
+}
+
+/// A request whose target scope, its owner and the action on it are known.
+#[derive(Debug)]
+pub struct Scoped {
+    pub(super) request: ManagementRequest,
+    pub(super) caller: Arc<Caller>,
+    pub(super) derived: Derived,
+    pub(super) place: Place,
+    /// Set when the path is that of an operation whose starter is known.
+    pub(super) operation: Option<Operation>,
+}
+
+/// Where in the tree a request takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A management group of the caller's own tenant.
+    ManagementGroup,
+    /// A subscription of this tenant.
+    Subscription { id: SubscriptionId, customer: TenantId },
+    /// The root of the caller's own tenant.
+    Tenant,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub enum Target {
+    /// A resource in somebody's tenant: the backend answers.
+    Customer(Scoped),
+    /// The gateway itself.
+    Gateway(OwnQuestion),
+}
+
+/// A question that the gateway answers from its directory.
+#[derive(Debug)]
+pub struct OwnQuestion {
+    /// What is asked.
+    pub topic: Topic,
+    /// Who asks; answers hold only what this caller may see.
+    pub caller: Arc<Caller>,
+    /// The authority of ours that links are built from.
+    pub authority: Box<str>,
+    /// The evidence so far.
+    pub trail: Box<Trail>,
+}
+
+/// The questions the gateway answers itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// `GET {scope}/providers/Microsoft.Authorization/permissions`: what may I do here.
+    Permissions(Scope),
+    /// `GET /subscriptions/{id}`.
+    Subscription(SubscriptionId),
+    /// `GET /subscriptions`.
+    Subscriptions,
+    /// `GET /tenants`.
+    Tenants,
+}
+
+/// Why a target cannot be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// No action follows from method and path.
+    #[error("{0}")]
+    Action(#[from] ActionError),
+    /// `api-version` is missing, doubled or malformed.
+    #[error("{0}")]
+    ApiVersion(#[from] ApiVersionError),
+    /// The scope lies in a management group of another tenant, or of none.
+    #[error("management groups cannot be delegated: the management group `{name}` is not one of the caller's own tenant")]
+    ManagementGroup {
+        /// As sent.
+        name: String,
+    },
+    /// A resource or group is named as none can be.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// A second scope stands in the body, where this version does not look.
+    #[error("`{action}` names further scopes in its body, which this gateway does not check yet and therefore does not forward")]
+    ScopesInBody {
+        /// The action.
+        action: String,
+    },
+    /// There is no such subscription, or none that this caller may know of.
+    #[error("the subscription `{id}` could not be found")]
+    Subscription {
+        /// As sent.
+        id: SubscriptionId,
+        /// Its tenant, when it exists: for the record, and for the challenge where that is configured.
+        owner: Option<TenantId>,
+    },
+    /// `/subscriptions/x` where `x` is not a GUID.
+    #[error("the provided subscription identifier `{text}` is malformed or invalid: it must be a GUID")]
+    SubscriptionId {
+        /// As sent.
+        text: String,
+    },
+}
+
+impl ManagementRequest {
+    /// Proves who calls.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the token.
+    pub async fn authenticate(mut self, context: &Context<'_>) -> Result<Authenticated, Refused> {
+        match context.verifier.authenticate(&self.headers, &context.directory).await {
+            Ok(caller) => {
+                for check in [CheckName::Token, CheckName::Audience, CheckName::Tenant] {
+                    self.trail.pass(check);
+                }
+                self.trail.caller = Some(Arc::clone(&caller));
+                Ok(Authenticated { request: self, caller })
+            }
+            Err(error) => {
+                let rejection = self.missing_or_wrong(error, context);
+                Err(self.trail.refuse(rejection))
+            }
+        }
+    }
+
+    fn missing_or_wrong(&mut self, error: TokenError, context: &Context<'_>) -> Rejection {
+        // Checks that the token did pass on its way to the failure are part of the explanation.
+        let failed = Rejection::check_of_token(&error);
+        for check in [CheckName::Token, CheckName::Audience].into_iter().filter(|check| *check < failed) {
+            self.trail.pass(check);
+        }
+        Rejection::Token { error, authority: self.challenge_authority(context) }
+    }
+
+    /// The tenant of the subscription addressed, where the operator chose to tell it.
+    fn challenge_authority(&self, context: &Context<'_>) -> Option<String> {
+        if context.site.wrong_tenant == super::WrongTenant::Hide {
+            return None;
+        }
+        let mut segments = self.path.segments();
+        segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions"))?;
+        let id = segments.next()?.parse().ok()?;
+        let tenant = context.directory.tenant(context.directory.subscription(id)?.tenant)?;
+        tenant.issuer.as_ref().map(|issuer| issuer.authority.clone())
+    }
+}
+
+impl Authenticated {
+    /// Proves what is asked for and whose it is, or finds that the gateway itself is asked.
+    ///
+    /// # Errors
+    /// When the path has no scope or action, or the scope is nowhere that this caller may know of.
+    pub fn resolve(mut self, context: &Context<'_>) -> Result<Target, Refused> {
+        match self.judge(context) {
+            Ok(Judged::Own(topic)) => {
+                self.request.trail.pass(CheckName::Scope);
+                let ManagementRequest { authority, trail, .. } = self.request;
+                Ok(Target::Gateway(OwnQuestion { topic, caller: self.caller, authority, trail }))
+            }
+            Ok(Judged::Placed { derived, place, operation }) => {
+                self.request.trail.pass(CheckName::Scope);
+                Ok(Target::Customer(Scoped { request: self.request, caller: self.caller, derived, place, operation }))
+            }
+            Err(error) => {
+                let authority = self.request.challenge_authority(context);
+                Err(self.request.trail.refuse(Rejection::Scope { error, wrong_tenant: context.site.wrong_tenant, authority }))
+            }
+        }
+    }
+
+    fn judge(&mut self, context: &Context<'_>) -> Result<Judged, ScopeError> {
+        names::check(&self.request.path)?;
+        ApiVersion::from_query(self.request.query().unwrap_or_default())?;
+        let operation = context.operations.find(&self.request.path, self.request.method, context.now);
+        let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
+        self.request.trail.actions.clone_from(&derived.actions);
+        self.request.trail.scope = Some(derived.scope.clone());
+        if derived.body_names_scopes() {
+            return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
+        }
+        let place = self.place(&derived, context)?;
+        match own_topic(self.request.method, &self.request.path, &derived) {
+            Some(topic) => Ok(Judged::Own(topic)),
+            None => Ok(Judged::Placed { derived, place, operation }),
+        }
+    }
+
+    fn place(&mut self, derived: &Derived, context: &Context<'_>) -> Result<Place, ScopeError> {
+        let home = self.caller.principal.tenant;
+        match derived.scope.anchor() {
+            Anchor::Tenant => Ok(Place::Tenant),
+            Anchor::ManagementGroup(name) => {
+                let ours = context.directory.management_group(name).is_some_and(|group| group.tenant == home);
+                ours.then_some(Place::ManagementGroup).ok_or_else(|| ScopeError::ManagementGroup { name: name.to_string() })
+            }
+            Anchor::Subscription(id) => self.subscription_place(*id, context),
+        }
+    }
+
+    fn subscription_place(&mut self, id: SubscriptionId, context: &Context<'_>) -> Result<Place, ScopeError> {
+        let directory = &context.directory;
+        let Some(subscription) = directory.subscription(id) else {
+            return Err(ScopeError::Subscription { id, owner: None });
+        };
+        let customer = subscription.tenant;
+        self.request.trail.customer = Some(customer);
+        let reachable = directory.tenant(customer).is_some_and(|tenant| !tenant.suspended);
+        // The same answer as for a subscription that does not exist, or the status would show strangers which ones do.
+        if !reachable || !directory.related(self.caller.principal.tenant, customer) {
+            return Err(ScopeError::Subscription { id, owner: Some(customer) });
+        }
+        Ok(Place::Subscription { id, customer })
+    }
+}
+
+enum Judged {
+    Own(Topic),
+    Placed { derived: Derived, place: Place, operation: Option<Operation> },
+}
+
+fn by_cause(error: ActionError) -> ScopeError {
+    match error {
+        ActionError::Scope(scope::ScopeError::SubscriptionId(text)) => ScopeError::SubscriptionId { text },
+        other => ScopeError::Action(other),
+    }
+}
+
+fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<Topic> {
+    if method != Method::Get {
+        return None;
+    }
+    let segments: Vec<&str> = path.segments().collect();
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    match segments.as_slice() {
+        [only] if is(only, "tenants") => Some(Topic::Tenants),
+        [only] if is(only, "subscriptions") => Some(Topic::Subscriptions),
+        [first, _id] if is(first, "subscriptions") => derived.scope.subscription_id().map(Topic::Subscription),
+        [above @ .., providers, namespace, kind]
+            if is(providers, "providers") && is(namespace, "Microsoft.Authorization") && is(kind, "permissions") =>
+        {
+            Scope::from_segments(above).ok().filter(|scope| scope.subscription_id().is_some()).map(Topic::Permissions)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,268 @@
+//! What every stage saw of one request: the evidence that its decision record is made of.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Refused};
+use crate::arm::action::Action;
+use crate::arm::scope::Scope;
+use crate::clock::{Clock, Timestamp};
+use crate::delegation::Grant;
+use crate::delegation::decide::Considered;
+use crate::directory::Directory;
+use crate::https::Connection;
+use crate::identity::{Caller, GroupSource};
+use crate::ids::{RequestId, TenantId};
+use crate::rejection::Rejection;
+
+/// The ten checks, in the order they are shown. The names are a promise: they stand in records, metrics and error bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckName {
+    /// The transport and the form of the request.
+    Connection,
+    /// The token is genuine and in time.
+    Token,
+    /// The token was issued for this gateway.
+    Audience,
+    /// The caller's home tenant is known here.
+    Tenant,
+    /// The address belongs to the management plane.
+    Plane,
+    /// The target exists, and who owns it is known.
+    Scope,
+    /// Something is delegated to the caller's tenant there.
+    Delegation,
+    /// A grant in force permits the action.
+    Role,
+    /// No rule or limit stands against it.
+    Rules,
+    /// The backend took it.
+    Forward,
+}
+
+impl CheckName {
+    /// All of them, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Connection,
+        Self::Token,
+        Self::Audience,
+        Self::Tenant,
+        Self::Plane,
+        Self::Scope,
+        Self::Delegation,
+        Self::Role,
+        Self::Rules,
+        Self::Forward,
+    ];
+
+    /// What the check asks, for people.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Token => "token",
+            Self::Audience => "audience",
+            Self::Tenant => "home tenant",
+            Self::Plane => "management plane",
+            Self::Scope => "target scope",
+            Self::Delegation => "delegation",
+            Self::Role => "role in force",
+            Self::Rules => "rules and limits",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ended the request.
+    Fail,
+    /// The request ended before it, or had no need of it.
+    #[default]
+    NotReached,
+    /// It was satisfied.
+    Pass,
+}
+
+/// A grant that a decision looked at, scored on the four points that it takes.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent ticks of one table, each shown on its own")]
+pub struct ScoredGrant {
+    /// The grant.
+    pub grant: Grant,
+    /// It names the caller or a group of the caller.
+    pub principal: bool,
+    /// It covers the scope.
+    pub scope: bool,
+    /// Its role holds the action.
+    pub action: bool,
+    /// It is in force now.
+    pub in_force: bool,
+}
+
+/// Everything seen of one request.
+#[derive(Debug)]
+pub struct Trail {
+    /// The request's id.
+    pub id: RequestId,
+    /// Joins this request with others of one operation; the client's own, when it sent a GUID.
+    pub correlation_id: String,
+    /// The client's own id.
+    pub client_request_id: Option<String>,
+    /// Whether the client wants it back: `x-ms-return-client-request-id: true`.
+    pub returns_client_request_id: bool,
+    /// When it arrived.
+    pub received: Timestamp,
+    /// For measuring how long it took.
+    pub started: Instant,
+    /// The method as sent, cut.
+    pub method: String,
+    /// The canonical path; the raw one, cut, while there is none. Never the query.
+    pub path: String,
+    /// The words of the Azure CLI command.
+    pub command: Option<String>,
+    /// The address of the client.
+    pub peer: std::net::SocketAddr,
+    /// `TLS 1.3` or `clear text`, and the HTTP version.
+    pub transport: String,
+    /// The snapshot it was judged by.
+    pub directory: Arc<Directory>,
+    /// Who called.
+    pub caller: Option<Arc<Caller>>,
+    /// Where the caller's groups came from.
+    pub group_source: Option<GroupSource>,
+    /// The actions asked for.
+    pub actions: Vec<Action>,
+    /// The scope asked for.
+    pub scope: Option<Scope>,
+    /// The tenant that owns it.
+    pub customer: Option<TenantId>,
+    /// Grants considered, or the one that permitted.
+    pub grants: Vec<ScoredGrant>,
+    /// What was odd but not refused: a foreign link dropped from an answer, for instance.
+    pub notes: Vec<&'static str>,
+    laps: [Lap; CheckName::ALL.len()],
+    lap_started: Instant,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Lap {
+    outcome: Outcome,
+    took_ns: u64,
+    seen: Option<String>,
+}
+
+const TEXT_CHARS_MAX: usize = 256;
+
+impl Trail {
+    pub(super) fn begin(head: &Parts, connection: &Connection, id: RequestId, context: &Context<'_>) -> Self {
+        let started = Clock::instant();
+        let client_request_id = text_field(&head.headers, "x-ms-client-request-id");
+        let correlation_id = text_field(&head.headers, "x-ms-correlation-request-id").filter(|id| id.parse::<RequestId>().is_ok());
+        Self {
+            id,
+            correlation_id: correlation_id.unwrap_or_else(|| id.to_string()),
+            client_request_id,
+            returns_client_request_id: text_field(&head.headers, "x-ms-return-client-request-id")
+                .is_some_and(|text| text.eq_ignore_ascii_case("true")),
+            received: context.now,
+            started,
+            method: head.method.as_str().chars().take(32).collect(),
+            path: printable(head.uri.path()),
+            command: text_field(&head.headers, "commandname"),
+            peer: connection.peer,
+            transport: transport(head, connection),
+            directory: Arc::clone(&context.directory),
+            caller: None,
+            group_source: None,
+            actions: Vec::new(),
+            scope: None,
+            customer: None,
+            grants: Vec::new(),
+            notes: Vec::new(),
+            laps: Default::default(),
+            lap_started: started,
+        }
+    }
+
+    /// Marks a check as passed.
+    pub fn pass(&mut self, check: CheckName) {
+        self.lap(check, Outcome::Pass);
+    }
+
+    /// Marks the check that a rejection stands for as failed and ends the request.
+    pub(super) fn refuse(mut self: Box<Self>, rejection: Rejection) -> Refused {
+        self.fail(&rejection);
+        Refused { rejection, trail: self }
+    }
+
+    /// Marks the check that a rejection stands for as failed.
+    pub fn fail(&mut self, rejection: &Rejection) {
+        self.lap(rejection.check(), Outcome::Fail);
+        let seen = rejection.to_string();
+        if let Some(lap) = self.laps.get_mut(rejection.check() as usize) {
+            lap.seen = Some(printable(&seen));
+        }
+    }
+
+    fn lap(&mut self, check: CheckName, outcome: Outcome) {
+        let now = Clock::instant();
+        let took = now.duration_since(self.lap_started);
+        self.lap_started = now;
+        if let Some(lap) = self.laps.get_mut(check as usize) {
+            lap.outcome = outcome;
+            lap.took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// How one check ended.
+    #[must_use]
+    pub fn outcome(&self, check: CheckName) -> Outcome {
+        self.laps.get(check as usize).map_or(Outcome::NotReached, |lap| lap.outcome)
+    }
+
+    /// Time and failure text of one check, for the record.
+    #[must_use]
+    pub fn lap_of(&self, check: CheckName) -> (Option<u64>, Option<&str>) {
+        let reached = self.laps.get(check as usize).filter(|lap| lap.outcome != Outcome::NotReached);
+        (reached.map(|lap| lap.took_ns), reached.and_then(|lap| lap.seen.as_deref()))
+    }
+
+    pub(super) fn consider(&mut self, considered: Vec<Considered<'_>>) {
+        let score = |it: Considered<'_>| ScoredGrant {
+            grant: it.grant.clone(),
+            principal: it.principal,
+            scope: it.scope,
+            action: it.action,
+            in_force: it.in_force,
+        };
+        self.grants = considered.into_iter().map(score).collect();
+    }
+
+    pub(super) fn permitted_by(&mut self, grant: &Grant) {
+        self.grants = vec![ScoredGrant { grant: grant.clone(), principal: true, scope: true, action: true, in_force: true }];
+    }
+}
+
+fn transport(head: &Parts, connection: &Connection) -> String {
+    match &connection.tls {
+        Some(tls) => format!("TLS {}, {:?}", tls.version, head.version),
+        None => format!("clear text, {:?}", head.version),
+    }
+}
+
+fn text_field(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
+}
+
+/// Bounded, and free of control characters that could forge lines or colours in a terminal.
+fn printable(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,276 @@
+//! The record itself: its JSON form is a promise, `steward.record/1`, and grows only by adding.
+
+use serde::{Deserialize, Serialize};
+
+use super::Finished;
+use crate::delegation::{OriginKind, SourceLocation, Window};
+use crate::directory::Directory;
+use crate::identity::{Caller, CallerKind};
+use crate::ids::{ObjectId, RequestId, TenantId};
+use crate::pipeline::{CheckName, Outcome, ScoredGrant, Trail};
+use crate::rejection::Rejection;
+
+/// The name and version of the form.
+pub(super) const SCHEMA: &str = "steward.record/1";
+
+/// Allowed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was answered or forwarded.
+    Allow,
+    /// It was refused.
+    Deny,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// `steward.record/1`.
+    pub schema: String,
+    /// `x-ms-request-id` of the answer.
+    pub id: RequestId,
+    /// `x-ms-correlation-request-id`.
+    pub correlation_id: String,
+    /// `x-ms-client-request-id`, when the client sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_request_id: Option<String>,
+    /// When the request arrived, RFC 3339.
+    pub time: String,
+    /// The verdict.
+    pub outcome: Verdict,
+    /// Reason code of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The smallest change that would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Microseconds from arrival to the head of the answer.
+    pub took_us: u64,
+    /// What it was judged by.
+    pub policy: Policy,
+    /// Method as sent.
+    pub method: String,
+    /// Canonical path, without the query.
+    pub path: String,
+    /// The words of the Azure CLI command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Address of the client.
+    pub client: String,
+    /// Who called, once that was proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalEntry>,
+    /// The actions asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
+    /// The scope asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Who owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Customer>,
+    /// What was odd but not refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The ten checks, in their order.
+    pub checks: Vec<CheckEntry>,
+}
+
+/// The snapshot a request was judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its revision in the process that judged.
+    pub version: u64,
+    /// Digest of its files.
+    pub digest: String,
+}
+
+/// Who called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalEntry {
+    /// Object id.
+    pub id: ObjectId,
+    /// Display name, as the token says.
+    pub name: String,
+    /// Home tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_name: Option<String>,
+    /// `user` or `service_principal`.
+    pub kind: String,
+    /// Where the groups came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
+}
+
+/// Who owns the scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// One of the ten checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckEntry {
+    /// Which.
+    pub name: CheckName,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was seen, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    /// Nanoseconds since the check before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ns: Option<u64>,
+    /// At `role`: the grant that permitted, or the nearest that did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantEntry>,
+}
+
+/// A grant, as it can be read after the policy has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent ticks of one table, each shown on its own")]
+pub struct GrantEntry {
+    /// Display name of the role.
+    pub role: String,
+    /// Whom the policy names.
+    pub granted_to: String,
+    /// The scope granted.
+    pub granted_on: String,
+    /// `standing`, `limited`, `on_request` or `suspended`.
+    pub kind: String,
+    /// The offer, when the grant comes from a delegation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<String>,
+    /// It names the caller or a group of the caller.
+    pub principal: bool,
+    /// It covers the scope.
+    pub scope: bool,
+    /// Its role holds the action.
+    pub action: bool,
+    /// It was in force.
+    pub in_force: bool,
+    /// Where the policy says so.
+    pub defined_at: SourceLocation,
+}
+
+impl From<Finished> for Record {
+    fn from(finished: Finished) -> Self {
+        let Finished { trail, status, rejection, took } = finished;
+        let directory = &trail.directory;
+        Self {
+            schema: SCHEMA.to_owned(),
+            id: trail.id,
+            correlation_id: trail.correlation_id.clone(),
+            client_request_id: trail.client_request_id.clone(),
+            time: format!("{:.3}", trail.received),
+            outcome: if rejection.is_some() { Verdict::Deny } else { Verdict::Allow },
+            reason: rejection.as_ref().map(|rejection| rejection.reason().to_owned()),
+            hint: rejection.as_ref().and_then(Rejection::hint).map(str::to_owned),
+            status: status.as_u16(),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            policy: Policy { version: directory.revision, digest: directory.digest.clone() },
+            method: trail.method.clone(),
+            path: trail.path.clone(),
+            command: trail.command.clone(),
+            client: trail.peer.to_string(),
+            principal: trail.caller.as_deref().map(|caller| principal(caller, &trail)),
+            actions: trail.actions.iter().map(ToString::to_string).collect(),
+            scope: trail.scope.as_ref().map(ToString::to_string),
+            customer: trail.customer.map(|tenant| Customer { tenant, name: name_of(directory, tenant) }),
+            notes: trail.notes.iter().map(|note| (*note).to_owned()).collect(),
+            checks: CheckName::ALL.map(|name| check(name, &trail)).into(),
+        }
+    }
+}
+
+fn name_of(directory: &Directory, tenant: TenantId) -> Option<String> {
+    directory.tenant(tenant).map(|tenant| tenant.name.to_string())
+}
+
+fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
+    let kind = match caller.kind {
+        CallerKind::ServicePrincipal => "service_principal",
+        CallerKind::User => "user",
+    };
+    PrincipalEntry {
+        id: caller.principal.object,
+        name: caller.name.to_string(),
+        tenant: caller.principal.tenant,
+        tenant_name: name_of(&trail.directory, caller.principal.tenant),
+        kind: kind.to_owned(),
+        groups: trail.group_source.as_ref().map(ToString::to_string),
+    }
+}
+
+fn check(name: CheckName, trail: &Trail) -> CheckEntry {
+    let (took_ns, failure) = trail.lap_of(name);
+    let outcome = trail.outcome(name);
+    let seen = match outcome {
+        Outcome::Fail => failure.map(str::to_owned),
+        Outcome::NotReached => None,
+        Outcome::Pass => seen(name, trail),
+    };
+    let grants = match name {
+        CheckName::Role => trail.grants.iter().map(|scored| grant(scored, &trail.directory)).collect(),
+        _ => Vec::new(),
+    };
+    CheckEntry { name, outcome, seen, took_ns, grants }
+}
+
+/// What a passed check saw.
+#[expect(clippy::wildcard_enum_match_arm, reason = "checks without anything to tell are the rest")]
+fn seen(name: CheckName, trail: &Trail) -> Option<String> {
+    let caller = trail.caller.as_deref();
+    match name {
+        CheckName::Connection => Some(trail.transport.clone()),
+        CheckName::Token => caller.map(|caller| format!("genuine, until {:.0}", caller.expires_at)),
+        CheckName::Audience => caller.map(|caller| caller.audience.to_string()),
+        CheckName::Tenant => caller.and_then(|caller| name_of(&trail.directory, caller.principal.tenant)),
+        CheckName::Plane => Some(trail.path.clone()),
+        CheckName::Scope => {
+            let scope = trail.scope.as_ref().map(ToString::to_string)?;
+            let owner = trail.customer.and_then(|tenant| name_of(&trail.directory, tenant));
+            Some(owner.map_or_else(|| scope.clone(), |owner| format!("{scope} belongs to {owner}")))
+        }
+        CheckName::Delegation => trail.grants.first().map(|scored| match &scored.grant.origin.kind {
+            OriginKind::Delegation { offer, .. } => offer.to_string(),
+            OriginKind::RoleAssignment => "the tenant's own role assignments".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
+    let grant = &scored.grant;
+    let kind = match grant.window {
+        Window::Standing => "standing",
+        Window::Between { .. } => "limited",
+        Window::Eligible => "on_request",
+        Window::Suspended => "suspended",
+    };
+    let delegation = match &grant.origin.kind {
+        OriginKind::Delegation { offer, .. } => Some(offer.to_string()),
+        OriginKind::RoleAssignment => None,
+    };
+    GrantEntry {
+        role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
+        granted_to: grant.origin.principal_name.to_string(),
+        granted_on: grant.scope.to_string(),
+        kind: kind.to_owned(),
+        delegation,
+        principal: scored.principal,
+        scope: scored.scope,
+        action: scored.action,
+        in_force: scored.in_force,
+        defined_at: grant.origin.defined_at.clone(),
+    }
+}

@@ -1,0 +1,173 @@
+//! One request and its answer: the only place that times, counts, records and logs a request.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+
+use super::Gateway;
+use super::headers::{self, Echo};
+use crate::clock::Clock;
+use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, deliver};
+use crate::https::Connection;
+use crate::ids::RequestId;
+use crate::management;
+use crate::pipeline::{
+    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, Refused, Trail,
+};
+use crate::record::Finished;
+use crate::rejection::Rejection;
+
+/// What came of a request: the answer, and what its record is made of.
+struct Ended {
+    response: Response<AnswerBody>,
+    trail: Box<Trail>,
+    rejection: Option<Rejection>,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn exchange(&self, backend: &Backend, request: Request<Incoming>, connection: Arc<Connection>) -> Response<AnswerBody> {
+        let (head, body) = request.into_parts();
+        let context = self.context();
+        let arrival = Arrival::new(head, connection, RequestId::random(), &context);
+        let ended = match pipeline::admit(arrival, &context).await {
+            Ok(Admitted::Discovery(request)) => self.discover(request),
+            Ok(Admitted::Own(question)) => Self::answer(question, &context),
+            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, &context).await,
+            Err(Refused { rejection, trail }) => Ended::refused(rejection, trail, &context.site.default_authority),
+        };
+        self.finish(ended).await
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            site: &self.site,
+            directory: Arc::clone(&self.directory.borrow()),
+            verifier: &self.verifier,
+            operations: &self.operations,
+            signer: &self.signer,
+            now: self.clock.now(),
+        }
+    }
+
+    fn discover(&self, request: ManagementRequest) -> Ended {
+        match management::version(request.query()) {
+            Ok(version) => {
+                let document = management::document(&self.discovery, request.authority(), &version);
+                Ended::answered(&document, request.into_trail())
+            }
+            Err(error) => Ended::refused(Rejection::Own(error), request.into_trail(), &self.site.default_authority),
+        }
+    }
+
+    fn answer(question: OwnQuestion, context: &Context<'_>) -> Ended {
+        match management::answer(&question, &context.directory, context.now) {
+            Ok(document) => {
+                let mut trail = question.trail;
+                for check in [CheckName::Delegation, CheckName::Role, CheckName::Rules] {
+                    trail.pass(check);
+                }
+                Ended::answered(&document, trail)
+            }
+            Err(error) => Ended::refused(Rejection::Own(error), question.trail, &context.site.default_authority),
+        }
+    }
+
+    async fn forward(&self, backend: &Backend, request: Forwardable, body: Incoming, context: &Context<'_>) -> Ended {
+        let (request, trail) = request.split();
+        let pending = Pending { gateway: self, trail: Some(trail) };
+        let delivered = send(backend, &request, body, context).await;
+        let mut trail = pending.disarm();
+        match delivered {
+            Ok((response, notes)) => {
+                trail.pass(CheckName::Forward);
+                trail.notes.extend(notes);
+                Ended { response, trail, rejection: None }
+            }
+            Err(error) => Ended::refused(Rejection::Forward(error), trail, &context.site.default_authority),
+        }
+    }
+
+    async fn finish(&self, ended: Ended) -> Response<AnswerBody> {
+        let Ended { mut response, trail, rejection } = ended;
+        let took = Clock::instant().duration_since(trail.started);
+        headers::complete(response.headers_mut(), &Echo::of(&trail), self.clock.now());
+        let reason = rejection.as_ref().map(Rejection::reason);
+        self.metrics.request(response.status(), reason, took);
+        if let Some(Rejection::Forward(_) | Rejection::Assertion { .. }) = &rejection {
+            let cause = rejection.as_ref().map(|rejection| crate::telemetry::chain(rejection));
+            tracing::warn!(id = %trail.id, cause, "a permitted request got no answer from the backend");
+        }
+        self.recorder.record(Finished { status: response.status(), trail, rejection, took }).await;
+        response
+    }
+}
+
+async fn send(
+    backend: &Backend,
+    request: &Outbound,
+    body: Incoming,
+    context: &Context<'_>,
+) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
+    let response = backend.send(request, body).await?;
+    let delivery = Delivery {
+        public_base: format!("https://{}", request.authority()),
+        reading: request.reading().clone(),
+        caller: request.caller().principal,
+        operations: context.operations,
+        now: context.now,
+    };
+    deliver(backend, response, &delivery).await
+}
+
+/// A request at the backend. When its client leaves, the future that holds this is dropped, and the record is written here.
+struct Pending<'a> {
+    gateway: &'a Gateway,
+    trail: Option<Box<Trail>>,
+}
+
+/// The status a record shows for a client that did not wait for its answer.
+const CLIENT_LEFT: u16 = 499;
+
+impl Pending<'_> {
+    #[expect(clippy::expect_used, reason = "the trail is taken only here, and this consumes the value")]
+    fn disarm(mut self) -> Box<Trail> {
+        self.trail.take().expect("a pending request has its trail")
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Some(mut trail) = self.trail.take() else { return };
+        let rejection = Rejection::Forward(ForwardError::ClientGone);
+        trail.fail(&rejection);
+        let took = Clock::instant().duration_since(trail.started);
+        let status = StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST);
+        self.gateway.metrics.request(status, Some(rejection.reason()), took);
+        self.gateway.recorder.record_now(Finished { trail, status, rejection: Some(rejection), took });
+    }
+}
+
+impl Ended {
+    fn answered(document: &serde_json::Value, mut trail: Box<Trail>) -> Self {
+        trail.pass(CheckName::Forward);
+        Self { response: json(StatusCode::OK, document.to_string()), trail, rejection: None }
+    }
+
+    fn refused(rejection: Rejection, mut trail: Box<Trail>, default_authority: &str) -> Self {
+        if trail.outcome(rejection.check()) != Outcome::Fail {
+            trail.fail(&rejection);
+        }
+        let answer = rejection.answer();
+        let mut response = json(answer.status, answer.body(&rejection, trail.id));
+        headers::refusal(response.headers_mut(), &answer, default_authority);
+        Self { response, trail, rejection: Some(rejection) }
+    }
+}
+
+fn json(status: StatusCode, text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(text));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,66 @@
+//! The header fields on every answer. Source: Azure Resource Manager RPC, "Common API response details".
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::clock::Timestamp;
+use crate::ids::RequestId;
+use crate::pipeline::Trail;
+use crate::rejection::Answer;
+
+/// What an answer repeats of its request.
+pub(super) struct Echo<'a> {
+    id: RequestId,
+    correlation_id: &'a str,
+    client_request_id: Option<&'a str>,
+    revision: u64,
+}
+
+impl<'a> Echo<'a> {
+    pub(super) fn of(trail: &'a Trail) -> Self {
+        let client_request_id = trail.client_request_id.as_deref().filter(|_| trail.returns_client_request_id);
+        Self { id: trail.id, correlation_id: &trail.correlation_id, client_request_id, revision: trail.directory.revision }
+    }
+}
+
+const FIXED: [(HeaderName, HeaderValue); 6] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    (header::PRAGMA, HeaderValue::from_static("no-cache")),
+    (header::EXPIRES, HeaderValue::from_static("-1")),
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::VARY, HeaderValue::from_static("Accept-Encoding")),
+];
+
+/// Adds what every answer carries, whoever gave it.
+pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp) {
+    headers.extend(FIXED);
+    insert(headers, "x-ms-request-id", &echo.id.to_string());
+    insert(headers, "x-ms-correlation-request-id", echo.correlation_id);
+    insert(headers, "x-ms-routing-request-id", &format!("STEWARD:{}:{}", now.strftime("%Y%m%dT%H%M%SZ"), echo.id));
+    insert(headers, "x-steward-revision", &echo.revision.to_string());
+    match echo.client_request_id {
+        Some(id) => insert(headers, "x-ms-client-request-id", id),
+        None => drop(headers.remove("x-ms-client-request-id")),
+    }
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    }
+}
+
+/// Adds what a refusal carries.
+pub(super) fn refusal(headers: &mut HeaderMap, answer: &Answer, default_authority: &str) {
+    if let Some(challenge) = &answer.challenge {
+        insert(headers, "www-authenticate", &challenge.header(default_authority, &answer.message));
+    }
+    if let Some(seconds) = answer.retry_after_s {
+        insert(headers, "retry-after", &seconds.to_string());
+    }
+    insert(headers, "x-ms-failure-cause", "gateway");
+}
+
+/// Sets a field; a text that no header can carry is left out.
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,0 +1,330 @@
+//! A whole gateway from a checked configuration: started, kept fresh, drained. `steward serve` and the demo both run one.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::admin::{Admin, Extra, Guard, TokenError};
+use crate::clock::Clock;
+use crate::config::{AdminConfig, Config, TlsFiles};
+use crate::files::{self, NotWritten, Readers};
+use crate::https::{self, Drained, Limits, Stop};
+use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, RootsError, Verifier, trusted_roots};
+use crate::management::Discovery;
+use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site};
+use crate::policy::LoadOptions;
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
+use crate::record::{Recorder, SegmentError, Writer};
+use crate::server::{self, Gateway, Listening, StartError, Workers};
+use crate::telemetry::Metrics;
+use crate::tls::{self, CertificateError, ReloadingCertificate};
+
+/// How often certificate files are looked at.
+const CERTIFICATE_POLL_EVERY: Duration = Duration::from_secs(5);
+
+/// What a gateway is started from.
+pub struct Setup {
+    /// The checked configuration.
+    pub config: Config,
+    /// The gateway's socket, bound.
+    pub gateway: TcpListener,
+    /// The admin socket, bound.
+    pub admin: TcpListener,
+    /// Where the policies are.
+    pub policies: PolicySource,
+    /// Base URL of the demo issuer of this process.
+    pub demo_issuer: Option<String>,
+    /// Further paths of the admin listener.
+    pub extra: Option<(&'static str, Extra)>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A gateway that cannot start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The admin token keeps nobody out.
+    #[error("the admin listener cannot be guarded")]
+    AdminToken(#[source] TokenError),
+    /// The assertion key cannot be used.
+    #[error("the assertion key `{}` cannot be used", path.display())]
+    AssertionKey {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: AssertionKeyError,
+    },
+    /// Certificate or key cannot be used.
+    #[error("the certificate cannot be used")]
+    Certificate(#[source] CertificateError),
+    /// The policies are broken.
+    #[error("the policies are broken")]
+    Policies(Box<Diagnostics>),
+    /// The records cannot be kept.
+    #[error("decisions cannot be recorded")]
+    Records(#[source] SegmentError),
+    /// The trusted roots cannot be read.
+    #[error("the trusted roots of the issuers cannot be read")]
+    Roots(#[source] RootsError),
+    /// A socket cannot be used.
+    #[error("a listener cannot be used")]
+    Socket(#[source] std::io::Error),
+    /// The workers did not start.
+    #[error("the gateway did not start")]
+    Start(#[source] StartError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// What is wrong with the assertion key.
+#[derive(Debug, thiserror::Error)]
+pub enum AssertionKeyError {
+    /// It is not an Ed25519 key.
+    #[error("{0}")]
+    Form(AssertionError),
+    /// A new one could not be generated.
+    #[error("the system gave no random numbers for a new key")]
+    Generate(#[source] aws_lc_rs::error::Unspecified),
+    /// It cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[source] std::io::Error),
+    /// A new one cannot be written.
+    #[error("a new key cannot be written")]
+    Write(#[source] NotWritten),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Service {
+    workers: Workers,
+    tasks: JoinSet<()>,
+    writer: Writer,
+    stop: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
+    policies: PolicyHandle,
+    certificates: Vec<Arc<ReloadingCertificate>>,
+}
+
+impl Service {
+    /// Starts everything; when this returns, requests are served.
+    ///
+    /// # Errors
+    /// With the first thing that keeps it from starting.
+    pub async fn start(setup: Setup) -> Result<Self, ServiceError> {
+        let Setup { config, gateway: gateway_socket, admin: admin_socket, policies, demo_issuer, extra, clock } = setup;
+        let (stop, stopping) = watch::channel(false);
+        let (ended, ending) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let signer = signer(&config)?;
+        let (watcher, policies) = Watcher::start(policies, load_options(&config, demo_issuer, &clock), clock.clone())
+            .map_err(|diagnostics| ServiceError::Policies(Box::new(diagnostics)))?;
+        tasks.spawn(watcher.run(turned(ending.clone())));
+        let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
+        let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
+        let metrics = Arc::new(Metrics::default());
+        let mut certificates = Vec::new();
+        let admin = Admin {
+            recorder: recorder.clone(),
+            metrics: Arc::clone(&metrics),
+            policies: policies.clone(),
+            keys: Arc::clone(&keys),
+            assertion_keys: signer.key_set(),
+            guard: guard(&config.admin)?,
+            stop: stopping.clone(),
+            extra,
+        };
+        let admin_tls = server_tls(config.admin.guard.as_ref().map(|guard| &guard.tls), &mut certificates)?;
+        tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
+        let gateway = Arc::new(Gateway {
+            site: site(&config),
+            discovery: discovery(&config),
+            directory: policies.directory(),
+            verifier: Arc::new(Verifier::new(config.audiences.clone(), keys, clock.clone(), CacheLimits::default())),
+            operations: OperationOwners::default(),
+            signer,
+            recorder,
+            metrics,
+            clock,
+        });
+        let tls = server_tls(config.tls.as_ref(), &mut certificates)?;
+        let listening = Listening { listener: gateway_socket, tls, limits: config.limits.clone(), workers: config.workers };
+        let workers = server::start(&gateway, &config.backend, &listening, &stopping).map_err(ServiceError::Start)?;
+        tasks.spawn(renew(certificates.clone(), ending));
+        Ok(Self { workers, tasks, writer, stop, ended, policies, certificates })
+    }
+
+    /// The policies, for a reload on demand.
+    #[must_use]
+    pub const fn policies(&self) -> &PolicyHandle {
+        &self.policies
+    }
+
+    /// Looks at policies and certificates again, now.
+    pub async fn reload(&self) {
+        match self.policies.reload().await {
+            Ok(status) => tracing::info!(outcome = ?status.outcome, revision = status.revision, "policies loaded on demand"),
+            Err(stopped) => tracing::warn!(%stopped, "policies not loaded"),
+        }
+        reload(&self.certificates);
+    }
+
+    /// Stops accepting, lets requests in flight end, then ends everything else.
+    pub async fn drain(mut self) -> Drained {
+        self.stop.send_replace(true);
+        let drained = self.workers.ended().await;
+        self.ended.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(cause) = ended {
+                tracing::error!(%cause, "a background task had failed");
+            }
+        }
+        drop(self.policies);
+        self.writer.join();
+        drained
+    }
+}
+
+/// Resolves when the signal turns true or its sender is gone.
+pub async fn turned(mut signal: watch::Receiver<bool>) {
+    drop(signal.wait_for(|on| *on).await);
+}
+
+fn load_options(config: &Config, demo_issuer: Option<String>, clock: &Clock) -> LoadOptions {
+    let host = |authority: &str| authority.rsplit_once(':').map_or(authority, |(host, _port)| host).to_owned();
+    let own = config.authorities.iter().map(|authority| host(authority));
+    let mut options = LoadOptions::new(clock.now());
+    options.demo_issuer = demo_issuer;
+    options.management_hosts.extend(own);
+    options
+}
+
+fn site(config: &Config) -> Site {
+    Site {
+        authorities: config.authorities.clone(),
+        default_authority: format!("{}/organizations", config.login_endpoint),
+        wrong_tenant: config.wrong_tenant,
+    }
+}
+
+fn discovery(config: &Config) -> Discovery {
+    Discovery {
+        name: config.cloud_name.clone(),
+        login_endpoint: config.login_endpoint.clone(),
+        audience: "https://management.azure.com/".to_owned(),
+        locations: vec!["westeurope".to_owned(), "northeurope".to_owned()],
+    }
+}
+
+async fn keys(
+    config: &Config,
+    policies: &PolicyHandle,
+    clock: &Clock,
+    tasks: &mut JoinSet<()>,
+    ending: &Stop,
+) -> Result<Arc<KeyStore>, ServiceError> {
+    let roots = trusted_roots(config.identity_roots.as_deref()).map_err(ServiceError::Roots)?;
+    let fetcher = Fetcher::new(roots).map_err(ServiceError::Tls)?;
+    let (keys, upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
+    let directory = Arc::clone(&policies.directory().borrow());
+    keys.warm(&directory).await;
+    tasks.spawn(upkeep.run(policies.directory(), ending.clone()));
+    Ok(keys)
+}
+
+fn signer(config: &Config) -> Result<AssertionSigner, ServiceError> {
+    let failed = |cause| ServiceError::AssertionKey { path: config.assertion_key.clone(), cause };
+    let pkcs8 = assertion_key(&config.assertion_key).map_err(failed)?;
+    let issuer = config.authorities.first().map(|authority| format!("https://{authority}")).unwrap_or_default();
+    AssertionSigner::new(&pkcs8, issuer, config.backend.url.clone()).map_err(|cause| failed(AssertionKeyError::Form(cause)))
+}
+
+/// The key in this file; a new one when there is no such file.
+///
+/// # Errors
+/// When the file cannot be read, or a new one cannot be made.
+pub fn assertion_key(path: &Path) -> Result<Vec<u8>, AssertionKeyError> {
+    match std::fs::read(path) {
+        Ok(pkcs8) => Ok(pkcs8),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            let random = aws_lc_rs::rand::SystemRandom::new();
+            let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).map_err(AssertionKeyError::Generate)?;
+            files::replace(path, pkcs8.as_ref(), Readers::Owner).map_err(AssertionKeyError::Write)?;
+            Ok(pkcs8.as_ref().to_vec())
+        }
+        Err(cause) => Err(AssertionKeyError::Read(cause)),
+    }
+}
+
+fn guard(config: &AdminConfig) -> Result<Guard, ServiceError> {
+    match &config.guard {
+        Some(guard) => Guard::from_file(&guard.token).map_err(ServiceError::AdminToken),
+        None => Ok(Guard::Loopback),
+    }
+}
+
+fn server_tls(
+    files: Option<&TlsFiles>,
+    certificates: &mut Vec<Arc<ReloadingCertificate>>,
+) -> Result<Option<Arc<ServerConfig>>, ServiceError> {
+    let Some(files) = files else { return Ok(None) };
+    let certificate = Arc::new(ReloadingCertificate::load(&files.certificate, &files.key).map_err(ServiceError::Certificate)?);
+    certificates.push(Arc::clone(&certificate));
+    tls::server_config(certificate).map(Some).map_err(ServiceError::Tls)
+}
+
+/// Makes a bound socket one of the running runtime.
+///
+/// # Errors
+/// When the socket is not one that can wait.
+fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, ServiceError> {
+    socket.set_nonblocking(true).map_err(ServiceError::Socket)?;
+    tokio::net::TcpListener::from_std(socket).map_err(ServiceError::Socket)
+}
+
+async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Option<Arc<ServerConfig>>, stop: Stop) {
+    let limits = Limits { connections_max: 256, drain_time_max: Duration::from_secs(2), ..Limits::default() };
+    let handler = move |request, _connection| {
+        let admin = Arc::clone(&admin);
+        async move { admin.answer(request).await }
+    };
+    // Its requests are looks at state: one that is cut loses nothing.
+    let _drained: Drained = https::serve(socket, tls, limits, stop, handler).await;
+}
+
+async fn renew(certificates: Vec<Arc<ReloadingCertificate>>, ending: Stop) {
+    let ended = turned(ending);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            () = tokio::time::sleep(CERTIFICATE_POLL_EVERY) => reload(&certificates),
+        }
+    }
+}
+
+fn reload(certificates: &[Arc<ReloadingCertificate>]) {
+    for certificate in certificates {
+        match certificate.reload() {
+            Ok(true) => tracing::info!("certificate replaced"),
+            Ok(false) => {}
+            Err(cause) => {
+                tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays")
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").field("config", &self.config).finish_non_exhaustive()
+    }
+}
