@@ -203,10 +203,8 @@ impl Reader<'_> {
         let allowed =
             format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
         let diagnostic = Diagnostic::error(code, message).at(span.clone(), "not known").help(allowed);
-        self.diagnostics.push(match closest(key, known.iter().copied()) {
-            Some(meant) => diagnostic.suggest(span, meant.to_owned()),
-            None => diagnostic,
-        });
+        let meant = closest(key, known.iter().copied()).map(str::to_owned);
+        self.diagnostics.push(diagnostic.suggest(span, meant));
     }
 }
 

@@ -139,7 +139,7 @@ impl Context<'_> {
         }
         let diagnostic = Diagnostic::error(what.code, format!("unknown {} `{text}`", what.noun)).at(span.clone(), what.label);
         self.push(match suggestion {
-            Some(name) => diagnostic.suggest(span, format!("\"{name}\"")),
+            Some(name) => diagnostic.suggest(span, Some(format!("\"{name}\""))),
             None => diagnostic.help(what.help),
         });
     }

@@ -105,10 +105,10 @@ impl Diagnostic {
         self
     }
 
-    /// What was probably meant, in place of `span`.
+    /// What was probably meant in place of `span`, if anything was.
     #[must_use]
-    pub fn suggest(mut self, span: Span, replacement: String) -> Self {
-        self.patch = Some(Patch { span, replacement });
+    pub fn suggest(mut self, span: Span, replacement: Option<String>) -> Self {
+        self.patch = replacement.map(|replacement| Patch { span, replacement });
         self
     }
 }
