@@ -246,6 +246,31 @@ mod tests {
         assert!(one.starts_with("sha256:") && one.len() == 7 + 64, "{one}");
     }
 
+    #[track_caller]
+    fn check_problem(prepare: impl FnOnce(&Path), expected: &str) {
+        let folder = std::env::temp_dir().join(format!("steward-source-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        prepare(&folder);
+        let (_, problems) = SourceSet::read(&folder);
+        let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        assert_eq!(codes, [expected], "{problems:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_reported() {
+        use std::os::unix::fs::symlink;
+        check_problem(|folder| fs::remove_dir(folder).unwrap(), "folder.unreadable");
+        check_problem(|folder| symlink(folder, folder.join("round")).unwrap(), "folder.depth");
+        check_problem(|folder| symlink("nowhere", folder.join("a.toml")).unwrap(), "file.unreadable");
+        check_problem(|folder| fs::write(folder.join("a.toml"), b"a = \"\xff\"").unwrap(), "file.unreadable");
+        check_problem(|folder| fs::File::create(folder.join("a.toml")).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap(), "file.size");
+        let write = |folder: &Path| (0..=FILES_MAX).for_each(|number| fs::write(folder.join(format!("{number}.toml")), "").unwrap());
+        check_problem(write, "folder.files");
+    }
+
     #[test]
     fn editors_files_policy_tests_and_other_kinds_are_left_out() {
         for (name, expected) in [("a.toml", true), ("a_test.toml", false), ("a.json", false), ("customers/b.toml", true)] {
