@@ -97,10 +97,12 @@ fn settings(world: &World, identity: &Identity, token: &str) -> Vec<(&'static st
         ("AZURE_CONFIG_DIR", azure_folder(&world.ca)),
     ];
     if let Some(subscription) = world.subscriptions.get("alder-prod") {
-        let vm = format!("/subscriptions/{}/resourceGroups/rg-web-prod/providers/Microsoft.Compute/virtualMachines/web-02", subscription.id);
+        let vm =
+            format!("/subscriptions/{}/resourceGroups/rg-web-prod/providers/Microsoft.Compute/virtualMachines/web-02", subscription.id);
         settings.push(("VM", vm));
     }
-    if let (SignIn::ServicePrincipal { client_id, client_secret }, Some(tenant)) = (&identity.sign_in, world.tenants.get(&identity.tenant)) {
+    if let (SignIn::ServicePrincipal { client_id, client_secret }, Some(tenant)) = (&identity.sign_in, world.tenants.get(&identity.tenant))
+    {
         settings.push(("AZ_LOGIN", format!("--service-principal -u {client_id} -p {client_secret} --tenant {}", tenant.id)));
     }
     settings

@@ -36,7 +36,10 @@ fn explain_code(code: &str, console: &mut Console) -> Exit {
             Exit::Done
         }
         None => {
-            console.error(format!("`{code}` is not a reason code; the codes are {}", crate::record::codes::all().collect::<Vec<_>>().join(", ")));
+            console.error(format!(
+                "`{code}` is not a reason code; the codes are {}",
+                crate::record::codes::all().collect::<Vec<_>>().join(", ")
+            ));
             Exit::Usage
         }
     }
@@ -101,7 +104,8 @@ fn lines(record: &Record) -> Vec<String> {
     lines.push(format!("  asked    {} {}", record.method, record.path));
     lines.extend(record.actions.iter().map(|action| format!("  wants    {action}")));
     if let Some(scope) = &record.scope {
-        let owner = record.customer.as_ref().and_then(|customer| customer.name.as_deref()).map(|name| format!(", {name}")).unwrap_or_default();
+        let owner =
+            record.customer.as_ref().and_then(|customer| customer.name.as_deref()).map(|name| format!(", {name}")).unwrap_or_default();
         lines.push(format!("  on       {scope}{owner}"));
     }
     lines.push(String::new());
