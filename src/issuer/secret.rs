@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_random_secret_needs_no_quoting() {
         let secret = Secret::random();
-        assert_eq!(secret.expose().len(), 43);
-        assert!(secret.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+        assert_eq!(secret.expose().len(), 64);
+        assert!(secret.expose().bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }
