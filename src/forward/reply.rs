@@ -23,6 +23,8 @@ pub struct Delivery<'a> {
     pub public_base: String,
     /// What has to be done with the body.
     pub reading: Reading,
+    /// What was asked for.
+    pub path: &'a CanonicalPath,
     /// Who asked.
     pub caller: PrincipalId,
     /// Learns the operations handed out.
@@ -72,6 +74,7 @@ pub async fn deliver(
     let mut notes = Vec::new();
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
+    make_pollable(head.status, &mut head.headers);
     let reads = !matches!(delivery.reading, Reading::Unread) && head.status == StatusCode::OK && is_json(&head.headers);
     if !reads {
         return Ok((Response::from_parts(head, body), notes));
@@ -148,7 +151,9 @@ impl Links<'_> {
             let Some(link) = headers.get(&name).map(|value| self.classify(value.to_str().unwrap_or_default())) else { continue };
             match link {
                 Link::Ours(url) => {
-                    self.remember(&url);
+                    if leads_to_operation(&name, status) {
+                        self.remember(&url);
+                    }
                     // It was a header value before, and origin and path of ours are ASCII.
                     if let Ok(value) = HeaderValue::try_from(url) {
                         headers.insert(name, value);
@@ -181,7 +186,9 @@ impl Links<'_> {
 
     fn remember(&self, url: &str) {
         let path = url.strip_prefix(&self.delivery.public_base).and_then(|rest| rest.split('?').next());
-        if let Some(path) = path.and_then(|path| CanonicalPath::parse(path).ok()) {
+        // A link back to what was asked for is no operation, and must not outlive the grant.
+        let polled = path.and_then(|path| CanonicalPath::parse(path).ok());
+        if let Some(path) = polled.filter(|path| !path.as_str().eq_ignore_ascii_case(self.delivery.path.as_str())) {
             self.delivery.operations.remember(&path, self.delivery.caller, self.delivery.now);
         }
     }
@@ -222,6 +229,20 @@ impl Links<'_> {
             return Ok(bytes);
         }
         serde_json::to_vec(&list).map(Bytes::from).map_err(|_cause| ForwardError::Unreadable)
+    }
+}
+
+/// `Location` also names what was made; only with 201 and 202 may it be something to poll.
+fn leads_to_operation(name: &HeaderName, status: StatusCode) -> bool {
+    *name != header::LOCATION || matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED)
+}
+
+/// Clients take a missing or zero `Retry-After` for half a minute (measured: Azure CLI and the Python SDK).
+fn make_pollable(status: StatusCode, headers: &mut HeaderMap) {
+    let has_operation = OPERATION_LINKS.into_iter().any(|name| headers.contains_key(name));
+    let waits = headers.get(header::RETRY_AFTER).is_some_and(|value| value.as_bytes() != b"0");
+    if has_operation && !waits && matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
 }
 

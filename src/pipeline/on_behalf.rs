@@ -216,6 +216,12 @@ impl Outbound {
         self.method
     }
 
+    /// The canonical path.
+    #[must_use]
+    pub const fn path(&self) -> &CanonicalPath {
+        &self.path
+    }
+
     /// Path and query as the backend gets them: the path in the form it was judged in, the query byte for byte.
     #[must_use]
     pub fn path_and_query(&self) -> String {

@@ -195,14 +195,14 @@ impl Authenticated {
         if derived.body_names_scopes() {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
         }
-        let place = self.place(&derived, context)?;
+        let place = self.place(&derived, operation, context)?;
         match own_topic(self.request.method, &self.request.path, &derived) {
             Some(topic) => Ok(Judged::Own(topic)),
             None => Ok(Judged::Placed { derived, place, operation }),
         }
     }
 
-    fn place(&mut self, derived: &Derived, context: &Context<'_>) -> Result<Place, ScopeError> {
+    fn place(&mut self, derived: &Derived, operation: Option<Operation>, context: &Context<'_>) -> Result<Place, ScopeError> {
         let home = self.caller.principal.tenant;
         match derived.scope.anchor() {
             Anchor::Tenant => Ok(Place::Tenant),
@@ -210,11 +210,11 @@ impl Authenticated {
                 let ours = context.directory.management_group(name).is_some_and(|group| group.tenant == home);
                 ours.then_some(Place::ManagementGroup).ok_or_else(|| ScopeError::ManagementGroup { name: name.to_string() })
             }
-            Anchor::Subscription(id) => self.subscription_place(*id, context),
+            Anchor::Subscription(id) => self.subscription_place(*id, operation, context),
         }
     }
 
-    fn subscription_place(&mut self, id: SubscriptionId, context: &Context<'_>) -> Result<Place, ScopeError> {
+    fn subscription_place(&mut self, id: SubscriptionId, operation: Option<Operation>, context: &Context<'_>) -> Result<Place, ScopeError> {
         let directory = &context.directory;
         let Some(subscription) = directory.subscription(id) else {
             return Err(ScopeError::Subscription { id, owner: None });
@@ -222,8 +222,11 @@ impl Authenticated {
         let customer = subscription.tenant;
         self.request.trail.customer = Some(customer);
         let reachable = directory.tenant(customer).is_some_and(|tenant| !tenant.suspended);
+        // Whoever started an operation may see its end, even after the last delegation to the tenant is gone.
+        let started = operation.is_some_and(|operation| operation.starter == self.caller.principal);
+        let related = started || directory.related(self.caller.principal.tenant, customer);
         // The same answer as for a subscription that does not exist, or the status would show strangers which ones do.
-        if !reachable || !directory.related(self.caller.principal.tenant, customer) {
+        if !reachable || !related {
             return Err(ScopeError::Subscription { id, owner: Some(customer) });
         }
         Ok(Place::Subscription { id, customer })

@@ -114,6 +114,7 @@ async fn send(
     let delivery = Delivery {
         public_base: format!("https://{}", request.authority()),
         reading: request.reading().clone(),
+        path: request.path(),
         caller: request.caller().principal,
         operations: context.operations,
         now: context.now,
