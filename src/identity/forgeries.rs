@@ -371,6 +371,26 @@ async fn a_changed_issuer_or_a_suspended_tenant_ends_cached_tokens_at_once() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_comes_back_does_not_bring_its_old_keys_along() {
+    let world = World::start().await;
+    let token = world.token();
+    check("before", &world.verdict(&token).await, OPERATOR_IS_IN);
+    let keys_at = |base: &str| {
+        let source = crate::directory::KeySource::KeySetUrl(format!("{base}/keys"));
+        world.publish(|tenant| {
+            if let (HOME, Some(issuer)) = (tenant.id, &mut tenant.issuer) {
+                issuer.keys = source.clone();
+            }
+        });
+    };
+    keys_at(&world.rival.base);
+    check("away", &world.verdict(&token).await, "token.signature: the issuer has no key `home`");
+    world.server.keys.send_replace(key_set(&[RIVAL_KEY.jwk("home")]));
+    keys_at(&world.server.base);
+    check("back with another key", &world.verdict(&token).await, "token.signature: the signature of the token is wrong");
+}
+
+#[tokio::test]
 async fn an_issuer_that_two_tenants_claim_speaks_for_neither() {
     let world = World::start().await;
     world.publish(|tenant| {

@@ -193,3 +193,48 @@ impl State {
         !self.in_flight
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HOME, issuer};
+    use super::*;
+    use crate::directory::KeySource;
+
+    fn keys() -> Arc<IssuerKeys> {
+        Arc::new(IssuerKeys::new(HOME, issuer(HOME, KeySource::File("keys.json".into())), 1, KeyTimes::default()))
+    }
+
+    #[test]
+    fn one_load_is_under_way_at_a_time_and_the_next_waits_for_the_floor() {
+        let (keys, clock) = (keys(), Clock::system());
+        let flight = keys.take_off_when_asked(clock.now()).unwrap();
+        clock.advance(Duration::from_secs(11));
+        assert!(keys.take_off_when_asked(clock.now()).is_none(), "one is under way");
+        drop(flight);
+        let flight = keys.take_off_when_asked(clock.now()).unwrap();
+        drop(flight);
+        clock.advance(Duration::from_secs(9));
+        assert!(keys.take_off_when_asked(clock.now()).is_none(), "the floor");
+        clock.advance(Duration::from_secs(1));
+        assert!(keys.take_off_when_asked(clock.now()).is_some());
+    }
+
+    #[test]
+    fn a_load_that_was_given_up_is_tried_again_and_says_so() {
+        let (keys, clock) = (keys(), Clock::system());
+        drop(keys.take_off_when_due(clock.now()).unwrap());
+        assert_eq!(keys.watch().borrow().failure.as_ref().unwrap().to_string(), "loading was given up");
+        clock.advance(Duration::from_secs(29));
+        assert!(keys.take_off_when_due(clock.now()).is_none());
+        clock.advance(Duration::from_secs(1));
+        assert!(keys.take_off_when_due(clock.now()).is_some());
+    }
+
+    #[test]
+    fn retired_keys_are_never_loaded_again() {
+        let (keys, clock) = (keys(), Clock::system());
+        keys.retire();
+        assert!(keys.take_off_when_due(clock.now()).is_none());
+        assert!(keys.take_off_when_asked(clock.now()).is_none());
+    }
+}

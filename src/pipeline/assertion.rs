@@ -24,6 +24,8 @@ use crate::ids::{PrincipalId, RoleId, TenantId};
 const LIFETIME_MAX: Duration = Duration::from_mins(5);
 /// A cached assertion with less than this left is signed anew.
 const LEFT_MIN: Duration = Duration::from_secs(30);
+/// Source: RFC 8032 §5.1.5.
+const PUBLIC_KEY_BYTES: usize = 32;
 /// Assertions kept at once.
 const CACHED_MAX: usize = 16 * 1024;
 
@@ -58,7 +60,7 @@ pub enum AssertionError {
 pub struct AssertionSigner {
     key: EncodingKey,
     header: Header,
-    public_key: Vec<u8>,
+    public_key: [u8; PUBLIC_KEY_BYTES],
     issuer: String,
     audience: String,
     cached: DashMap<CacheKey, Cached, foldhash::fast::RandomState>,
@@ -112,14 +114,15 @@ impl AssertionSigner {
     /// When the key is not an Ed25519 key.
     pub fn new(pkcs8: &[u8], issuer: String, audience: String) -> Result<Self, AssertionError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(AssertionError::Key)?;
-        let public_key = pair.public_key().as_ref().to_vec();
+        let mut public_key = [0; PUBLIC_KEY_BYTES];
+        public_key.copy_from_slice(pair.public_key().as_ref());
         let header = Header { kid: Some(key_id(&public_key)), ..Header::new(Algorithm::EdDSA) };
         Ok(Self { key: EncodingKey::from_ed_der(pkcs8), header, public_key, issuer, audience, cached: DashMap::default() })
     }
 
-    /// The public half: 32 bytes.
+    /// The public half.
     #[must_use]
-    pub fn public_key(&self) -> &[u8] {
+    pub const fn public_key(&self) -> &[u8; PUBLIC_KEY_BYTES] {
         &self.public_key
     }
 
@@ -132,7 +135,7 @@ impl AssertionSigner {
     /// The public key as a JSON Web Key Set, for backends that fetch it.
     #[must_use]
     pub fn key_set(&self) -> serde_json::Value {
-        let x = URL_SAFE_NO_PAD.encode(&self.public_key);
+        let x = URL_SAFE_NO_PAD.encode(self.public_key);
         serde_json::json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.key_id(), "x": x }] })
     }
 

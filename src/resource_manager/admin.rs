@@ -2,16 +2,20 @@
 //!
 //! Whoever mounts this decides who may call it; it must never be reachable through the gateway's public listener.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
+use super::ResourceManager;
 use super::faults::{Fault, FaultError};
+use super::seed::{Home, SeedError};
 use super::store::{Row, StoreError, WriteError, rows};
-use super::world::{Change, World};
-use super::{ResourceManager, seed::SeedError};
+use super::world::{Change, Subscription, World};
 use crate::arm::error::ErrorBody;
 
 /// A snapshot of a large world.
@@ -162,6 +166,20 @@ impl ResourceManager {
         }
         let changes: Vec<Change> = rows.into_iter().map(Row::change).collect::<Result<_, _>>()?;
         self.replace(changes).await
+    }
+
+    /// Takes in subscriptions that it does not know yet, empty and enabled: policies may name new ones at any time.
+    ///
+    /// # Errors
+    /// When the state cannot be written; then nothing has changed.
+    pub async fn adopt(&self, subscriptions: &BTreeMap<String, Home>) -> Result<(), AdminError> {
+        let writer = self.writer.lock().await;
+        let changes = {
+            let world = self.world.borrow();
+            let unknown = subscriptions.iter().filter(|(_, home)| world.subscription(home.id).is_none());
+            unknown.map(|(name, home)| Change::Subscribe(Arc::new(Subscription::enabled(name, *home)))).collect()
+        };
+        Ok(self.store(&writer, changes).await?)
     }
 
     /// Goes back to the seed; without one to an empty world. Faults and journal are emptied too.

@@ -45,10 +45,10 @@ pub(super) struct Fault {
     /// Waits in the middle of the body, in milliseconds.
     #[serde(default)]
     pub(super) body_delay_ms: u64,
-    /// Closes the connection in the middle of the body.
+    /// Closes the connection in the middle of the body; what the request asked for is done all the same.
     #[serde(default)]
     pub(super) cut_body: bool,
-    /// Closes the connection before any answer.
+    /// Closes the connection before any answer; what the request asked for is done all the same.
     #[serde(default)]
     pub(super) drop_connection: bool,
     /// Lets the operation that the request begins end badly.

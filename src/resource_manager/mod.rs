@@ -4,7 +4,7 @@
 //! else's. It must never import anything of the gateway, never accept a caller's own token, and never answer for a scope
 //! that lies outside the assertion's.
 //!
-//! A handler is a pure function from the [`World`] and a [`Call`] to a [`Plan`]: an answer, and the changes that must be on the
+//! A handler is a pure function from the `World` and a `Call` to a `Plan`: an answer, and the changes that must be on the
 //! disk before it is given. Reads make no changes and wait for nobody. Writes are planned one at a time. Nothing here has a
 //! timer: what an operation does at its end follows from its times and the clock.
 
@@ -40,7 +40,7 @@ use tokio::sync::{Mutex, watch};
 use crate::clock::Clock;
 
 pub use admin::AdminError;
-pub use assertion::{AssertionError, Key, Trust};
+pub use assertion::{Key, Trust};
 pub use seed::{Home, Seed, SeedError};
 pub use store::{Space, Store, StoreError};
 
@@ -74,10 +74,10 @@ pub const OPERATION_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The seed is not usable.
-    #[error("the seed of the resource manager is not usable: {0}")]
+    #[error("the seed of the resource manager is not usable")]
     Seed(#[from] SeedError),
     /// The state could not be opened or read.
-    #[error("the state of the resource manager could not be opened: {0}")]
+    #[error("the state of the resource manager could not be opened")]
     Store(#[from] StoreError),
     /// The seed could not be stored.
     #[error("the state of the resource manager could not be written")]

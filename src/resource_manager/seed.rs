@@ -198,8 +198,10 @@ struct Sowing<'a> {
 impl Sowing<'_> {
     fn subscriptions(&mut self, entries: &[SubscriptionEntry]) -> Result<(), SeedError> {
         for (name, home) in &self.seed.subscriptions {
-            let state = entries.iter().find(|entry| entry.name == *name).map_or(SubscriptionState::Enabled, |entry| entry.state);
-            let subscription = Subscription { id: home.id, tenant: home.tenant, name: name.clone(), state };
+            let mut subscription = Subscription::enabled(name, *home);
+            if let Some(entry) = entries.iter().find(|entry| entry.name == *name) {
+                subscription.state = entry.state;
+            }
             self.changes.push(Change::Subscribe(Arc::new(subscription)));
         }
         for entry in entries {
@@ -319,7 +321,7 @@ mod tests {
     use super::*;
 
     fn changes(text: &str) -> Result<Vec<Change>, SeedError> {
-        let home = Home { id: "8f2c1a10-0000-4000-8000-000000000001".parse().unwrap(), tenant: TenantId::from_bytes([1; 16]) };
+        let home = Home { id: SubscriptionId::from_bytes([2; 16]), tenant: TenantId::from_bytes([1; 16]) };
         Seed { text: text.to_owned(), subscriptions: BTreeMap::from([("alder-prod".to_owned(), home)]) }.changes(Timestamp::UNIX_EPOCH)
     }
 

@@ -1,6 +1,7 @@
 //! From a request to its answer: authenticate, address, read, plan, store, reply.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -10,6 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::arm::scope::Scope;
@@ -30,6 +32,8 @@ use super::{ResourceManager, actions, lists, operations, subscriptions, virtual_
 
 /// Source: Azure Resource Manager, limits: a request body has at most 4 MB.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// As long as the gateway waits for an answer. Source: ARM RPC, a provider that takes longer than 60 s is given up.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 const CLIENT_OBJECT_ID: HeaderName = HeaderName::from_static("x-ms-client-object-id");
 const CLIENT_TENANT_ID: HeaderName = HeaderName::from_static("x-ms-client-tenant-id");
 
@@ -59,8 +63,10 @@ impl ResourceManager {
         }
         envelope.seal(&mut answer, now);
         let Answer { status, headers, body } = answer;
-        let body = fault.map_or_else(|| AnswerBody::whole(body.clone()), |fault| AnswerBody::hurt(body.clone(), &fault));
-        let mut response = Response::new(body);
+        let mut response = Response::new(match fault {
+            Some(fault) => AnswerBody::hurt(body, &fault),
+            None => AnswerBody::whole(body),
+        });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -258,10 +264,11 @@ async fn document(head: &Parts, body: Incoming) -> Result<Option<Document>, Refu
     if !matches!(head.method, Method::PUT | Method::PATCH | Method::POST) {
         return Ok(None);
     }
-    let bytes = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(cause) if cause.is::<LengthLimitError>() => return Err(Refusal::ContentTooLarge(BODY_BYTES_MAX)),
-        Err(_broken_off) => return Err(Refusal::Content("it ended early".to_owned())),
+    let bytes = match timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Err(_elapsed) => return Err(Refusal::Content(format!("it took longer than {} s", BODY_TIME_MAX.as_secs()))),
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(Refusal::ContentTooLarge(BODY_BYTES_MAX)),
+        Ok(Err(_broken_off)) => return Err(Refusal::Content("it ended early".to_owned())),
     };
     if bytes.is_empty() {
         return Ok(None);

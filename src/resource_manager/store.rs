@@ -26,6 +26,15 @@ pub enum Store {
 /// Why state could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Its folder is missing, it is not ours to write, or it is no database.
+    #[error("the state file `{path}` could not be opened; its folder must exist and be writable")]
+    File {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        cause: rusqlite::Error,
+    },
     /// The file was written by a later version of this program.
     #[error("the state has schema version {found}; this program knows versions up to {known}: use a newer program or another file")]
     Newer {
@@ -178,7 +187,7 @@ impl Writer {
     /// When the file cannot be opened or read, or comes from a later version.
     pub(super) fn open(store: &Store) -> Result<(Self, World), StoreError> {
         let mut connection = match store {
-            Store::File(path) => Connection::open(path)?,
+            Store::File(path) => Connection::open(path).map_err(|cause| StoreError::File { path: path.clone(), cause })?,
             Store::Memory => Connection::open_in_memory()?,
         };
         // An acknowledged write is on the disk, not in the kernel's cache.

@@ -15,6 +15,7 @@ use crate::ids::{SubscriptionId, TenantId};
 
 use super::operations::Operation;
 use super::resource::Resource;
+use super::seed::Home;
 
 /// A subscription of the seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,13 @@ pub(super) struct Subscription {
     pub(super) tenant: TenantId,
     pub(super) name: String,
     pub(super) state: SubscriptionState,
+}
+
+impl Subscription {
+    /// A subscription in good standing.
+    pub(super) fn enabled(name: &str, home: Home) -> Self {
+        Self { id: home.id, tenant: home.tenant, name: name.to_owned(), state: SubscriptionState::Enabled }
+    }
 }
 
 /// What the owner of a subscription sees of its account.
