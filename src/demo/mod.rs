@@ -7,7 +7,9 @@ pub mod certificates;
 pub mod ports;
 pub mod world;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,14 +21,14 @@ use crate::clock::Clock;
 use crate::config;
 use crate::directory::Directory;
 use crate::files::{self, NotWritten, Readers};
-use crate::https::Drained;
+use crate::https::{Drained, Stop};
 use crate::issuer::{self, Issuer, LoopbackListener};
 use crate::pipeline::AssertionSigner;
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::PolicySource;
 use crate::policy::{self, LoadOptions};
 use crate::resource_manager::{self, Home, Key, ResourceManager, Seed, Store, Trust};
-use crate::service::{Service, ServiceError, Setup, assertion_key};
+use crate::service::{Service, ServiceError, Setup, assertion_key, turned};
 use crate::tls::{self, ReloadingCertificate};
 
 use accounts::AccountsError;
@@ -66,9 +68,9 @@ pub enum DemoError {
     /// The world cannot be described.
     #[error("the demo world cannot be described")]
     Describe(#[source] NotWritten),
-    /// State of earlier runs cannot be removed.
-    #[error("`{}` cannot be removed", path.display())]
-    Fresh {
+    /// The folder for state cannot be made, or that of earlier runs cannot be removed.
+    #[error("the folder `{}` cannot be made anew", path.display())]
+    Folder {
         /// The folder.
         path: PathBuf,
         /// The cause.
@@ -142,6 +144,7 @@ impl Demo {
         if options.fresh {
             forget(&options.folder)?;
         }
+        make_private(&options.folder)?;
         let certificates = Certificates::ensure(&options.certificates, clock.now()).map_err(DemoError::Certificates)?;
         let loaded = load_policies(options, &addresses, &clock)?;
         let accounts = accounts::ensure(&options.folder, &loaded.directory).map_err(DemoError::Accounts)?;
@@ -165,7 +168,7 @@ impl Demo {
 
         let manager = open_manager(options, &addresses, &loaded.directory, &clock).await?;
         let extra = mock_controls(Arc::clone(&manager));
-        servers.spawn(manager.run(into_tokio(sockets.backend)?, tls, stopping));
+        servers.spawn(Arc::clone(&manager).run(into_tokio(sockets.backend)?, tls, stopping.clone()));
 
         let config = own_config(options, &addresses, &certificates)?;
         let setup = Setup {
@@ -178,6 +181,7 @@ impl Demo {
             clock,
         };
         let service = Service::start(setup).await.map_err(|error| DemoError::Gateway(Box::new(error)))?;
+        servers.spawn(adopt(manager, service.policies().directory(), stopping));
         let demo = Self { world, summary, service, issuer, servers, stop };
         demo.describe(options)?;
         Ok(demo)
@@ -224,12 +228,38 @@ fn mock_controls(manager: Arc<ResourceManager>) -> Extra {
     })
 }
 
+fn homes(directory: &Directory) -> BTreeMap<String, Home> {
+    directory.subscriptions().map(|it| (it.name.to_string(), Home { id: it.id, tenant: it.tenant })).collect()
+}
+
+/// A subscription that a reload brought exists at the resource manager as well, empty.
+async fn adopt(manager: Arc<ResourceManager>, mut directory: watch::Receiver<Arc<Directory>>, stop: Stop) -> Drained {
+    let stopped = turned(stop);
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            changed = directory.changed() => if changed.is_err() { return Drained::Clean },
+            () = &mut stopped => return Drained::Clean,
+        }
+        let homes = homes(&directory.borrow_and_update());
+        if let Err(cause) = manager.adopt(&homes).await {
+            tracing::warn!(%cause, "the resource manager did not take the new subscriptions");
+        }
+    }
+}
+
 fn forget(folder: &Path) -> Result<(), DemoError> {
     match std::fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(DemoError::Fresh { path: folder.to_owned(), cause }),
+        Err(cause) => Err(DemoError::Folder { path: folder.to_owned(), cause }),
     }
+}
+
+/// Secrets live in it: nobody but the owner may look inside.
+fn make_private(folder: &Path) -> Result<(), DemoError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|cause| DemoError::Folder { path: folder.to_owned(), cause })
 }
 
 fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, DemoError> {
@@ -246,13 +276,17 @@ fn load_policies(options: &Options, addresses: &Addresses, clock: &Clock) -> Res
     loaded.map_err(|diagnostics| DemoError::Policies(Box::new(diagnostics)))
 }
 
-async fn open_manager(options: &Options, addresses: &Addresses, directory: &Directory, clock: &Clock) -> Result<Arc<ResourceManager>, DemoError> {
-    let subscriptions = directory.subscriptions().map(|it| (it.name.to_string(), Home { id: it.id, tenant: it.tenant })).collect();
+async fn open_manager(
+    options: &Options,
+    addresses: &Addresses,
+    directory: &Directory,
+    clock: &Clock,
+) -> Result<Arc<ResourceManager>, DemoError> {
     let config = resource_manager::Config {
         base_url: addresses.backend.clone(),
         trust: trust(options, addresses)?,
         store: Store::File(options.folder.join("resources.sqlite")),
-        seed: Some(Seed { text: include_str!("resources.toml").to_owned(), subscriptions }),
+        seed: Some(Seed { text: include_str!("resources.toml").to_owned(), subscriptions: homes(directory) }),
         operation_time: resource_manager::OPERATION_TIME,
         clock: clock.clone(),
     };

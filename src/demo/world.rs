@@ -211,9 +211,12 @@ impl View<'_> {
 
     fn identities(&self, accounts: &DemoAccounts) -> BTreeMap<String, Identity> {
         let identity = |account: &crate::issuer::AccountFile| {
-            let secret = |secret: &Option<crate::issuer::Secret>| secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
+            let secret =
+                |secret: &Option<crate::issuer::Secret>| secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
             let sign_in = match account.kind {
-                Kind::ServicePrincipal => SignIn::ServicePrincipal { client_id: account.client_id?, client_secret: secret(&account.client_secret) },
+                Kind::ServicePrincipal => {
+                    SignIn::ServicePrincipal { client_id: account.client_id?, client_secret: secret(&account.client_secret) }
+                }
                 Kind::User => SignIn::User { username: account.username.clone()?, password: secret(&account.password) },
             };
             Some((account.key.clone(), Identity { tenant: self.tenant(account.tenant), object_id: account.object_id, sign_in }))
@@ -234,7 +237,8 @@ impl View<'_> {
             for grant in &subscription.grants {
                 let OriginKind::Delegation { managing_tenant, .. } = &grant.origin.kind else { continue };
                 let Some(role) = self.directory.roles().role(grant.role) else { continue };
-                let key = (subscription.name.to_string(), grant.scope.resource_group_name().map(str::to_owned), self.tenant(*managing_tenant));
+                let key =
+                    (subscription.name.to_string(), grant.scope.resource_group_name().map(str::to_owned), self.tenant(*managing_tenant));
                 found.entry(key).or_default().push(WorldPrincipal {
                     identity: self.identities.get(&grant.principal).cloned(),
                     object_id: grant.principal.object,
@@ -243,7 +247,12 @@ impl View<'_> {
                 });
             }
         }
-        let delegation = |((subscription, resource_group, managed_by), principals)| WorldDelegation { subscription, resource_group, managed_by, principals };
+        let delegation = |((subscription, resource_group, managed_by), principals)| WorldDelegation {
+            subscription,
+            resource_group,
+            managed_by,
+            principals,
+        };
         found.into_iter().map(delegation).collect()
     }
 

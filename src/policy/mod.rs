@@ -63,7 +63,7 @@ pub struct Loaded {
 /// With everything that is wrong in any of the files, when anything is.
 pub fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> {
     let (sources, problems) = SourceSet::read(folder);
-    compile_set(sources, problems, options)
+    compile_set(&sources, problems, options)
 }
 
 /// Loads a set from memory, such as the [embedded](embedded()) demo policies.
@@ -71,10 +71,10 @@ pub fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics>
 /// # Errors
 /// The same as [`load`].
 pub fn load_texts(folder: &Path, texts: &[(&str, &str)], options: &LoadOptions) -> Result<Loaded, Diagnostics> {
-    compile_set(SourceSet::from_texts(folder, texts), Vec::new(), options)
+    compile_set(&SourceSet::from_texts(folder, texts), Vec::new(), options)
 }
 
-fn compile_set(sources: SourceSet, problems: Vec<Diagnostic>, options: &LoadOptions) -> Result<Loaded, Diagnostics> {
+fn compile_set(sources: &SourceSet, problems: Vec<Diagnostic>, options: &LoadOptions) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new(sources.clone());
     if sources.files().is_empty() && problems.is_empty() {
         let message = format!("there are no policy files (*.toml) in `{}`", sources.folder().display());

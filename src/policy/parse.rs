@@ -135,11 +135,8 @@ impl Reader<'_> {
     /// Authorizations are taken out and read one by one, for the same reason as entries are.
     fn delegations(&mut self, value: Spanned<DeValue<'_>>, into: &mut Vec<Entry<Delegation>>) {
         for mut element in self.elements("delegation", value) {
-            let authorizations = match element.get_mut() {
-                DeValue::Table(table) => table.remove("authorization"),
-                _ => None,
-            };
-            let authorizations = authorizations.map(|value| self.elements("delegation.authorization", value)).unwrap_or_default();
+            let written = if let DeValue::Table(table) = element.get_mut() { table.remove("authorization") } else { None };
+            let authorizations = written.map(|value| self.elements("delegation.authorization", value)).unwrap_or_default();
             let read: Vec<_> = authorizations.into_iter().filter_map(|element| self.authorization(element)).collect();
             if let Some(mut delegation) = self.entry::<Delegation>("delegation", element) {
                 delegation.body.authorization = read;
@@ -160,15 +157,14 @@ impl Reader<'_> {
 
     fn elements<'de>(&mut self, table: &'static str, value: Spanned<DeValue<'de>>) -> Vec<Spanned<DeValue<'de>>> {
         let span = Span { file: self.file, range: value.span() };
-        match value.into_inner() {
-            DeValue::Array(array) => array.into_iter().collect(),
-            other => {
-                self.incomplete.insert(table);
-                let message = format!("`{table}` is a {}; it is a list of tables", other.type_str());
-                self.diagnostics.push(Diagnostic::error("entry.form", message).at(span, format!("write [[{table}]] above each entry")));
-                Vec::new()
-            }
+        let found = value.get_ref().type_str();
+        if let DeValue::Array(array) = value.into_inner() {
+            return array.into_iter().collect();
         }
+        self.incomplete.insert(table);
+        let message = format!("`{table}` is a {found}; it is a list of tables");
+        self.diagnostics.push(Diagnostic::error("entry.form", message).at(span, format!("write [[{table}]] above each entry")));
+        Vec::new()
     }
 
     fn entry<'de, T: Deserialize<'de>>(&mut self, table: &'static str, mut element: Spanned<DeValue<'de>>) -> Option<Entry<T>> {
@@ -206,9 +202,9 @@ impl Reader<'_> {
         };
         let allowed =
             format!("allowed: {}", known.iter().filter(|known| **known != "authorization").copied().collect::<Vec<_>>().join(", "));
-        let suggestion = closest(key, known.iter().copied()).map(str::to_owned);
         let diagnostic = Diagnostic::error(code, message).at(span.clone(), "not known").help(allowed);
-        self.diagnostics.push(diagnostic.suggest(span, suggestion));
+        let meant = closest(key, known.iter().copied()).map(str::to_owned);
+        self.diagnostics.push(diagnostic.suggest(span, meant));
     }
 }
 

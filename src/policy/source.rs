@@ -68,7 +68,7 @@ impl SourceFile {
 /// The files of one set, sorted by their path below the folder.
 #[derive(Debug, Clone, Default)]
 pub struct SourceSet {
-    files: Vec<SourceFile>,
+    files: Arc<[SourceFile]>,
     folder: PathBuf,
 }
 
@@ -79,7 +79,7 @@ impl SourceSet {
         let file = |(relative, text): &(&str, &str)| SourceFile::new(&folder.join(relative).to_string_lossy(), relative, text);
         let mut files: Vec<_> = texts.iter().map(file).collect();
         files.sort_by(|a, b| a.relative.cmp(&b.relative));
-        Self { files, folder: folder.to_owned() }
+        Self { files: files.into(), folder: folder.to_owned() }
     }
 
     /// Reads all policy files below a folder. What cannot be read is in the second part, the rest in the first.
@@ -91,10 +91,10 @@ impl SourceSet {
         for file in &found.files {
             match read_text(file) {
                 Ok(text) => files.push(SourceFile::new(&file.path.to_string_lossy(), &file.relative, &text)),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
-        (Self { files, folder: folder.to_owned() }, problems)
+        (Self { files: files.into(), folder: folder.to_owned() }, problems)
     }
 
     /// The files.
@@ -206,15 +206,15 @@ fn is_policy(name: &str) -> bool {
     name.ends_with(".toml") && !name.ends_with("_test.toml")
 }
 
-fn read_text(file: &Found) -> Result<String, Diagnostic> {
+fn read_text(file: &Found) -> Result<String, Box<Diagnostic>> {
     if !file.metadata.is_file() {
-        return Err(Diagnostic::error("file.unreadable", format!("`{}` is not a regular file", file.path.display())));
+        return Err(Diagnostic::error("file.unreadable", format!("`{}` is not a regular file", file.path.display())).into());
     }
     if file.metadata.len() > FILE_BYTES_MAX {
         let message = format!("`{}` has {} bytes; allowed: {FILE_BYTES_MAX}", file.path.display(), file.metadata.len());
-        return Err(Diagnostic::error("file.size", message));
+        return Err(Diagnostic::error("file.size", message).into());
     }
-    fs::read_to_string(&file.path).map_err(|cause| unreadable(&file.path, &cause))
+    fs::read_to_string(&file.path).map_err(|cause| unreadable(&file.path, &cause).into())
 }
 
 fn unreadable(path: &Path, cause: &io::Error) -> Diagnostic {
@@ -244,6 +244,31 @@ mod tests {
         assert_eq!(one, digest("y/z", &[("d.toml", ""), ("a.toml", "bc")]));
         assert_ne!(one, digest("x", &[("a.tomlb", "c"), ("d.toml", "")]));
         assert!(one.starts_with("sha256:") && one.len() == 7 + 64, "{one}");
+    }
+
+    #[track_caller]
+    fn check_problem(prepare: impl FnOnce(&Path), expected: &str) {
+        let folder = std::env::temp_dir().join(format!("steward-source-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        prepare(&folder);
+        let (_, problems) = SourceSet::read(&folder);
+        let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        assert_eq!(codes, [expected], "{problems:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_reported() {
+        use std::os::unix::fs::symlink;
+        check_problem(|folder| fs::remove_dir(folder).unwrap(), "folder.unreadable");
+        check_problem(|folder| symlink(folder, folder.join("round")).unwrap(), "folder.depth");
+        check_problem(|folder| symlink("nowhere", folder.join("a.toml")).unwrap(), "file.unreadable");
+        check_problem(|folder| fs::write(folder.join("a.toml"), b"a = \"\xff\"").unwrap(), "file.unreadable");
+        check_problem(|folder| fs::File::create(folder.join("a.toml")).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap(), "file.size");
+        let write = |folder: &Path| (0..=FILES_MAX).for_each(|number| fs::write(folder.join(format!("{number}.toml")), "").unwrap());
+        check_problem(write, "folder.files");
     }
 
     #[test]

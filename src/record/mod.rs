@@ -4,6 +4,7 @@
 //! one writer thread makes the record, appends it to a segment file and answers searches. The queue to it is bounded and
 //! nothing is dropped: a full queue makes requests wait.
 
+pub mod codes;
 mod entry;
 mod segments;
 

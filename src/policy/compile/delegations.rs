@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::grants::{Written, called, delegable_role, is_delegable};
-use super::people::{People, Who};
-use super::places::{Place, Places};
-use super::tenants::Tenants;
-use crate::delegation::{Grant, Origin, OriginKind, Window};
+use super::grants::{Written, role};
+use super::places::Place;
+use super::references::Who;
+use crate::arm::scope::Anchor;
+use crate::delegation::roles::NotDelegable;
+use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::directory::{Authorization, Delegation, OnRequest, PrincipalKind};
 use crate::ids::TenantId;
 use crate::policy::diagnostics::{Diagnostic, Span};
@@ -38,17 +39,17 @@ struct Offer<'a> {
     kind: OriginKind,
 }
 
-pub(super) fn compile(context: &mut Context<'_>, tenants: &Tenants, people: &People, places: &Places) -> Delegations {
+pub(super) fn compile(context: &mut Context<'_>) -> Delegations {
     let parsed = context.parsed;
     let mut delegations = Delegations::default();
     for entry in &parsed.delegations {
-        let scopes = delegations.scopes(context, tenants, places, entry);
-        let managing_tenant = tenants.resolve(context, entry.at(&entry.body.managing_tenant), &entry.body.managing_tenant.value);
+        let scopes = delegations.scopes(context, entry);
+        let managing_tenant = context.tenant(entry.at(&entry.body.managing_tenant), &entry.body.managing_tenant.value);
         let Some(managing_tenant) = managing_tenant else { continue };
-        refuse_own_tenant(context, tenants, entry, managing_tenant, &scopes);
+        refuse_own_tenant(context, entry, managing_tenant, &scopes);
         let kind = OriginKind::Delegation { offer: Arc::from(&*entry.body.offer.value), managing_tenant };
         let offer = Offer { entry, managing_tenant, kind };
-        let authorizations = offer.authorizations(context, tenants, people);
+        let authorizations = offer.authorizations(context);
         delegations.bind(context, &offer, scopes, authorizations);
     }
     delegations
@@ -56,13 +57,7 @@ pub(super) fn compile(context: &mut Context<'_>, tenants: &Tenants, people: &Peo
 
 impl Delegations {
     /// The scopes with their customer.
-    fn scopes(
-        &mut self,
-        context: &mut Context<'_>,
-        tenants: &Tenants,
-        places: &Places,
-        entry: &Entry<file::Delegation>,
-    ) -> Vec<(Place, TenantId)> {
+    fn scopes(&mut self, context: &mut Context<'_>, entry: &Entry<file::Delegation>) -> Vec<(Place, TenantId)> {
         let body = &entry.body;
         if body.scopes.value.is_empty() {
             let diagnostic = Diagnostic::error("delegation.empty", "this delegation has no scope");
@@ -70,7 +65,7 @@ impl Delegations {
         }
         let mut found: Vec<(Place, TenantId)> = Vec::new();
         for scope in &body.scopes.value {
-            let Some(place) = places.resolve(context, entry.at(scope), &scope.value) else { continue };
+            let Some(place) = context.place(entry.at(scope), &scope.value) else { continue };
             let Some(customer) = place.tenant.filter(|_| is_delegable(&place)) else {
                 let message = format!("`{}` cannot be delegated", scope.value);
                 let diagnostic =
@@ -81,8 +76,12 @@ impl Delegations {
             if let Some((_, first)) = found.first()
                 && *first != customer
             {
-                let message =
-                    format!("`{}` belongs to {}, the scopes before to {}", scope.value, tenants.display(customer), tenants.display(*first));
+                let message = format!(
+                    "`{}` belongs to {}, the scopes before to {}",
+                    scope.value,
+                    context.tenants.display(customer),
+                    context.tenants.display(*first)
+                );
                 let diagnostic = Diagnostic::error("delegation.customers", message).at(entry.at(scope), "of another customer");
                 context.push(diagnostic.help("write one [[delegation]] per customer"));
                 continue;
@@ -133,17 +132,20 @@ impl Delegations {
     }
 }
 
-fn refuse_own_tenant(
-    context: &mut Context<'_>,
-    tenants: &Tenants,
-    entry: &Entry<file::Delegation>,
-    managing_tenant: TenantId,
-    scopes: &[(Place, TenantId)],
-) {
+/// Delegations reach subscriptions and resource groups. Source: Azure Lighthouse, registration assignments.
+fn is_delegable(place: &Place) -> bool {
+    match (place.scope.anchor(), place.scope.below()) {
+        (Anchor::Subscription(_), []) => true,
+        (Anchor::Subscription(_), [groups, _name]) => groups.eq_ignore_ascii_case("resourceGroups"),
+        (Anchor::Subscription(_) | Anchor::ManagementGroup(_) | Anchor::Tenant, _) => false,
+    }
+}
+
+fn refuse_own_tenant(context: &mut Context<'_>, entry: &Entry<file::Delegation>, managing_tenant: TenantId, scopes: &[(Place, TenantId)]) {
     if scopes.iter().all(|(_, customer)| *customer != managing_tenant) {
         return;
     }
-    let message = format!("{} cannot delegate to itself", tenants.display(managing_tenant));
+    let message = format!("{} cannot delegate to itself", context.tenants.display(managing_tenant));
     let diagnostic = Diagnostic::error("delegation.own_tenant", message).at(entry.at(&entry.body.managing_tenant), "owns these scopes");
     let diagnostic = diagnostic.with(entry.at(&entry.body.scopes), "in its own tenant");
     context.push(diagnostic.help("for people of the same tenant, write a [[role_assignment]]"));
@@ -162,27 +164,21 @@ impl Offer<'_> {
         })
     }
 
-    fn authorizations(&self, context: &mut Context<'_>, tenants: &Tenants, people: &People) -> Vec<(Authorization, Span)> {
+    fn authorizations(&self, context: &mut Context<'_>) -> Vec<(Authorization, Span)> {
         if self.entry.body.authorization.is_empty() && context.parsed.complete(&["delegation.authorization"]) {
             let diagnostic = Diagnostic::error("delegation.empty", "this delegation authorizes nobody").at(self.entry.span(), "");
             context.push(diagnostic.help("add [[delegation.authorization]] with who and role"));
         }
-        let each = |written| Some((self.authorization(context, tenants, people, written)?, self.span(written)));
+        let each = |written| Some((self.authorization(context, written)?, self.span(written)));
         self.entry.body.authorization.iter().filter_map(each).collect()
     }
 
-    fn authorization(
-        &self,
-        context: &mut Context<'_>,
-        tenants: &Tenants,
-        people: &People,
-        written: &At<file::Authorization>,
-    ) -> Option<Authorization> {
+    fn authorization(&self, context: &mut Context<'_>, written: &At<file::Authorization>) -> Option<Authorization> {
         let value = &written.value;
-        let who = people.resolve(context, tenants, self.managing_tenant, self.span(&value.who), &value.who.value);
-        let role = delegable_role(context, self.entry.file, &value.role, &value.who);
+        let who = context.principal(self.managing_tenant, self.span(&value.who), &value.who.value);
+        let role = self.role(context, value);
         let window = self.window(context, value);
-        let on_request = value.on_request.as_ref().map(|on_request| self.on_request(context, tenants, people, on_request));
+        let on_request = value.on_request.as_ref().map(|on_request| self.on_request(context, on_request));
         let who = who?;
         if on_request.is_some() {
             self.refuse_automation(context, &who, &value.who);
@@ -199,6 +195,22 @@ impl Offer<'_> {
             on_request,
             defined_at: context.location(&self.span(written)),
         })
+    }
+
+    /// A role that may be delegated. `None` has been reported.
+    fn role(&self, context: &mut Context<'_>, value: &file::Authorization) -> Option<RoleIndex> {
+        let index = role(context, self.span(&value.role), &value.role.value)?;
+        let Err(refusal) = context.roles.delegable(index) else { return Some(index) };
+        let help = match refusal {
+            NotDelegable::Constrained { .. } => "a policy file has no place for those; choose a role that assigns none",
+            NotDelegable::DataAction { .. }
+            | NotDelegable::Owner { .. }
+            | NotDelegable::Restricted { .. }
+            | NotDelegable::Unknown { .. } => "choose the role with the fewest actions that are needed",
+        };
+        let diagnostic = Diagnostic::error("role.excluded", refusal.to_string()).at(self.span(&value.role), "cannot be delegated");
+        context.push(diagnostic.with(self.span(&value.who), "to this principal").help(help));
+        None
     }
 
     fn window(&self, context: &mut Context<'_>, value: &file::Authorization) -> Option<Window> {
@@ -234,13 +246,7 @@ impl Offer<'_> {
         })
     }
 
-    fn on_request(
-        &self,
-        context: &mut Context<'_>,
-        tenants: &Tenants,
-        people: &People,
-        written: &At<file::OnRequest>,
-    ) -> Option<OnRequest> {
+    fn on_request(&self, context: &mut Context<'_>, written: &At<file::OnRequest>) -> Option<OnRequest> {
         let value = &written.value;
         let duration_max = value.max.as_ref().map_or(Some(DURATION_MAX), |max| self.duration(context, max));
         if let Some(one_too_many) = value.approvers.get(APPROVERS_MAX) {
@@ -250,7 +256,7 @@ impl Offer<'_> {
         }
         let mut approvers = Vec::with_capacity(value.approvers.len());
         for approver in &value.approvers {
-            let who = people.resolve(context, tenants, self.managing_tenant, self.span(approver), &approver.value);
+            let who = context.principal(self.managing_tenant, self.span(approver), &approver.value);
             if let Some(who) = who {
                 self.refuse_automation(context, &who, approver);
                 approvers.push(who.id);
@@ -275,7 +281,7 @@ impl Offer<'_> {
     /// Nobody is there to ask or to answer. Source: Azure Lighthouse, "Create eligible authorizations", user or group only.
     fn refuse_automation(&self, context: &mut Context<'_>, who: &Who, written: &At<String>) {
         if who.kind == Some(PrincipalKind::ServicePrincipal) {
-            let message = format!("`{}` is a service principal; a role on request is for users and groups", called(who));
+            let message = format!("`{}` is a service principal; a role on request is for users and groups", who.name);
             let diagnostic = Diagnostic::error("jit.principal", message).at(self.span(written), "not a person");
             context.push(diagnostic.help("give it a standing role with as few actions as it needs"));
         }

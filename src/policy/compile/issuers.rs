@@ -55,10 +55,15 @@ impl Issuers {
         self.by_key.keys().map(String::as_str)
     }
 
-    /// Whether there is an issuer of this key, and its form for this tenant.
-    pub(super) fn for_tenant(&self, key: &str, tenant: TenantId) -> Option<Option<TokenIssuer>> {
+    /// Whether an issuer has this key, if only one that cannot be used.
+    pub(super) fn declares(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// The issuer of this key, with the tenant filled in.
+    pub(super) fn for_tenant(&self, key: &str, tenant: TenantId) -> Option<TokenIssuer> {
         let (_, template) = self.by_key.get(key)?;
-        Some(template.as_ref().map(|template| template.fill(tenant)))
+        template.as_ref().map(|template| template.fill(tenant))
     }
 }
 

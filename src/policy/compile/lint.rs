@@ -4,20 +4,19 @@ use std::collections::HashMap;
 
 use super::Context;
 use super::grants::Written;
-use super::people::People;
 use crate::delegation::{OriginKind, Window};
 use crate::ids::PrincipalId;
 use crate::policy::diagnostics::Diagnostic;
 
 type ByPrincipal<'a> = HashMap<PrincipalId, Vec<&'a Written>>;
 
-pub(super) fn check(context: &mut Context<'_>, written: &[Written], people: &People) {
+pub(super) fn check(context: &mut Context<'_>, written: &[Written]) {
     let mut by_principal: ByPrincipal<'_> = HashMap::new();
     for grant in written {
         by_principal.entry(grant.grant.principal).or_default().push(grant);
     }
     shadowed(context, written);
-    on_request_without_standing(context, written, people, &by_principal);
+    on_request_without_standing(context, written, &by_principal);
 }
 
 /// Warns of grants that another one already includes.
@@ -62,10 +61,10 @@ fn includes(wide: &Written, narrow: &Written) -> bool {
 
 /// Warns of roles on request for somebody who cannot even see the scope: then nobody can find what to ask for.
 /// Source: Azure Lighthouse, "Create eligible authorizations", a permanent Reader is needed as well.
-fn on_request_without_standing(context: &mut Context<'_>, written: &[Written], people: &People, by_principal: &ByPrincipal<'_>) {
+fn on_request_without_standing(context: &mut Context<'_>, written: &[Written], by_principal: &ByPrincipal<'_>) {
     for eligible in written.iter().filter(|grant| grant.grant.window == Window::Eligible) {
         let principal = eligible.grant.principal;
-        let groups = people.groups(principal).into_iter().map(|object| PrincipalId { object, ..principal });
+        let groups = context.people.groups(principal).into_iter().map(|object| PrincipalId { object, ..principal });
         let mut theirs = std::iter::once(principal).chain(groups).filter_map(|id| by_principal.get(&id)).flatten();
         let is_seen = theirs.any(|grant| {
             matches!(grant.grant.window, Window::Standing | Window::Between { .. }) && grant.grant.scope.covers(&eligible.grant.scope)

@@ -10,11 +10,15 @@ mod lint;
 mod people;
 mod places;
 mod planes;
+mod references;
 mod tenants;
 
 use std::str::FromStr;
-use std::sync::Arc;
 
+use self::people::People;
+use self::places::{Place, Places};
+use self::references::Who;
+use self::tenants::Tenants;
 use super::LoadOptions;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use super::file::At;
@@ -22,47 +26,54 @@ use super::parse::{Entry, Parsed};
 use crate::delegation::SourceLocation;
 use crate::delegation::roles::RoleCatalogue;
 use crate::directory::Directory;
+use crate::ids::TenantId;
 
-/// Everything the parts of the compiler share.
+/// Everything the parts of the compiler share. Each part comes after those it refers to; until then they are empty.
 struct Context<'a> {
     parsed: &'a Parsed,
     options: &'a LoadOptions,
-    roles: Arc<RoleCatalogue>,
+    roles: &'a RoleCatalogue,
+    tenants: &'a Tenants,
+    people: &'a People,
+    places: &'a Places,
     diagnostics: &'a mut Diagnostics,
 }
 
 /// Makes a snapshot, unless `diagnostics` holds an error afterwards.
 pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Directory> {
-    let mut context = Context { parsed, options, roles: RoleCatalogue::builtin(), diagnostics };
-    let tenants = tenants::Tenants::compile(&mut context);
-    let people = people::People::compile(&mut context, &tenants);
-    let mut places = places::Places::compile(&mut context, &tenants);
+    let roles = RoleCatalogue::builtin();
+    let (tenants, people, places) = (Tenants::default(), People::default(), Places::default());
+    let mut context = Context { parsed, options, roles: &roles, tenants: &tenants, people: &people, places: &places, diagnostics };
+    let tenants = Tenants::compile(&mut context);
+    let mut context = Context { tenants: &tenants, ..context };
+    let people = People::compile(&mut context);
+    let mut places = Places::compile(&mut context);
+    let mut context = Context { people: &people, places: &places, ..context };
     let planes = planes::compile(&mut context);
-    let mut written = grants::assignments(&mut context, &tenants, &people, &places);
-    let delegations = delegations::compile(&mut context, &tenants, &people, &places);
-    written.extend(delegations.written);
-    let denies = denies::compile(&mut context, &tenants, &people, &places);
-    lint::check(&mut context, &written, &people);
+    let mut grants = grants::assignments(&mut context);
+    let delegations = delegations::compile(&mut context);
+    grants.extend(delegations.written);
+    let denies = denies::compile(&mut context);
+    lint::check(&mut context, &grants);
     context.diagnostics.set_grants(parsed.grants());
-    if context.diagnostics.errors() > 0 {
+    if diagnostics.errors() > 0 {
         return None;
     }
-    let relations = delegations.list.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect();
     places.place_delegations(&delegations.list);
     places.place_denies(denies);
-    let tenant_grants = places.place_grants(written);
+    let tenant_grants = places.place_grants(grants);
     Some(Directory {
         revision: options.revision,
-        digest: context.diagnostics.sources().digest(),
-        files: context.diagnostics.sources().files().len(),
-        roles: context.roles,
+        digest: diagnostics.sources().digest(),
+        files: diagnostics.sources().files().len(),
+        roles,
         planes: planes?,
         tenants: tenants.into_directory(),
         subscriptions: places.subscriptions,
         management_groups: places.management_groups,
         principals: people.into_directory(),
+        relations: delegations.list.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
         delegations: delegations.list,
-        relations,
         tenant_grants,
     })
 }
@@ -93,17 +104,44 @@ impl Context<'_> {
         }
     }
 
+    /// The tenant of this key or id. `None` has been reported, here or where the tenant is declared.
+    fn tenant(&mut self, span: Span, text: &str) -> Option<TenantId> {
+        let known = self.tenants.known(text);
+        if known.is_none() && !self.tenants.declares(text) {
+            let unknown = Unknown {
+                code: "tenant.unknown",
+                noun: "tenant",
+                tables: &["tenant"],
+                label: "no [[tenant]] has this key or id",
+                help: "declare it with [[tenant]], or use one of the keys declared there",
+            };
+            self.unknown(&unknown, span, text, closest(text, self.tenants.keys()));
+        }
+        known
+    }
+
+    /// The principal of `tenant` that a text names. `None` has been reported.
+    fn principal(&mut self, tenant: TenantId, span: Span, text: &str) -> Option<Who> {
+        let people = self.people;
+        people.resolve(self, tenant, span, text)
+    }
+
+    /// The scope that a text names. `None` has been reported.
+    fn place(&mut self, span: Span, text: &str) -> Option<Place> {
+        let places = self.places;
+        places.resolve(self, span, text)
+    }
+
     /// Reports a name that leads nowhere, unless a table that may have held it could not be read.
-    fn unknown<'n>(&mut self, what: &Unknown<'_>, span: Span, text: &str, known: impl IntoIterator<Item = &'n str>) {
+    fn unknown(&mut self, what: &Unknown<'_>, span: Span, text: &str, suggestion: Option<&str>) {
         if !self.parsed.complete(what.tables) {
             return;
         }
-        let suggestion = closest(text, known).map(|name| format!("\"{name}\""));
-        let mut diagnostic = Diagnostic::error(what.code, format!("unknown {} `{text}`", what.noun)).at(span.clone(), what.label);
-        if suggestion.is_none() {
-            diagnostic = diagnostic.help(what.help);
-        }
-        self.push(diagnostic.suggest(span, suggestion));
+        let diagnostic = Diagnostic::error(what.code, format!("unknown {} `{text}`", what.noun)).at(span.clone(), what.label);
+        self.push(match suggestion {
+            Some(name) => diagnostic.suggest(span, Some(format!("\"{name}\""))),
+            None => diagnostic.help(what.help),
+        });
     }
 
     fn duplicate(&mut self, what: &str, span: Span, first: Span) {

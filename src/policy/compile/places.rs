@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::grants::Written;
-use super::tenants::Tenants;
 use super::{Context, Unknown};
 use crate::arm::scope::{Anchor, Scope};
 use crate::delegation::{DenyAssignment, Grant};
 use crate::directory::{Delegation, ManagementGroup, Subscription, SubscriptionState};
 use crate::ids::{SubscriptionId, TenantId};
-use crate::policy::diagnostics::{Diagnostic, Span};
+use crate::policy::diagnostics::{Diagnostic, Span, closest};
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
 
@@ -39,11 +38,11 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn compile(context: &mut Context<'_>, tenants: &Tenants) -> Self {
+    pub(super) fn compile(context: &mut Context<'_>) -> Self {
         let parsed = context.parsed;
         let mut places = Self::default();
         for entry in &parsed.management_groups {
-            places.declare_group(context, tenants, entry);
+            places.declare_group(context, entry);
         }
         for entry in &parsed.management_groups {
             places.hang_group(context, entry);
@@ -52,12 +51,12 @@ impl Places {
             places.refuse_cycle(context, entry);
         }
         for entry in &parsed.subscriptions {
-            places.declare_subscription(context, tenants, entry);
+            places.declare_subscription(context, entry);
         }
         places
     }
 
-    fn declare_group(&mut self, context: &mut Context<'_>, tenants: &Tenants, entry: &Entry<file::ManagementGroup>) {
+    fn declare_group(&mut self, context: &mut Context<'_>, entry: &Entry<file::ManagementGroup>) {
         let name = &entry.body.name;
         if !is_name(&name.value) {
             let diagnostic = Diagnostic::error("scope.form", format!("`{}` cannot name a management group", name.value));
@@ -68,7 +67,7 @@ impl Places {
             return context.duplicate(&format!("the management group `{}`", name.value), entry.at(name), first.clone());
         }
         self.spans.insert(key.clone(), entry.at(name));
-        let Some(tenant) = tenants.resolve(context, entry.at(&entry.body.tenant), &entry.body.tenant.value) else { return };
+        let Some(tenant) = context.tenant(entry.at(&entry.body.tenant), &entry.body.tenant.value) else { return };
         self.management_groups.insert(key, ManagementGroup { name: name.value.as_str().into(), tenant, grants: Vec::new() });
     }
 
@@ -93,7 +92,8 @@ impl Places {
                     label: "no [[management_group]] has this name",
                     help: "declare it with [[management_group]], or leave the key out for the root of the tenant",
                 };
-                context.unknown(&unknown, span, &name.value, self.management_groups.values().map(|group| &*group.name));
+                let names = self.management_groups.values().map(|group| &*group.name);
+                context.unknown(&unknown, span, &name.value, closest(&name.value, names));
             }
             return None;
         };
@@ -121,12 +121,12 @@ impl Places {
 
     /// A management group and those above it, nearest first; one more than allowed at most.
     fn chain(&self, key: &str) -> Vec<Box<str>> {
-        std::iter::successors(Some(Box::from(key)), |key: &Box<str>| self.parents.get(key).cloned()).take(LEVELS_MAX + 1).collect()
+        std::iter::successors(Some(Box::from(key)), |key| self.parents.get(key).cloned()).take(LEVELS_MAX + 1).collect()
     }
 
-    fn declare_subscription(&mut self, context: &mut Context<'_>, tenants: &Tenants, entry: &Entry<file::Subscription>) {
+    fn declare_subscription(&mut self, context: &mut Context<'_>, entry: &Entry<file::Subscription>) {
         let body = &entry.body;
-        let tenant = tenants.resolve(context, entry.at(&body.tenant), &body.tenant.value);
+        let tenant = context.tenant(entry.at(&body.tenant), &body.tenant.value);
         let above = body.management_group.as_ref().and_then(|name| self.group_above(context, tenant, entry.at(name), name));
         let id = context.id::<SubscriptionId, _>(entry, &body.id);
         let names = self.by_name.entry(body.name.value.to_lowercase()).or_default();
@@ -243,7 +243,7 @@ impl Places {
         };
         let subscriptions = self.subscriptions.values().map(|subscription| &*subscription.name);
         let groups = self.management_groups.values().map(|group| &*group.name);
-        context.unknown(&unknown, span, text, subscriptions.chain(groups));
+        context.unknown(&unknown, span, text, closest(text, subscriptions.chain(groups)));
     }
 
     /// Puts each delegation's managing tenant on the subscriptions that it reaches.

@@ -7,7 +7,7 @@ use super::issuers::Issuers;
 use super::{Context, Unknown};
 use crate::directory::{Tenant, TokenIssuer};
 use crate::ids::TenantId;
-use crate::policy::diagnostics::{Diagnostic, Span};
+use crate::policy::diagnostics::{Diagnostic, Span, closest};
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
 
@@ -55,21 +55,14 @@ impl Tenants {
         self.by_key.insert(key.value.clone(), (entry.at(key), id));
     }
 
-    /// The tenant of this key or id. `None` has been reported, here or where the tenant is declared.
-    pub(super) fn resolve(&self, context: &mut Context<'_>, span: Span, text: &str) -> Option<TenantId> {
-        let known = self.known(text);
-        if known.is_some() || self.by_key.contains_key(text) {
-            return known;
-        }
-        let unknown = Unknown {
-            code: "tenant.unknown",
-            noun: "tenant",
-            tables: &["tenant"],
-            label: "no [[tenant]] has this key or id",
-            help: "declare it with [[tenant]], or use one of the keys declared there",
-        };
-        context.unknown(&unknown, span, text, self.by_key.keys().map(String::as_str));
-        None
+    /// Whether a tenant has this key, if only one whose id is broken.
+    pub(super) fn declares(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// The keys, for suggestions.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.by_key.keys().map(String::as_str)
     }
 
     /// The tenant of this key or id, without a word about it when there is none.
@@ -102,8 +95,8 @@ fn tenant(context: &Context<'_>, entry: &Entry<file::Tenant>, id: TenantId, issu
 
 fn issuer(context: &mut Context<'_>, entry: &Entry<file::Tenant>, issuers: &Issuers, id: TenantId) -> Option<TokenIssuer> {
     let key = entry.body.issuer.as_ref()?;
-    if let Some(found) = issuers.for_tenant(&key.value, id) {
-        return found;
+    if issuers.declares(&key.value) {
+        return issuers.for_tenant(&key.value, id);
     }
     let unknown = Unknown {
         code: "issuer.unknown",
@@ -112,7 +105,7 @@ fn issuer(context: &mut Context<'_>, entry: &Entry<file::Tenant>, issuers: &Issu
         label: "no [[issuer]] has this key",
         help: "declare it with [[issuer]], or leave it out: then nobody of the tenant can sign in",
     };
-    context.unknown(&unknown, entry.at(key), &key.value, issuers.keys());
+    context.unknown(&unknown, entry.at(key), &key.value, closest(&key.value, issuers.keys()));
     None
 }
 

@@ -224,6 +224,6 @@ fn the_demo_world_holds_what_its_stories_need() {
     assert_eq!(roles_of("member"), on(&[]));
     assert_eq!(roles_of("platform-engineers"), on(&[("bramble-core", "Contributor")]));
     assert_eq!(roles_of("nobody"), on(&[]));
-    assert_eq!(roles_of("rival"), on(&[("dune-plants", "Contributor")]));
+    assert_eq!(roles_of("rival"), on(&[("dune-main", "Contributor")]));
     assert_eq!(roles_of("alder-owner"), on(&[("alder-dev", "Owner"), ("alder-prod", "Owner")]));
 }

@@ -105,7 +105,7 @@ impl Diagnostic {
         self
     }
 
-    /// What was probably meant, in place of `span`.
+    /// What was probably meant in place of `span`, if anything was.
     #[must_use]
     pub fn suggest(mut self, span: Span, replacement: Option<String>) -> Self {
         self.patch = replacement.map(|replacement| Patch { span, replacement });

@@ -1,4 +1,4 @@
-//! The form that rustc made familiar: file:line:column, the source line, what is wrong under it, and a patch.
+//! The form that rustc made familiar: file, line, column, the source line, what is wrong under it, and a patch.
 
 use std::ops::Range;
 
@@ -20,6 +20,12 @@ impl Diagnostics {
     /// All of them for people, the summary last.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
+        format!("{}{}\n", self.render_list(style), self.summary())
+    }
+
+    /// All of them for people.
+    #[must_use]
+    pub fn render_list(&self, style: Style) -> String {
         let renderer = if style.color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(if style.ascii { DecorStyle::Ascii } else { DecorStyle::Unicode });
         let mut text = String::new();
@@ -31,8 +37,6 @@ impl Diagnostics {
         if hidden > 0 {
             text.push_str(&format!("{hidden} more are not shown\n"));
         }
-        text.push_str(&self.summary());
-        text.push('\n');
         text
     }
 

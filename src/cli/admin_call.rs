@@ -1,0 +1,75 @@
+//! Commands that ask the admin listener of a running gateway.
+
+use std::path::Path;
+
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+
+use super::http::Call;
+use super::serve::in_runtime;
+use super::{Console, Exit, Global, Output, demo};
+use crate::demo::world::{self, World};
+
+/// Where a gateway's admin listener is unless it is configured otherwise.
+const ADMIN_DEFAULT: &str = "http://127.0.0.1:8480";
+
+/// The admin address: as given, the running demo's, or the default one.
+pub(super) fn server(global: &Global) -> String {
+    let of_demo = || {
+        let text = std::fs::read_to_string(Path::new(demo::FOLDER).join(world::FILE)).ok()?;
+        serde_json::from_str::<World>(&text).ok().map(|world| world.admin)
+    };
+    let server = global.server.clone().or_else(of_demo).unwrap_or_else(|| ADMIN_DEFAULT.to_owned());
+    server.trim_end_matches('/').to_owned()
+}
+
+/// Asks for a JSON document; failures are said and told by the exit code.
+pub(super) async fn ask(method: Method, url: &str, console: &mut Console) -> Result<(StatusCode, Value), Exit> {
+    let answered = Call { method, url, form: None, trusted: None }.send().await;
+    let (status, body) = answered.map_err(|error| {
+        console.error(format!("{error}; is the gateway running? Name its admin address with --server"));
+        Exit::Unreachable
+    })?;
+    let document = serde_json::from_slice(&body).map_err(|_cause| {
+        console.error(format!("{url} answered {status} without JSON; is this an admin address?"));
+        Exit::Unreachable
+    })?;
+    Ok((status, document))
+}
+
+pub(super) fn reload(global: &Global, console: &mut Console) -> Exit {
+    let url = format!("{}/api/policies/reload", server(global));
+    in_runtime(console, async |console| match ask(Method::POST, &url, console).await {
+        Ok((status, document)) => {
+            show(&document, global.output, console, "summary");
+            if let Some(failure) = document["failure"].as_str() {
+                console.error("the policies are invalid; the set before stays in force");
+                console.bytes(failure.as_bytes());
+                return Exit::Invalid;
+            }
+            if status.is_success() { Exit::Done } else { Exit::Unreachable }
+        }
+        Err(exit) => exit,
+    })
+}
+
+pub(super) fn status(global: &Global, console: &mut Console) -> Exit {
+    let url = format!("{}/api/status", server(global));
+    in_runtime(console, async |console| match ask(Method::GET, &url, console).await {
+        Ok((_status, document)) => {
+            console.line(serde_json::to_string_pretty(&document).unwrap_or_default());
+            Exit::Done
+        }
+        Err(exit) => exit,
+    })
+}
+
+fn show(document: &Value, output: Output, console: &mut Console, member: &str) {
+    match output {
+        Output::Json => console.line(document),
+        Output::Table => {
+            let revision = &document["revision"];
+            console.line(format_args!("revision {revision}: {}", document[member].as_str().unwrap_or_default()));
+        }
+    }
+}
