@@ -154,6 +154,9 @@ impl Rejection {
             }
             Self::Forward(error) => forward(error),
             Self::Own(error) => own(error),
+            Self::Rule { error: error @ RuleError::GrantsInFiles { .. } } => {
+                Answer::new(StatusCode::FORBIDDEN, "RequestDisallowedByPolicy", sentence(error))
+            }
             Self::Rule { error: error @ RuleError::ReadOnly { .. } } => {
                 Answer::new(StatusCode::CONFLICT, "ReadOnlyDisabledSubscription", sentence(error))
             }
@@ -248,6 +251,7 @@ impl Rejection {
             Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
             Self::Forward(error) => error.reason(),
             Self::Own(error) => error.reason(),
+            Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
             Self::Scope { error, .. } => match error {
                 ScopeError::Action(_) => "scope.unreadable",

@@ -317,7 +317,7 @@ fn reload(certificates: &[Arc<ReloadingCertificate>]) {
             Ok(true) => tracing::info!("certificate replaced"),
             Ok(false) => {}
             Err(cause) => {
-                tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays")
+                tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays");
             }
         }
     }

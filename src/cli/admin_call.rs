@@ -41,8 +41,8 @@ pub(super) fn reload(global: &Global, console: &mut Console) -> Exit {
     let url = format!("{}/api/policies/reload", server(global));
     in_runtime(console, async |console| match ask(Method::POST, &url, console).await {
         Ok((status, document)) => {
-            show(&document, global.output, console, "summary");
-            if let Some(failure) = document["failure"].as_str() {
+            show(&document, global.output, console);
+            if let Some(failure) = text(&document, "failure") {
                 console.error("the policies are invalid; the set before stays in force");
                 console.bytes(failure.as_bytes());
                 return Exit::Invalid;
@@ -64,12 +64,16 @@ pub(super) fn status(global: &Global, console: &mut Console) -> Exit {
     })
 }
 
-fn show(document: &Value, output: Output, console: &mut Console, member: &str) {
+fn text<'a>(document: &'a Value, member: &str) -> Option<&'a str> {
+    document.get(member)?.as_str()
+}
+
+fn show(document: &Value, output: Output, console: &mut Console) {
     match output {
         Output::Json => console.line(document),
         Output::Table => {
-            let revision = &document["revision"];
-            console.line(format_args!("revision {revision}: {}", document[member].as_str().unwrap_or_default()));
+            let revision = document.get("revision").and_then(Value::as_u64).unwrap_or_default();
+            console.line(format_args!("revision {revision}: {}", text(document, "summary").unwrap_or_default()));
         }
     }
 }

@@ -70,9 +70,10 @@ async fn sign_in(world: &World, identity: &Identity) -> Result<String, String> {
     let call = Call { method: Method::POST, url: &url, form: Some(form), trusted: Some(&world.ca) };
     let (status, body) = call.send().await.map_err(|error| error.to_string())?;
     let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|_cause| format!("{url} answered {status} without JSON"))?;
-    match (status, answer["access_token"].as_str()) {
+    let text = |name| answer.get(name).and_then(|value| value.as_str());
+    match (status, text("access_token")) {
         (StatusCode::OK, Some(token)) => Ok(token.to_owned()),
-        _ => Err(format!("the issuer refused: {}", answer["error_description"].as_str().unwrap_or("no reason given"))),
+        _ => Err(format!("the issuer refused: {}", text("error_description").unwrap_or("no reason given"))),
     }
 }
 

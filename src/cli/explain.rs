@@ -48,7 +48,7 @@ fn explain_code(code: &str, console: &mut Console) -> Exit {
 async fn find(server: &str, id: &str, console: &mut Console) -> Result<Value, Exit> {
     let (status, document) = if id == LAST {
         let (status, list) = ask(Method::GET, &format!("{server}/api/records?outcome=deny&limit=1"), console).await?;
-        (status, list["value"][0].clone())
+        (status, list.pointer("/value/0").cloned().unwrap_or_default())
     } else {
         ask(Method::GET, &format!("{server}/api/records/{}", id.trim()), console).await?
     };
@@ -59,14 +59,20 @@ async fn find(server: &str, id: &str, console: &mut Console) -> Result<Value, Ex
     if status == StatusCode::OK {
         return Ok(document);
     }
-    console.error(document["error"]["message"].as_str().unwrap_or("the record could not be read"));
+    console.error(message(&document).unwrap_or("the record could not be read"));
     Err(Exit::No)
+}
+
+fn message(document: &Value) -> Option<&str> {
+    document.pointer("/error/message")?.as_str()
 }
 
 fn show(document: &Value, output: Output, console: &mut Console) -> Exit {
     if output == Output::Json {
         let mut document = document.clone();
-        document["schema"] = "steward.explain/1".into();
+        if let Some(schema) = document.get_mut("schema") {
+            *schema = "steward.explain/1".into();
+        }
         console.line(serde_json::to_string_pretty(&document).unwrap_or_default());
         return Exit::Done;
     }

@@ -60,7 +60,7 @@ pub(crate) struct Global {
     /// Configuration file
     #[arg(short, long, global = true, env = "STEWARD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Admin address of a running gateway [default: the demo's, else http://127.0.0.1:8480]
+    /// Admin address of a running gateway [default: the demo's, else 127.0.0.1:8480]
     #[arg(short, long, global = true, env = "STEWARD_SERVER", value_name = "URL")]
     server: Option<String>,
     /// Form of the result

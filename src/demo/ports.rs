@@ -76,9 +76,12 @@ impl Sockets {
 }
 
 fn bind(port: u16, what: &'static str) -> Result<(TcpListener, SocketAddr), PortTaken> {
-    let failed = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::AddrInUse => PortTaken::Taken { port, what, cause },
-        _ => PortTaken::Unusable { port, what, cause },
+    let failed = |cause: io::Error| {
+        if cause.kind() == io::ErrorKind::AddrInUse {
+            PortTaken::Taken { port, what, cause }
+        } else {
+            PortTaken::Unusable { port, what, cause }
+        }
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

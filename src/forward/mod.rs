@@ -234,7 +234,12 @@ impl Backend {
 fn unreachable_backend(cause: ConnectError) -> ForwardError {
     match cause {
         ConnectError::Busy => ForwardError::Busy,
-        cause => ForwardError::Connect { cause },
+        cause @ (ConnectError::Http(_)
+        | ConnectError::Io { .. }
+        | ConnectError::Roots(_)
+        | ConnectError::Slow { .. }
+        | ConnectError::Tls(_)
+        | ConnectError::Url { .. }) => ForwardError::Connect { cause },
     }
 }
 

@@ -4,8 +4,6 @@ use std::fmt;
 use std::hint::black_box;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serializer};
 use uuid::Uuid;
 
@@ -68,10 +66,9 @@ pub(super) fn expose<S: Serializer>(secret: &Option<Secret>, serializer: S) -> R
     }
 }
 
-/// 43 characters of the base64url alphabet, of 244 random bits.
+/// 64 hexadecimal digits, of 244 random bits. A text that began with `-` would pass for an option of a command line.
 pub(super) fn random_text() -> String {
-    let bytes = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
-    URL_SAFE_NO_PAD.encode(bytes)
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 #[cfg(test)]
@@ -91,7 +88,7 @@ mod tests {
     #[test]
     fn a_random_secret_needs_no_quoting() {
         let secret = Secret::random();
-        assert_eq!(secret.expose().len(), 43);
-        assert!(secret.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+        assert_eq!(secret.expose().len(), 64);
+        assert!(secret.expose().bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

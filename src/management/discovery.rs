@@ -26,11 +26,13 @@ pub fn document(discovery: &Discovery, authority: &str, version: &ApiVersion) ->
         date if date >= "2021" => cloud(discovery, authority),
         date if date >= "2019" => json!([cloud(discovery, authority)]),
         date if date >= "2018" => {
-            let mut flat = flat(discovery, authority);
-            let endpoint = json!({ &discovery.name: { "endpoint": authority, "locations": discovery.locations } });
-            flat["graphAudience"] = format!("https://{authority}/graph/").into();
-            flat["cloudEndpoint"] = endpoint;
-            flat
+            let mut document = flat(discovery, authority);
+            if let Some(members) = document.as_object_mut() {
+                let endpoint = json!({ &discovery.name: { "endpoint": authority, "locations": discovery.locations } });
+                members.insert("graphAudience".to_owned(), format!("https://{authority}/graph/").into());
+                members.insert("cloudEndpoint".to_owned(), endpoint);
+            }
+            document
         }
         _ => flat(discovery, authority),
     }

@@ -56,6 +56,12 @@ pub enum AuthorizeError {
 /// Why a permitted request is held back all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
+    /// It would change who may do what, and that is kept in the policy files.
+    #[error("`{action}` would change who may do what, which is kept in the policy files of this gateway; change it there")]
+    GrantsInFiles {
+        /// The action.
+        action: Action,
+    },
     /// The subscription accepts reads and deletes only.
     #[error("the subscription `{id}` is {state:?} and accepts reads and deletes only; enable it first")]
     ReadOnly {
@@ -160,8 +166,23 @@ impl Scoped {
         Some(Basis::GrantsBelow { scopes: below.into_iter().cloned().collect(), grant: grant.clone() })
     }
 
-    /// Warned and disabled subscriptions accept reads and deletes only.
     fn obey_rules(&self, context: &Context<'_>) -> Result<(), RuleError> {
+        self.leave_grants_alone()?;
+        self.respect_state(context)
+    }
+
+    /// The backend would store such a change and nobody would ever look at it: an answer that promises what it does not do.
+    fn leave_grants_alone(&self) -> Result<(), RuleError> {
+        let reads = |action: &&Action| action.key().ends_with("/read");
+        let grants = |action: &&Action| GRANT_TYPES.iter().any(|kind| action.key().starts_with(kind));
+        match self.derived.actions.iter().find(|action| grants(action) && !reads(action)) {
+            Some(action) => Err(RuleError::GrantsInFiles { action: action.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Warned and disabled subscriptions accept reads and deletes only.
+    fn respect_state(&self, context: &Context<'_>) -> Result<(), RuleError> {
         let Place::Subscription { id, .. } = self.place else { return Ok(()) };
         let state = context.directory.subscription(id).map_or(SubscriptionState::Disabled, |subscription| subscription.state);
         match (state, self.request.method) {
@@ -232,6 +253,18 @@ fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<Strin
         DenyReason::NotStarted { .. } | DenyReason::DenyAssignment { .. } => None,
     }
 }
+
+/// Types whose resources say who may do what, lower-cased and with their slash.
+const GRANT_TYPES: [&str; 8] = [
+    "microsoft.authorization/denyassignments/",
+    "microsoft.authorization/elevateaccess/",
+    "microsoft.authorization/roleassignments/",
+    "microsoft.authorization/roleassignmentschedulerequests/",
+    "microsoft.authorization/roledefinitions/",
+    "microsoft.authorization/roleeligibilityschedulerequests/",
+    "microsoft.managedservices/registrationassignments/",
+    "microsoft.managedservices/registrationdefinitions/",
+];
 
 /// Roles named in a hint.
 const ROLES_NAMED_MAX: usize = 3;

@@ -85,7 +85,7 @@ pub enum Admitted {
 #[derive(Debug)]
 pub struct Refused {
     /// Why.
-    pub rejection: Rejection,
+    pub rejection: Box<Rejection>,
     /// The evidence.
     pub trail: Box<Trail>,
 }

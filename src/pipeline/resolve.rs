@@ -48,7 +48,7 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub enum Target {
     /// A resource in somebody's tenant: the backend answers.
-    Customer(Scoped),
+    Customer(Box<Scoped>),
     /// The gateway itself.
     Gateway(OwnQuestion),
 }
@@ -176,7 +176,7 @@ impl Authenticated {
             }
             Ok(Judged::Placed { derived, place, operation }) => {
                 self.request.trail.pass(CheckName::Scope);
-                Ok(Target::Customer(Scoped { request: self.request, caller: self.caller, derived, place, operation }))
+                Ok(Target::Customer(Box::new(Scoped { request: self.request, caller: self.caller, derived, place, operation })))
             }
             Err(error) => {
                 let authority = self.request.challenge_authority(context);
@@ -238,7 +238,10 @@ enum Judged {
 fn by_cause(error: ActionError) -> ScopeError {
     match error {
         ActionError::Scope(scope::ScopeError::SubscriptionId(text)) => ScopeError::SubscriptionId { text },
-        other => ScopeError::Action(other),
+        other @ (ActionError::Ambiguous { .. }
+        | ActionError::NotAWord { .. }
+        | ActionError::Scope(_)
+        | ActionError::UnknownShape { .. }) => ScopeError::Action(other),
     }
 }
 

@@ -200,7 +200,7 @@ impl Trail {
     /// Marks the check that a rejection stands for as failed and ends the request.
     pub(super) fn refuse(mut self: Box<Self>, rejection: Rejection) -> Refused {
         self.fail(&rejection);
-        Refused { rejection, trail: self }
+        Refused { rejection: Box::new(rejection), trail: self }
     }
 
     /// Marks the check that a rejection stands for as failed.

@@ -219,15 +219,12 @@ fn check(name: CheckName, trail: &Trail) -> CheckEntry {
         Outcome::NotReached => None,
         Outcome::Pass => seen(name, trail),
     };
-    let grants = match name {
-        CheckName::Role => trail.grants.iter().map(|scored| grant(scored, &trail.directory)).collect(),
-        _ => Vec::new(),
-    };
+    let considered = if name == CheckName::Role { trail.grants.as_slice() } else { &[] };
+    let grants = considered.iter().map(|scored| grant(scored, &trail.directory)).collect();
     CheckEntry { name, outcome, seen, took_ns, grants }
 }
 
 /// What a passed check saw.
-#[expect(clippy::wildcard_enum_match_arm, reason = "checks without anything to tell are the rest")]
 fn seen(name: CheckName, trail: &Trail) -> Option<String> {
     let caller = trail.caller.as_deref();
     match name {
@@ -245,7 +242,7 @@ fn seen(name: CheckName, trail: &Trail) -> Option<String> {
             OriginKind::Delegation { offer, .. } => offer.to_string(),
             OriginKind::RoleAssignment => "the tenant's own role assignments".to_owned(),
         }),
-        _ => None,
+        CheckName::Role | CheckName::Rules | CheckName::Forward => None,
     }
 }
 

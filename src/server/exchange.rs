@@ -35,7 +35,7 @@ impl Gateway {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, &context),
             Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, &context).await,
-            Err(Refused { rejection, trail }) => Ended::refused(rejection, trail, &context.site.default_authority),
+            Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
     }
