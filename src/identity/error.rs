@@ -200,7 +200,9 @@ pub struct Quoted(Box<str>);
 const QUOTED_CHARS_MAX: usize = 128;
 
 impl Quoted {
-    pub(super) fn new(text: &str) -> Self {
+    /// The text as it may be quoted.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '`' | '\\' | '<' | '>') { c } else { '?' };
         Self(text.chars().take(QUOTED_CHARS_MAX).map(plain).collect())
     }
