@@ -228,7 +228,10 @@ fn denials() -> Vec<Row> {
     });
     rows.extend(others.into_iter().map(|error| Row::new(&error.clone(), denied(error))));
     let rules = every!(RuleError {
-        RuleError::ReadOnly { .. } => [RuleError::ReadOnly { id: subscription(), state: SubscriptionState::Disabled }],
+        RuleError::GrantsInFiles { .. } | RuleError::ReadOnly { .. } => [
+            RuleError::GrantsInFiles { action: "Microsoft.Authorization/roleAssignments/write".parse().unwrap() },
+            RuleError::ReadOnly { id: subscription(), state: SubscriptionState::Disabled },
+        ],
     });
     rows.extend(rules.into_iter().map(|error| Row::new(&error.clone(), Rejection::Rule { error })));
     rows

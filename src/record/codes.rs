@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 41] = pages![
     "role.deny_assignment",
     "role.not_active",
     "role.principal",
+    "rule.grants_in_files",
     "rule.subscription_state",
     "scope.in_body",
     "scope.malformed",
