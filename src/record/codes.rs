@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 41] = pages![
+const PAGES: [(&str, &str); 42] = pages![
     "delegation.expired",
     "delegation.management_group",
     "delegation.none",
