@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{AdminConfig, Config, TlsFiles};
 use crate::files::{self, NotWritten, Readers};
 use crate::https::{self, Drained, Limits, Stop};
-use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, RootsError, Verifier, trusted_roots};
+use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use crate::management::Discovery;
 use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site};
 use crate::policy::LoadOptions;
@@ -24,7 +24,7 @@ use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::telemetry::Metrics;
-use crate::tls::{self, CertificateError, ReloadingCertificate};
+use crate::tls::{self, CertificateError, ReloadingCertificate, RootsError};
 
 /// How often certificate files are looked at.
 const CERTIFICATE_POLL_EVERY: Duration = Duration::from_secs(5);
@@ -231,7 +231,7 @@ async fn keys(
     tasks: &mut JoinSet<()>,
     ending: &Stop,
 ) -> Result<Arc<KeyStore>, ServiceError> {
-    let roots = trusted_roots(config.identity_roots.as_deref()).map_err(ServiceError::Roots)?;
+    let roots = tls::trusted_roots(config.identity_roots.as_deref()).map_err(ServiceError::Roots)?;
     let fetcher = Fetcher::new(roots).map_err(ServiceError::Tls)?;
     let (keys, upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
     let directory = Arc::clone(&policies.directory().borrow());

@@ -12,7 +12,7 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 use steward::clock::Clock;
 use steward::demo::certificates::Certificates;
 use steward::directory::Directory;
-use steward::identity::{CacheLimits, Caller, CallerKind, Fetcher, GroupSource, KeyStore, KeyTimes, Verifier, trusted_roots};
+use steward::identity::{CacheLimits, Caller, CallerKind, Fetcher, GroupSource, KeyStore, KeyTimes, Verifier};
 use steward::ids::TenantId;
 use steward::issuer::{Accounts, Config, Issuer, LoopbackListener, Mint};
 use steward::policy::{self, LoadOptions};

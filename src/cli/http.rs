@@ -1,7 +1,6 @@
 //! One request and its answer, for commands that ask a running gateway or issuer.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,14 +9,12 @@ use hyper::client::conn::http1;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::identity::trusted_roots;
 use crate::tls;
 
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -64,11 +61,10 @@ impl Call<'_> {
         if !is_tls {
             return speak(stream, request).await;
         }
-        let roots = trusted_roots(self.trusted).map_err(|cause| cause.to_string())?;
-        let builder = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
-        let config = builder.map_err(|cause| cause.to_string())?.with_root_certificates(roots).with_no_client_auth();
+        let roots = tls::trusted_roots(self.trusted).map_err(|cause| cause.to_string())?;
+        let config = tls::client_config(roots, None).map_err(|cause| cause.to_string())?;
         let name = ServerName::try_from(host).map_err(|cause| cause.to_string())?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|cause| cause.to_string())?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|cause| cause.to_string())?;
         speak(stream, request).await
     }
 

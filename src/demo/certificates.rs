@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
 use crate::files::{self, Readers};
+use crate::tls::SYSTEM_ROOTS;
 use crate::tls::{self, ReloadingCertificate};
 
 /// How long demo certificates are valid.
@@ -24,9 +25,6 @@ pub const RENEWAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Clients whose clock runs this much behind accept a certificate that was just made.
 const BACKDATING: SignedDuration = SignedDuration::from_hours(1);
-
-/// Where distributions keep the roots that they trust.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Where the demo's certificates are, all of them PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]

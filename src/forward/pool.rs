@@ -22,8 +22,7 @@ use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
 use super::{BackendConfig, Protocol, authority_of, host_header};
-use crate::identity::{RootsError, trusted_roots};
-use crate::tls;
+use crate::tls::{self, RootsError};
 
 /// Idle connections kept; more are closed.
 const IDLE_MAX: usize = 256;
@@ -304,11 +303,8 @@ async fn log_end(driver: impl Future<Output = Result<(), hyper::Error>>) {
 }
 
 fn client_config(config: &BackendConfig) -> Result<Arc<ClientConfig>, ConnectError> {
-    let roots = trusted_roots(config.trusted_roots.as_deref()).map_err(ConnectError::Roots)?;
-    let builder = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions().map_err(ConnectError::Tls)?;
-    let mut client = builder.with_root_certificates(roots).with_no_client_auth();
-    client.alpn_protocols = vec![alpn(config.protocol).to_vec()];
-    Ok(Arc::new(client))
+    let roots = tls::trusted_roots(config.trusted_roots.as_deref()).map_err(ConnectError::Roots)?;
+    tls::client_config(roots, Some(alpn(config.protocol))).map_err(ConnectError::Tls)
 }
 
 fn alpn(protocol: Protocol) -> &'static [u8] {

@@ -4,8 +4,6 @@
 
 use std::future::{Future, pending};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,49 +18,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, RootCertStore};
 
-use crate::tls::{self, CertificateError};
+use crate::tls;
 
 /// From the first packet to the last byte of the answer.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(5);
 /// A hundred keys with their certificates have about 300 KiB.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
-
-/// Where Debian and its descendants keep the public certificate authorities.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// The certificate authorities in a PEM file; without one those of the operating system, if it has any.
-///
-/// # Errors
-/// When the file cannot be read, or holds no certificate of an authority.
-pub fn trusted_roots(file: Option<&Path>) -> Result<RootCertStore, RootsError> {
-    let mut roots = RootCertStore::empty();
-    let path = match file {
-        Some(path) => path,
-        // A gateway whose issuers are all on this machine or in files needs no roots.
-        None if !Path::new(SYSTEM_ROOTS).exists() => return Ok(roots),
-        None => Path::new(SYSTEM_ROOTS),
-    };
-    match roots.add_parsable_certificates(tls::read_chain(path)?) {
-        (0, _) => Err(RootsError::NoneUsable { path: path.to_owned() }),
-        (_added, _passed_over) => Ok(roots),
-    }
-}
-
-/// Why the trusted roots could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum RootsError {
-    /// No certificates in it.
-    #[error("the trusted roots cannot be read")]
-    File(#[from] CertificateError),
-    /// Certificates, but none that could vouch for another.
-    #[error("no certificate in `{}` can be trusted; expected those of certificate authorities", path.display())]
-    NoneUsable {
-        /// The file.
-        path: PathBuf,
-    },
-}
 
 /// Gets documents of issuers.
 #[derive(Clone)]
@@ -82,11 +45,7 @@ impl Fetcher {
     /// # Errors
     /// When the cryptographic provider has no TLS version to offer.
     pub fn new(roots: RootCertStore) -> Result<Self, rustls::Error> {
-        let config = ClientConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { tls: TlsConnector::from(tls::client_config(roots, None)?) })
     }
 
     /// The body of a 200 answer, at most 1 MiB, within five seconds.
@@ -260,6 +219,8 @@ mod tests {
     use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
     use super::super::testing::KeyServer;
+    use std::sync::Arc;
+
     use super::*;
 
     #[track_caller]
@@ -321,22 +282,5 @@ mod tests {
         let huge = fetcher.get(&format!("{}/huge", server.base)).await.unwrap_err();
         assert_eq!(huge.to_string(), format!("the answer of `{}/huge` was not read; allowed: 1048576 bytes", server.base));
         assert_eq!(*server.asked.borrow(), 2);
-    }
-
-    #[test]
-    fn roots_that_are_none_are_named() {
-        let path = std::env::temp_dir().join(format!("steward-roots-{}.pem", crate::ids::RequestId::random()));
-        let told = || {
-            let error = trusted_roots(Some(&path)).unwrap_err();
-            std::error::Error::source(&error).unwrap().to_string()
-        };
-        let name = path.display().to_string();
-        assert!(told().contains(&name));
-        std::fs::write(&path, "nothing").unwrap();
-        assert!(told().starts_with(&format!("`{name}` holds no certificate")), "{}", told());
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(&path, made.cert.pem()).unwrap();
-        assert_eq!(trusted_roots(Some(&path)).unwrap().len(), 1);
-        std::fs::remove_file(&path).unwrap();
     }
 }

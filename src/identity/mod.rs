@@ -32,7 +32,7 @@ pub(crate) mod testing;
 pub use cache::CacheLimits;
 pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, TokenVersion};
 pub use error::{Flaw, Part, Quoted, TokenError};
-pub use fetch::{FetchError, Fetcher, RootsError, trusted_roots};
+pub use fetch::{FetchError, Fetcher};
 pub use issuer_keys::KeyTimes;
 pub use key_load::KeyLoadError;
 pub use key_set::KeySetError;

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 41] = pages![
+const PAGES: [(&str, &str); 42] = pages![
     "delegation.expired",
     "delegation.management_group",
     "delegation.none",
@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 41] = pages![
     "role.deny_assignment",
     "role.not_active",
     "role.principal",
+    "rule.grants_in_files",
     "rule.subscription_state",
     "scope.in_body",
     "scope.malformed",

@@ -3,6 +3,8 @@
 //! A certificate can be replaced while connections are open: new handshakes get the new one. A pair of files that cannot
 //! be used never replaces one that can.
 
+mod client;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio::sync::watch;
+
+pub use self::client::{RootsError, SYSTEM_ROOTS, client_config, trusted_roots};
 
 /// Certificate files that cannot be served with.
 #[derive(Debug, thiserror::Error)]
