@@ -5,7 +5,7 @@
 
 mod delegations;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::arm::planes::Planes;
@@ -32,6 +32,8 @@ pub struct Directory {
     pub(crate) management_groups: HashMap<Box<str>, ManagementGroup, foldhash::fast::RandomState>,
     pub(crate) principals: HashMap<PrincipalId, Principal, foldhash::fast::RandomState>,
     pub(crate) delegations: Vec<Delegation>,
+    /// (managing tenant, customer tenant) of every delegation, in force or not.
+    pub(crate) relations: HashSet<(TenantId, TenantId), foldhash::fast::RandomState>,
     /// Grants on the root of each tenant (`/`), by the tenant that owns it.
     pub(crate) tenant_grants: HashMap<TenantId, Vec<Grant>, foldhash::fast::RandomState>,
 }
@@ -147,15 +149,6 @@ pub struct Subscription {
     pub defined_at: SourceLocation,
 }
 
-impl Subscription {
-    /// Whether people of a tenant may learn that the subscription exists: its own, and those of a tenant that something in it
-    /// is delegated to. What the same customer delegates elsewhere does not count.
-    #[must_use]
-    pub fn may_be_known_to(&self, home: TenantId) -> bool {
-        self.tenant == home || self.managed_by.binary_search(&home).is_ok()
-    }
-}
-
 /// Whether a subscription accepts writes. Source: Azure subscription states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub enum SubscriptionState {
@@ -224,6 +217,12 @@ impl Directory {
     #[must_use]
     pub fn delegations(&self) -> &[Delegation] {
         &self.delegations
+    }
+
+    /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.
+    #[must_use]
+    pub fn related(&self, managing: TenantId, customer: TenantId) -> bool {
+        managing == customer || self.relations.contains(&(managing, customer))
     }
 
     /// Grants on the root of a tenant.

@@ -224,7 +224,7 @@ impl Authenticated {
         let reachable = directory.tenant(customer).is_some_and(|tenant| !tenant.suspended);
         // Whoever started an operation may see its end, even after the last delegation to the tenant is gone.
         let started = operation.is_some_and(|operation| operation.starter == self.caller.principal);
-        let related = started || subscription.may_be_known_to(self.caller.principal.tenant);
+        let related = started || directory.related(self.caller.principal.tenant, customer);
         // The same answer as for a subscription that does not exist, or the status would show strangers which ones do.
         if !reachable || !related {
             return Err(ScopeError::Subscription { id, owner: Some(customer) });

@@ -72,6 +72,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         subscriptions: places.subscriptions,
         management_groups: places.management_groups,
         principals: people.into_directory(),
+        relations: delegations.list.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
         delegations: delegations.list,
         tenant_grants,
     })
