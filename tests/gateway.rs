@@ -15,3 +15,6 @@ mod common;
 mod refusals;
 #[path = "gateway/wire.rs"]
 mod wire;
+
+#[path = "gateway/planes.rs"]
+mod planes;

@@ -228,8 +228,7 @@ fn comparable(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
 #[tokio::test]
 async fn strangers_cannot_tell_an_undelegated_subscription_from_one_that_does_not_exist() {
     const UNKNOWN: &str = "99999999-9999-4999-8999-999999999999";
-    for (identity, name) in [("rival", "alder-prod"), ("alder-owner", "bramble-core"), ("operator", "ivy-main")]
-    {
+    for (identity, name) in [("rival", "alder-prod"), ("alder-owner", "bramble-core"), ("operator", "ivy-main")] {
         let existing = SHARED.demo.world.subscriptions[name].id.to_string();
         for tail in
             ["", "/resourceGroups", "/providers/Microsoft.Compute/virtualMachines", "/providers/Microsoft.Authorization/permissions"]
