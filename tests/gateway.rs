@@ -18,3 +18,9 @@ mod wire;
 
 #[path = "gateway/planes.rs"]
 mod planes;
+
+#[path = "gateway/forwarding.rs"]
+mod forwarding;
+
+#[path = "gateway/matrix.rs"]
+mod matrix;

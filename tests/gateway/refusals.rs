@@ -36,6 +36,9 @@ fn check_headers(answer: &Answer) {
     assert!(!answer.header("x-ms-correlation-request-id").is_empty());
     assert!(answer.header("x-ms-routing-request-id").ends_with(id));
     assert!(answer.header("x-steward-revision").parse::<u64>().is_ok());
+    for name in answer.headers.keys() {
+        assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{name} stands once: {:?}", answer.headers);
+    }
     assert_eq!(answer.header("cache-control"), "no-cache");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert!(answer.header("strict-transport-security").starts_with("max-age="));
