@@ -169,7 +169,9 @@ impl Rejection {
     #[must_use]
     pub fn check(&self) -> CheckName {
         match self {
-            Self::Assertion { .. } | Self::Forward(_) | Self::Own(_) => CheckName::Forward,
+            Self::Assertion { .. } | Self::Forward(_) => CheckName::Forward,
+            Self::Own(OwnError::ApiVersion(_)) => CheckName::Scope,
+            Self::Own(OwnError::NothingGranted { .. }) => CheckName::Role,
             Self::Classify(error) => match error {
                 ClassifyError::DataPlane { .. }
                 | ClassifyError::ForeignHost { .. }
