@@ -153,12 +153,7 @@ async fn lame_duck(mut stop: Stop) {
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.keep_alive_time_max)
-        .max_buf_size(limits.head_bytes_max)
-        .pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.keep_alive_time_max).max_buf_size(limits.head_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,0 +1,5 @@
+//! What tests of a whole gateway share. Nothing here decides what is right: it starts, asks and shows.
+
+pub mod client;
+pub mod installation;
+pub mod signer;

@@ -1,0 +1,17 @@
+//! The gateway over TLS, as clients and backends see it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers outside of test functions, in a test of its own"
+)]
+
+#[path = "common/mod.rs"]
+mod common;
+
+#[path = "gateway/refusals.rs"]
+mod refusals;
+#[path = "gateway/wire.rs"]
+mod wire;

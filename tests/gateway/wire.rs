@@ -1,0 +1,142 @@
+//! Bytes that no well-behaved client sends. Each gets one answer or an end of the connection, and none reaches the backend.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::common::client::PATIENCE;
+use crate::common::installation::SHARED;
+
+/// Everything the gateway sends in return for these bytes, until it closes the connection.
+async fn exchange(bytes: &[u8]) -> String {
+    let mut stream = SHARED.client.connect("localhost", b"http/1.1").await.unwrap();
+    let answered = async {
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // A connection that ends without a farewell of TLS ended all the same; what came before counts.
+        let _ended = stream.read_to_end(&mut answer).await.is_ok();
+        String::from_utf8(answer).unwrap()
+    };
+    timeout(PATIENCE, answered).await.expect("the connection is closed in time")
+}
+
+/// The status of each answer in a stream of them.
+fn statuses(answers: &str) -> Vec<&str> {
+    answers.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap_or(answer)).collect()
+}
+
+/// A head with `Host`, these lines and nothing else.
+fn head(request_line: &str, lines: &str) -> String {
+    format!("{request_line}\r\nHost: {}\r\n{lines}\r\n", SHARED.client.authority())
+}
+
+const GET: &str = "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1";
+const PUT: &str = "PUT /subscriptions/x/resourceGroups/y?api-version=2024-07-01 HTTP/1.1";
+const CLOSE: &str = "Connection: close\r\n";
+
+/// One request, whose refusal has this status and, where our own code saw it, this error code.
+async fn check(request: &str, status: &str, code: Option<&str>) {
+    let answer = exchange(request.as_bytes()).await;
+    assert_eq!(statuses(&answer), [status], "{request:?} → {answer:?}");
+    match code {
+        Some(code) => assert!(answer.contains(&format!(r#""code":"{code}""#)), "{request:?} → {answer}"),
+        // hyper's own answer: bare, but an answer.
+        None => assert!(answer.to_ascii_lowercase().contains("content-length: 0"), "{request:?} → {answer}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_two_readings_is_refused() {
+    for lines in [
+        "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+        "Content-Length: 4, 5\r\n\r\nabcde",
+        "Content-Length: +4\r\n\r\nabcd",
+        "Content-Length: 0x4\r\n\r\nabcd",
+        "Content-Length: -1\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: identity\r\n\r\n",
+        "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "X-Folded: one\r\n two\r\n",
+        " X-Leading: blank\r\n",
+        "X-Bare: a\rb\r\n",
+        "X-Nul: a\0b\r\n",
+        "No colon\r\n",
+    ] {
+        check(&head(PUT, lines), "400", None).await;
+    }
+    for lines in
+        ["Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+    {
+        check(&head(PUT, &format!("{CLOSE}{lines}")), "400", Some("BadRequest")).await;
+    }
+    check(&head("PUT / HTTP/1.0", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "400", None).await;
+}
+
+#[tokio::test]
+async fn a_request_line_with_two_readings_is_refused() {
+    for line in
+        ["GET /a b HTTP/1.1", "GET / HTTP/2.0", "GET / HTTP/9.9", "GET /", "GET\t/ HTTP/1.1", "GET /\r/ HTTP/1.1", "GET /\x7f HTTP/1.1"]
+    {
+        check(&head(line, ""), "400", None).await;
+    }
+}
+
+#[tokio::test]
+async fn exactly_one_host_is_needed() {
+    check(&format!("{GET}\r\n{CLOSE}\r\n"), "400", Some("BadRequest")).await;
+    check(&head(GET, &format!("{CLOSE}Host: {}\r\n", SHARED.client.authority())), "400", Some("BadRequest")).await;
+    check(&format!("{GET}\r\nHost:\r\n{CLOSE}\r\n"), "400", Some("BadRequest")).await;
+    check(&format!("{GET}\r\nHost: a, b\r\n{CLOSE}\r\n"), "400", Some("BadRequest")).await;
+}
+
+#[tokio::test]
+async fn heads_and_targets_are_bounded() {
+    check(&head(GET, &format!("X-Large: {}\r\n", "x".repeat(70_000))), "431", None).await;
+    check(&head(GET, &"X-Many: 1\r\n".repeat(200)), "431", None).await;
+    let long = format!("GET /{} HTTP/1.1", "a".repeat(9_000));
+    check(&head(&long, CLOSE), "414", Some("RequestUriTooLong")).await;
+    let longer = format!("GET /{} HTTP/1.1", "a".repeat(66_000));
+    let answer = exchange(head(&longer, CLOSE).as_bytes()).await;
+    assert!(matches!(statuses(&answer)[..], ["414" | "431"]), "{answer}");
+}
+
+#[tokio::test]
+async fn unmet_expectations_and_other_methods_are_answered() {
+    check(&head(GET, &format!("{CLOSE}Expect: the-unexpected\r\n")), "417", Some("ExpectationFailed")).await;
+    for (line, status, code) in [
+        ("TRACE / HTTP/1.1", "405", "HttpMethodNotAllowed"),
+        ("OPTIONS * HTTP/1.1", "405", "HttpMethodNotAllowed"),
+        ("get / HTTP/1.1", "405", "HttpMethodNotAllowed"),
+        ("MERGE / HTTP/1.1", "405", "HttpMethodNotAllowed"),
+        ("CONNECT acct.blob.core.windows.net:443 HTTP/1.1", "405", "HttpMethodNotAllowed"),
+    ] {
+        check(&head(line, CLOSE), status, Some(code)).await;
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let target = |path: &str| head(&format!("GET {path} HTTP/1.1"), "");
+    let last = head("GET /subscriptions HTTP/1.1", CLOSE);
+    let burst = [target("/metadata/endpoints?api-version=2022-09-01"), target("/../x"), target("/metadata/endpoints"), last].concat();
+    let answers = exchange(burst.as_bytes()).await;
+    assert_eq!(statuses(&answers), ["200", "400", "400", "401"], "{answers}");
+}
+
+#[tokio::test]
+async fn bytes_after_a_refused_upgrade_are_no_tunnel() {
+    let upgrade = head("GET /subscriptions HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c\r\n");
+    let answers = exchange(format!("{upgrade}{}", head("GET /subscriptions HTTP/1.1", CLOSE)).as_bytes()).await;
+    assert_eq!(statuses(&answers), ["400", "401"], "the next request is read as one: {answers}");
+}
+
+#[tokio::test]
+async fn what_follows_a_message_with_content_length_and_transfer_encoding_is_not_read() {
+    for lines in ["Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"] {
+        let smuggling = format!("{}0\r\n\r\n{}", head(PUT, lines), head(GET, ""));
+        let answers = exchange(smuggling.as_bytes()).await;
+        assert_eq!(statuses(&answers).len(), 1, "{answers}");
+        assert!(!answers.starts_with("HTTP/1.1 2"), "{answers}");
+    }
+}
