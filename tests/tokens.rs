@@ -111,7 +111,7 @@ impl World {
         let options = LoadOptions::new(clock.now()).with_demo_issuer(&base_url);
         let loaded = policy::load_texts(&folder, &[("all.toml", POLICY)], &options);
         let directory = Arc::new(loaded.map_err(|diagnostics| format!("{diagnostics:?}")).unwrap().directory);
-        let fetcher = Fetcher::new(trusted_roots(Some(&certificates.ca)).unwrap()).unwrap();
+        let fetcher = Fetcher::new(tls::trusted_roots(Some(&certificates.ca)).unwrap()).unwrap();
         let (store, upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
         store.warm(&directory).await;
         let (_directories, followed) = watch::channel(Arc::clone(&directory));

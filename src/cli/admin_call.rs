@@ -24,8 +24,9 @@ pub(super) fn server(global: &Global) -> String {
 }
 
 /// Asks for a JSON document; failures are said and told by the exit code.
-pub(super) async fn ask(method: Method, url: &str, console: &mut Console) -> Result<(StatusCode, Value), Exit> {
-    let answered = Call { method, url, form: None, trusted: None }.send().await;
+pub(super) async fn ask(method: Method, url: &str, global: &Global, console: &mut Console) -> Result<(StatusCode, Value), Exit> {
+    let token = token(global, console)?;
+    let answered = Call { method, url, form: None, token, trusted: global.ca.as_deref() }.send().await;
     let (status, body) = answered.map_err(|error| {
         console.error(format!("{error}; is the gateway running? Name its admin address with --server"));
         Exit::Unreachable
@@ -37,9 +38,20 @@ pub(super) async fn ask(method: Method, url: &str, console: &mut Console) -> Res
     Ok((status, document))
 }
 
+fn token(global: &Global, console: &mut Console) -> Result<Option<String>, Exit> {
+    let Some(path) = &global.token_file else { return Ok(None) };
+    match std::fs::read_to_string(path) {
+        Ok(token) => Ok(Some(token.trim().to_owned())),
+        Err(cause) => {
+            console.error(format!("the token file `{}` cannot be read: {cause}", path.display()));
+            Err(Exit::Usage)
+        }
+    }
+}
+
 pub(super) fn reload(global: &Global, console: &mut Console) -> Exit {
     let url = format!("{}/api/policies/reload", server(global));
-    in_runtime(console, async |console| match ask(Method::POST, &url, console).await {
+    in_runtime(console, async |console| match ask(Method::POST, &url, global, console).await {
         Ok((status, document)) => {
             show(&document, global.output, console);
             if let Some(failure) = text(&document, "failure") {
@@ -55,7 +67,7 @@ pub(super) fn reload(global: &Global, console: &mut Console) -> Exit {
 
 pub(super) fn status(global: &Global, console: &mut Console) -> Exit {
     let url = format!("{}/api/status", server(global));
-    in_runtime(console, async |console| match ask(Method::GET, &url, console).await {
+    in_runtime(console, async |console| match ask(Method::GET, &url, global, console).await {
         Ok((_status, document)) => {
             console.line(serde_json::to_string_pretty(&document).unwrap_or_default());
             Exit::Done

@@ -67,7 +67,7 @@ async fn sign_in(world: &World, identity: &Identity) -> Result<String, String> {
             format!("grant_type=password&client_id={AZURE_CLI}&username={}&password={}&{scope}", encoded(username), encoded(password))
         }
     };
-    let call = Call { method: Method::POST, url: &url, form: Some(form), trusted: Some(&world.ca) };
+    let call = Call { method: Method::POST, url: &url, form: Some(form), token: None, trusted: Some(&world.ca) };
     let (status, body) = call.send().await.map_err(|error| error.to_string())?;
     let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|_cause| format!("{url} answered {status} without JSON"))?;
     let text = |name| answer.get(name).and_then(|value| value.as_str());

@@ -17,7 +17,7 @@ pub(super) fn run(args: &ExplainArgs, global: &Global, console: &mut Console) ->
         (_, Some(code)) => explain_code(code, console),
         (Some(id), None) => {
             let server = server(global);
-            in_runtime(console, async |console| match find(&server, id, console).await {
+            in_runtime(console, async |console| match find(&server, id, global, console).await {
                 Ok(record) => show(&record, global.output, console),
                 Err(exit) => exit,
             })
@@ -45,12 +45,12 @@ fn explain_code(code: &str, console: &mut Console) -> Exit {
     }
 }
 
-async fn find(server: &str, id: &str, console: &mut Console) -> Result<Value, Exit> {
+async fn find(server: &str, id: &str, global: &Global, console: &mut Console) -> Result<Value, Exit> {
     let (status, document) = if id == LAST {
-        let (status, list) = ask(Method::GET, &format!("{server}/api/records?outcome=deny&limit=1"), console).await?;
+        let (status, list) = ask(Method::GET, &format!("{server}/api/records?outcome=deny&limit=1"), global, console).await?;
         (status, list.pointer("/value/0").cloned().unwrap_or_default())
     } else {
-        ask(Method::GET, &format!("{server}/api/records/{}", id.trim()), console).await?
+        ask(Method::GET, &format!("{server}/api/records/{}", id.trim()), global, console).await?
     };
     if document.is_null() {
         console.error("no request has been denied yet");

@@ -28,6 +28,8 @@ pub(super) struct Call<'a> {
     pub(super) url: &'a str,
     /// A form body.
     pub(super) form: Option<String>,
+    /// A bearer token.
+    pub(super) token: Option<String>,
     /// The certificate to trust; those of the system when absent.
     pub(super) trusted: Option<&'a Path>,
 }
@@ -76,6 +78,11 @@ impl Call<'_> {
         *request.uri_mut() = path.parse().map_err(|cause| format!("not a path: {cause}"))?;
         let host = HeaderValue::from_str(authority).map_err(|cause| cause.to_string())?;
         request.headers_mut().insert(header::HOST, host);
+        if let Some(token) = &self.token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|cause| cause.to_string())?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
         if self.form.is_some() {
             let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
             request.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -63,6 +63,12 @@ pub(crate) struct Global {
     /// Admin address of a running gateway [default: the demo's, else 127.0.0.1:8480]
     #[arg(short, long, global = true, env = "STEWARD_SERVER", value_name = "URL")]
     server: Option<String>,
+    /// File with the token of an admin listener that wants one
+    #[arg(long, global = true, env = "STEWARD_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificate that the admin listener's certificate chains to [default: those of the system]
+    #[arg(long, global = true, env = "STEWARD_ADMIN_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Form of the result
     #[arg(short, long, global = true, value_enum, default_value_t)]
     output: Output,

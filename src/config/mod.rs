@@ -69,17 +69,10 @@ pub struct TlsFiles {
 pub struct AdminConfig {
     /// Where.
     pub listen: SocketAddr,
-    /// How callers from elsewhere are kept out. `None` on loopback.
-    pub guard: Option<AdminGuard>,
-}
-
-/// What an admin listener needs that others can reach.
-#[derive(Debug, Clone)]
-pub struct AdminGuard {
-    /// Certificate and key.
-    pub tls: TlsFiles,
-    /// File with the bearer token.
-    pub token: PathBuf,
+    /// Certificate and key; always there when others can reach the listener.
+    pub tls: Option<TlsFiles>,
+    /// File with the bearer token; always there when others can reach the listener.
+    pub token: Option<PathBuf>,
 }
 
 /// Audiences that mean Azure Resource Manager. Source: azure-cli-core 2.91.0, the public cloud.
@@ -199,8 +192,8 @@ impl Checker<'_> {
 
     fn check(&mut self, file: ConfigFile) -> Option<Config> {
         let listen = self.address(file.gateway.listen.as_ref(), 8443);
-        let authorities = self.authorities(&file.gateway.authorities, listen?.port());
-        let tls = self.gateway_tls(&file, listen?);
+        let authorities = self.authorities(&file.gateway.authorities, listen.map_or(8443, |listen| listen.port()));
+        let tls = self.gateway_tls(&file, listen);
         let audiences = audiences(&authorities, &file.identity.audiences);
         let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=1024, cores());
         let limits = Limits {
@@ -255,9 +248,9 @@ impl Checker<'_> {
         }
     }
 
-    fn gateway_tls(&mut self, file: &ConfigFile, listen: SocketAddr) -> Option<TlsFiles> {
+    fn gateway_tls(&mut self, file: &ConfigFile, listen: Option<SocketAddr>) -> Option<TlsFiles> {
         let (certificate, key) = (file.gateway.certificate_file.as_ref(), file.gateway.key_file.as_ref());
-        if certificate.is_none() && key.is_none() && !listen.ip().is_loopback() {
+        if certificate.is_none() && key.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
             let message = "the gateway may not be reached from outside without TLS: set gateway.certificate_file and gateway.key_file";
             match &file.gateway.listen {
                 Some(value) => self.error("config.tls", message, value, "reachable from outside"),
@@ -284,19 +277,13 @@ impl Checker<'_> {
         let listen = self.address(file.admin.listen.as_ref(), 8480)?;
         let tls = self.pair(file.admin.certificate_file.as_ref(), file.admin.key_file.as_ref());
         let token = file.admin.token_file.as_ref().map(|token| self.folder.join(token.get_ref()));
-        let guard = match (tls, token) {
-            (Some(tls), Some(token)) => Some(AdminGuard { tls, token }),
-            _ if listen.ip().is_loopback() => None,
-            _ => {
-                let message = "the admin listener may not be reached from outside without sign-in: \
-                     listen on 127.0.0.1, or set admin.certificate_file, admin.key_file and admin.token_file";
-                if let Some(value) = &file.admin.listen {
-                    self.error("config.admin", message, value, "reachable from outside");
-                }
-                return None;
-            }
-        };
-        Some(AdminConfig { listen, guard })
+        let is_guarded = tls.is_some() && token.is_some();
+        if let Some(value) = file.admin.listen.as_ref().filter(|_| !is_guarded && !listen.ip().is_loopback()) {
+            let message = "the admin listener may not be reached from outside without sign-in: \
+                 listen on 127.0.0.1, or set admin.certificate_file, admin.key_file and admin.token_file";
+            self.error("config.admin", message, value, "reachable from outside");
+        }
+        Some(AdminConfig { listen, tls, token })
     }
 
     fn backend(&mut self, file: &ConfigFile) -> Option<BackendConfig> {

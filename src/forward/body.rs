@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::{Connection, Pool};
 use super::{BackendConfig, ForwardError};
+use crate::https::Patience;
 
 /// A request body towards the backend.
 #[derive(Debug)]
@@ -123,34 +123,6 @@ fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Resul
             Some(Err(cause)) => return Poll::Ready(Some(Err(cause))),
             None => return Poll::Ready(None),
         }
-    }
-}
-
-/// A timer that runs only while somebody waits: most bodies never start it.
-#[derive(Debug)]
-struct Patience {
-    span: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    running: bool,
-}
-
-impl Patience {
-    const fn new(span: Duration) -> Self {
-        Self { span, timer: None, running: false }
-    }
-
-    const fn renew(&mut self) {
-        self.running = false;
-    }
-
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let span = self.span;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(span)));
-        if !self.running {
-            timer.as_mut().reset(Instant::now() + span);
-            self.running = true;
-        }
-        timer.as_mut().poll(cx)
     }
 }
 

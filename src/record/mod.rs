@@ -1,8 +1,9 @@
 //! Decision records: one for every request, allowed or not, made from the evidence its stages left.
 //!
 //! A record never holds a token, a query, a body or an assertion. The request path hands over the evidence and goes on;
-//! one writer thread makes the record, appends it to a segment file and answers searches. The queue to it is bounded and
-//! nothing is dropped: a full queue makes requests wait.
+//! one writer thread makes the record, appends it to a segment file and answers searches. The queue to it is bounded, and a
+//! full queue makes requests wait. Only a request whose client has left cannot wait: with a full queue its record is lost,
+//! and the log says so.
 
 pub mod codes;
 mod entry;

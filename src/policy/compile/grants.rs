@@ -75,7 +75,7 @@ pub(super) fn role(context: &mut Context<'_>, span: Span, text: &str) -> Option<
             label: "no built-in role has this name or GUID",
             help: "names and GUIDs are those of Azure's built-in roles; custom roles cannot be used",
         };
-        context.unknown(&unknown, span, text, roles.suggest(text));
+        context.unknown(&unknown, span, text, || roles.suggest(text));
     }
     role
 }

@@ -106,8 +106,9 @@ impl Context<'_> {
 
     /// The tenant of this key or id. `None` has been reported, here or where the tenant is declared.
     fn tenant(&mut self, span: Span, text: &str) -> Option<TenantId> {
-        let known = self.tenants.known(text);
-        if known.is_none() && !self.tenants.declares(text) {
+        let tenants = self.tenants;
+        let known = tenants.known(text);
+        if known.is_none() && !tenants.declares(text) {
             let unknown = Unknown {
                 code: "tenant.unknown",
                 noun: "tenant",
@@ -115,7 +116,7 @@ impl Context<'_> {
                 label: "no [[tenant]] has this key or id",
                 help: "declare it with [[tenant]], or use one of the keys declared there",
             };
-            self.unknown(&unknown, span, text, closest(text, self.tenants.keys()));
+            self.unknown(&unknown, span, text, || closest(text, tenants.keys()));
         }
         known
     }
@@ -133,12 +134,13 @@ impl Context<'_> {
     }
 
     /// Reports a name that leads nowhere, unless a table that may have held it could not be read.
-    fn unknown(&mut self, what: &Unknown<'_>, span: Span, text: &str, suggestion: Option<&str>) {
+    fn unknown<'n>(&mut self, what: &Unknown<'_>, span: Span, text: &str, suggest: impl FnOnce() -> Option<&'n str>) {
         if !self.parsed.complete(what.tables) {
             return;
         }
         let diagnostic = Diagnostic::error(what.code, format!("unknown {} `{text}`", what.noun)).at(span.clone(), what.label);
-        self.push(match suggestion {
+        let meant = if self.diagnostics.may_suggest() { suggest() } else { None };
+        self.push(match meant {
             Some(name) => diagnostic.suggest(span, Some(format!("\"{name}\""))),
             None => diagnostic.help(what.help),
         });

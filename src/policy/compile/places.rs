@@ -93,7 +93,7 @@ impl Places {
                     help: "declare it with [[management_group]], or leave the key out for the root of the tenant",
                 };
                 let names = self.management_groups.values().map(|group| &*group.name);
-                context.unknown(&unknown, span, &name.value, closest(&name.value, names));
+                context.unknown(&unknown, span, &name.value, || closest(&name.value, names));
             }
             return None;
         };
@@ -243,7 +243,7 @@ impl Places {
         };
         let subscriptions = self.subscriptions.values().map(|subscription| &*subscription.name);
         let groups = self.management_groups.values().map(|group| &*group.name);
-        context.unknown(&unknown, span, text, closest(text, subscriptions.chain(groups)));
+        context.unknown(&unknown, span, text, || closest(text, subscriptions.chain(groups)));
     }
 
     /// Puts each delegation's managing tenant on the subscriptions that it reaches.

@@ -119,7 +119,7 @@ impl People {
             help: "declare it with [[user]], [[service_principal]] or [[group]], or use its object id",
         };
         let keys = self.list().iter().filter(|person| person.id.tenant == tenant).map(|person| &*person.key);
-        context.unknown(&unknown, span, reference.word, closest(reference.word, keys));
+        context.unknown(&unknown, span, reference.word, || closest(reference.word, keys));
     }
 }
 

@@ -105,7 +105,7 @@ fn issuer(context: &mut Context<'_>, entry: &Entry<file::Tenant>, issuers: &Issu
         label: "no [[issuer]] has this key",
         help: "declare it with [[issuer]], or leave it out: then nobody of the tenant can sign in",
     };
-    context.unknown(&unknown, entry.at(key), &key.value, closest(&key.value, issuers.keys()));
+    context.unknown(&unknown, entry.at(key), &key.value, || closest(&key.value, issuers.keys()));
     None
 }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use crate::delegation::{Grant, OriginKind, Window};
 use crate::directory::{Directory, KeySource};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
-use crate::policy::diagnostics::Style;
+use crate::policy::diagnostics::{DIAGNOSTICS_MAX, SUGGESTIONS_MAX, Style};
 use crate::policy::{LoadOptions, embedded, load_texts};
 
 const WORLD: &str = r#"
@@ -199,6 +199,17 @@ fn a_deny_is_kept_on_its_subscription() {
     let denies = &directory.subscription(INSIDE.parse().unwrap()).unwrap().denies;
     let excluded: Vec<_> = denies[0].excluded.iter().map(|id| id.tenant).collect();
     assert_eq!((denies.len(), &*denies[0].name, excluded), (1, "frozen", vec![tenant(2), tenant(1)]));
+}
+
+#[test]
+fn a_misspelling_in_every_entry_is_suggested_for_a_while_and_counted_to_the_end() {
+    let entry = "[[role_assignment]]\nwho = \"own\"\nrole = \"Readr\"\nscope = \"inside\"\n";
+    let text = entry.repeat(DIAGNOSTICS_MAX + 1);
+    let options = LoadOptions::new("2026-11-20T14:00:00Z".parse().unwrap()).with_demo_issuer("https://localhost");
+    let diagnostics = load_texts(Path::new("p"), &[("a.toml", WORLD), ("b.toml", &text)], &options).unwrap_err();
+    let suggested = diagnostics.list().iter().filter(|diagnostic| diagnostic.patch.is_some()).count();
+    assert_eq!((suggested, diagnostics.list().len(), diagnostics.errors()), (SUGGESTIONS_MAX, DIAGNOSTICS_MAX, DIAGNOSTICS_MAX + 1));
+    assert!(diagnostics.render(Style::default()).contains("1 more are not shown"));
 }
 
 #[test]

@@ -14,6 +14,10 @@ use crate::policy::source::SourceSet;
 /// How many diagnostics of one set are kept; the rest are only counted. A person reads a page at a time.
 pub const DIAGNOSTICS_MAX: usize = 1_000;
 
+/// Diagnostics of one set after which nothing more is suggested. A misspelled role is compared with every built-in one, and
+/// a set with a misspelling in each of its entries must not keep a reload busy.
+pub const SUGGESTIONS_MAX: usize = 100;
+
 /// Whether a set with this diagnostic can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +143,11 @@ impl Diagnostics {
         if self.list.len() < DIAGNOSTICS_MAX {
             self.list.push(diagnostic);
         }
+    }
+
+    /// Whether looking for what was meant is still worth its time.
+    pub(crate) const fn may_suggest(&self) -> bool {
+        self.list.len() < SUGGESTIONS_MAX
     }
 
     /// How many grants the files write down, for the summary.

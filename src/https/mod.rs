@@ -3,6 +3,8 @@
 //! It knows nothing of what is served: the gateway, the admin listener, the demo issuer and the mock resource manager all
 //! hand it a function from request to response.
 
+mod patience;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,18 +20,25 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+
+use self::patience::Impatient;
+pub(crate) use self::patience::Patience;
 
 /// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// From TCP accept to the end of the TLS handshake.
     pub handshake_time_max: Duration,
-    /// From the first byte of a request to the end of its head.
+    /// From the end of the handshake to the end of the first request's head.
     pub head_time_max: Duration,
+    /// From an answer to the end of the next request's head, on a connection that is kept open.
+    pub keep_alive_time_max: Duration,
+    /// How long a peer may take nothing of what is written to it.
+    pub write_time_max: Duration,
     /// All header fields of one request together, in bytes.
     pub head_bytes_max: usize,
     /// Connections open at once; more wait in the kernel's queue.
@@ -45,6 +54,8 @@ impl Default for Limits {
         Self {
             handshake_time_max: Duration::from_secs(5),
             head_time_max: Duration::from_secs(10),
+            keep_alive_time_max: Duration::from_secs(75),
+            write_time_max: Duration::from_secs(30),
             head_bytes_max: 64 * 1024,
             connections_max: 16 * 1024,
             streams_max: 100,
@@ -142,7 +153,7 @@ async fn lame_duck(mut stop: Stop) {
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_time_max).max_buf_size(limits.head_bytes_max);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.keep_alive_time_max).max_buf_size(limits.head_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -204,7 +215,10 @@ impl Listening {
         let connection = Arc::new(connection);
         let peer = connection.peer;
         let stop = self.stop.clone();
+        let asked = Arc::new(Notify::new());
+        let first_request = Arc::clone(&asked).notified_owned();
         let service = service_fn(move |request: Request<Incoming>| {
+            asked.notify_one();
             let closes_after = request.version() < Version::HTTP_2;
             let answer = handler(request, Arc::clone(&connection));
             let stop = stop.clone();
@@ -216,8 +230,19 @@ impl Listening {
                 Ok::<_, Infallible>(response)
             }
         });
-        let served = self.builder.serve_connection(TokioIo::new(stream), service);
-        if let Err(cause) = watcher.watch(served).await {
+        let stream = Impatient::new(stream, self.limits.write_time_max);
+        let served = watcher.watch(self.builder.serve_connection(TokioIo::new(stream), service));
+        tokio::pin!(served);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut served => ended,
+            silent = timeout(self.limits.head_time_max, first_request) => match silent {
+                Ok(()) => served.await,
+                // The library times a head from its first byte on; a peer that sends none would stay for ever.
+                Err(_elapsed) => return tracing::debug!(%peer, "connection without a request"),
+            },
+        };
+        if let Err(cause) = ended {
             tracing::debug!(%peer, cause, "connection ended early");
         }
     }

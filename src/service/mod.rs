@@ -1,5 +1,7 @@
 //! A whole gateway from a checked configuration: started, kept fresh, drained. `steward serve` and the demo both run one.
 
+mod certificates;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +12,10 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::certificates::Certificates;
 use crate::admin::{Admin, Extra, Guard, TokenError};
 use crate::clock::Clock;
-use crate::config::{AdminConfig, Config, TlsFiles};
+use crate::config::{AdminConfig, Config};
 use crate::files::{self, NotWritten, Readers};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
@@ -24,10 +27,7 @@ use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::telemetry::Metrics;
-use crate::tls::{self, CertificateError, ReloadingCertificate, RootsError};
-
-/// How often certificate files are looked at.
-const CERTIFICATE_POLL_EVERY: Duration = Duration::from_secs(5);
+use crate::tls::{self, CertificateError, RootsError};
 
 /// What a gateway is started from.
 pub struct Setup {
@@ -111,7 +111,7 @@ pub struct Service {
     stop: watch::Sender<bool>,
     ended: watch::Sender<bool>,
     policies: PolicyHandle,
-    certificates: Vec<Arc<ReloadingCertificate>>,
+    certificates: Certificates,
 }
 
 impl Service {
@@ -131,7 +131,7 @@ impl Service {
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
         let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
         let metrics = Arc::new(Metrics::default());
-        let mut certificates = Vec::new();
+        let mut certificates = Certificates::new(clock.clone());
         let admin = Admin {
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
@@ -142,7 +142,7 @@ impl Service {
             stop: stopping.clone(),
             extra,
         };
-        let admin_tls = server_tls(config.admin.guard.as_ref().map(|guard| &guard.tls), &mut certificates)?;
+        let admin_tls = certificates.load(config.admin.tls.as_ref())?;
         tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let gateway = Arc::new(Gateway {
             site: site(&config),
@@ -155,10 +155,10 @@ impl Service {
             metrics,
             clock,
         });
-        let tls = server_tls(config.tls.as_ref(), &mut certificates)?;
+        let tls = certificates.load(config.tls.as_ref())?;
         let listening = Listening { listener: gateway_socket, tls, limits: config.limits.clone(), workers: config.workers };
         let workers = server::start(&gateway, &config.backend, &listening, &stopping).map_err(ServiceError::Start)?;
-        tasks.spawn(renew(certificates.clone(), ending));
+        tasks.spawn(certificates.clone().watch(ending));
         Ok(Self { workers, tasks, writer, stop, ended, policies, certificates })
     }
 
@@ -174,7 +174,7 @@ impl Service {
             Ok(status) => tracing::info!(outcome = ?status.outcome, revision = status.revision, "policies loaded on demand"),
             Err(stopped) => tracing::warn!(%stopped, "policies not loaded"),
         }
-        reload(&self.certificates);
+        self.certificates.reload();
     }
 
     /// Stops accepting, lets requests in flight end, then ends everything else.
@@ -265,20 +265,10 @@ pub fn assertion_key(path: &Path) -> Result<Vec<u8>, AssertionKeyError> {
 }
 
 fn guard(config: &AdminConfig) -> Result<Guard, ServiceError> {
-    match &config.guard {
-        Some(guard) => Guard::from_file(&guard.token).map_err(ServiceError::AdminToken),
+    match &config.token {
+        Some(token) => Guard::from_file(token).map_err(ServiceError::AdminToken),
         None => Ok(Guard::Loopback),
     }
-}
-
-fn server_tls(
-    files: Option<&TlsFiles>,
-    certificates: &mut Vec<Arc<ReloadingCertificate>>,
-) -> Result<Option<Arc<ServerConfig>>, ServiceError> {
-    let Some(files) = files else { return Ok(None) };
-    let certificate = Arc::new(ReloadingCertificate::load(&files.certificate, &files.key).map_err(ServiceError::Certificate)?);
-    certificates.push(Arc::clone(&certificate));
-    tls::server_config(certificate).map(Some).map_err(ServiceError::Tls)
 }
 
 /// Makes a bound socket one of the running runtime.
@@ -298,29 +288,6 @@ async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Op
     };
     // Its requests are looks at state: one that is cut loses nothing.
     let _drained: Drained = https::serve(socket, tls, limits, stop, handler).await;
-}
-
-async fn renew(certificates: Vec<Arc<ReloadingCertificate>>, ending: Stop) {
-    let ended = turned(ending);
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            () = tokio::time::sleep(CERTIFICATE_POLL_EVERY) => reload(&certificates),
-        }
-    }
-}
-
-fn reload(certificates: &[Arc<ReloadingCertificate>]) {
-    for certificate in certificates {
-        match certificate.reload() {
-            Ok(true) => tracing::info!("certificate replaced"),
-            Ok(false) => {}
-            Err(cause) => {
-                tracing::warn!(cause = crate::telemetry::chain(&cause), "the new certificate cannot be used; the one before stays");
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Setup {
