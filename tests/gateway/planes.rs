@@ -170,7 +170,7 @@ fn own_headers(request: &Value) -> Vec<(&'static str, String)> {
     assert_eq!(headers_of(request, "referer"), [format!("{}{}?{}", world.gateway, text(request, "path"), text(request, "query"))]);
     vec![
         ("x-ms-client-tenant-id", tenant.clone()),
-        ("x-ms-home-tenant-id", tenant.clone()),
+        ("x-ms-home-tenant-id", tenant),
         ("x-ms-client-object-id", object.clone()),
         ("x-ms-client-principal-id", object),
         ("x-ms-client-principal-name", "Reporting automation".to_owned()),
