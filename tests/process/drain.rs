@@ -120,7 +120,8 @@ async fn a_second_signal_ends_at_once() {
     demo.process.signal("TERM");
     assert_eq!(demo.process.ended().await.code(), Some(1), "the exit code tells that something was cut");
     assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
-    assert!(asked.await.unwrap().is_err());
+    // The backend is a part of the demo and ends as well, so the gateway may still have told of that.
+    assert!(asked.await.unwrap().map_or(true, |answer| answer.status == 502));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
