@@ -19,6 +19,7 @@ pub mod https;
 pub mod identity;
 pub mod ids;
 pub mod issuer;
+pub mod json;
 pub mod management;
 pub mod pipeline;
 pub mod policy;

@@ -3,7 +3,6 @@
 //! `docs/errors.md` is printed from here by a test, so that a changed status shows in a diff.
 
 use hyper::StatusCode;
-use serde_json::json;
 
 use crate::arm::action::ActionError;
 use crate::arm::error::{AdditionalInfo, ErrorBody};
@@ -12,6 +11,7 @@ use crate::delegation::decide::DenyReason;
 use crate::forward::ForwardError;
 use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
+use crate::json;
 use crate::management::OwnError;
 use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
 
@@ -129,16 +129,16 @@ impl Answer {
     pub fn body(&self, rejection: &Rejection, id: RequestId) -> String {
         let body = ErrorBody::new(self.code, self.message.clone());
         if !self.explained {
-            return body.to_json();
+            return json::text(&body);
         }
-        let info = json!({
+        let info = serde_json::json!({
             "reason": rejection.reason(),
             "check": rejection.check(),
             "id": id.to_string(),
             "hint": rejection.hint(),
             "explain": format!("steward explain {id}"),
         });
-        body.with_info(AdditionalInfo { kind: "StewardDecision", info }).to_json()
+        json::text(&body.with_info(AdditionalInfo { kind: "StewardDecision", info }))
     }
 }
 

@@ -15,3 +15,12 @@ mod common;
 mod refusals;
 #[path = "gateway/wire.rs"]
 mod wire;
+
+#[path = "gateway/planes.rs"]
+mod planes;
+
+#[path = "gateway/forwarding.rs"]
+mod forwarding;
+
+#[path = "gateway/matrix.rs"]
+mod matrix;

@@ -214,7 +214,7 @@ fn document(status: StatusCode, value: &Value) -> Answer {
 }
 
 fn error(status: StatusCode, code: &'static str, message: String) -> Answer {
-    let mut answer = Response::new(Full::from(ErrorBody::new(code, message).to_json()));
+    let mut answer = Response::new(Full::from(crate::json::text(&ErrorBody::new(code, message))));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     answer

@@ -4,55 +4,40 @@ use serde::Serialize;
 
 /// `{"error":{"code","message",…}}`. Source: Azure Resource Manager RPC, "Error response content".
 #[derive(Debug, Clone, Serialize)]
-pub struct ErrorBody {
-    error: ErrorDetail,
+pub struct ErrorBody<I = ()> {
+    error: ErrorDetail<I>,
 }
 
 /// The inside of an error body.
 #[derive(Debug, Clone, Serialize)]
-pub struct ErrorDetail {
-    /// One `PascalCase` word that programs act upon.
-    pub code: &'static str,
-    /// What was wrong and what to do, for people.
-    pub message: String,
-    /// The part of the request at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Explanations of our own: Azure clients print them after the message.
+struct ErrorDetail<I> {
+    code: &'static str,
+    message: String,
     #[serde(rename = "additionalInfo", skip_serializing_if = "Vec::is_empty")]
-    pub additional_info: Vec<AdditionalInfo>,
+    additional_info: Vec<AdditionalInfo<I>>,
 }
 
-/// One typed extra of an error.
+/// One typed extra of an error: Azure clients print them after the message.
 #[derive(Debug, Clone, Serialize)]
-pub struct AdditionalInfo {
+pub struct AdditionalInfo<I> {
     /// What `info` is: `StewardDecision`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The content.
-    pub info: serde_json::Value,
+    pub info: I,
 }
 
 impl ErrorBody {
-    /// An error of code and message alone.
+    /// An error of one `PascalCase` word for programs, and a text for people: what was wrong and what to do.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { error: ErrorDetail { code, message: message.into(), target: None, additional_info: Vec::new() } }
+        Self { error: ErrorDetail { code, message: message.into(), additional_info: Vec::new() } }
     }
 
     /// The same with an explanation for `additionalInfo`.
     #[must_use]
-    pub fn with_info(mut self, info: AdditionalInfo) -> Self {
-        self.error.additional_info.push(info);
-        self
-    }
-
-    /// The body as JSON text.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|_cause| {
-            // The types above cannot fail to serialise; were it to happen, a client still gets JSON it can read.
-            r#"{"error":{"code":"InternalServerError","message":"the error could not be written"}}"#.to_owned()
-        })
+    pub fn with_info<I>(self, info: AdditionalInfo<I>) -> ErrorBody<I> {
+        let ErrorDetail { code, message, .. } = self.error;
+        ErrorBody { error: ErrorDetail { code, message, additional_info: vec![info] } }
     }
 }

@@ -97,7 +97,7 @@ impl ResourceManager {
             Ok(answer) => answer,
             Err(error) => {
                 let (status, code) = error.status_and_code();
-                json_response(status, ErrorBody::new(code, error.to_string()).to_json())
+                json_response(status, crate::json::text(&ErrorBody::new(code, error.to_string())))
             }
         }
     }

@@ -203,9 +203,10 @@ pub(super) fn poll(world: &World, call: &Call<'_>, id: &str, style: PollStyle) -
 
 fn final_answer(operation: &Arc<Operation>) -> Answer {
     match (&operation.failure, &operation.result) {
-        (Some(failure), _) => {
-            Answer::rendered(StatusCode::CONFLICT, ErrorBody::new(failure.code.as_str(), failure.message.clone()).to_json().into())
-        }
+        (Some(failure), _) => Answer::rendered(
+            StatusCode::CONFLICT,
+            crate::json::text(&ErrorBody::new(failure.code.as_str(), failure.message.clone())).into(),
+        ),
         (None, Some(result)) => Answer::json(StatusCode::OK, result),
         (None, None) => Answer::empty(StatusCode::OK),
     }

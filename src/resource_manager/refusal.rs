@@ -165,6 +165,6 @@ impl Refusal {
 
     /// The error body.
     pub(super) fn body(&self) -> String {
-        ErrorBody::new(self.code(), self.to_string()).to_json()
+        crate::json::text(&ErrorBody::new(self.code(), self.to_string()))
     }
 }

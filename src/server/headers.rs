@@ -33,7 +33,9 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
 
 /// Adds what every answer carries, whoever gave it.
 pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp) {
-    headers.extend(FIXED);
+    for (name, value) in FIXED {
+        headers.insert(name, value);
+    }
     insert(headers, "x-ms-request-id", &echo.id.to_string());
     insert(headers, "x-ms-correlation-request-id", echo.correlation_id);
     insert(headers, "x-ms-routing-request-id", &format!("STEWARD:{}:{}", now.strftime("%Y%m%dT%H%M%SZ"), echo.id));

@@ -12,12 +12,14 @@ use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use steward::tls;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// No answer may take longer than this on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,9 +126,13 @@ impl Client {
         &self.authority
     }
 
-    /// A TLS connection; `name` is the server name it asks for.
+    /// A TLS connection; `name` is the server name it asks for. The certificate must be good for `localhost`, and is not
+    /// looked at under any other name.
     pub async fn connect(&self, name: &str, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = ClientConfig::clone(&self.config);
+        if name != "localhost" {
+            config.dangerous().set_certificate_verifier(Arc::new(Unseen));
+        }
         config.alpn_protocols = vec![alpn.to_vec()];
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
@@ -156,6 +162,19 @@ impl Client {
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
+    /// Sends bytes as they are, and gives everything that comes until the server closes the connection.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect("localhost", b"http/1.1").await.unwrap();
+        let answered = async {
+            stream.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            // A connection that ends without a farewell of TLS ended all the same; what came before counts.
+            let _ended = stream.read_to_end(&mut answer).await.is_ok();
+            String::from_utf8(answer).unwrap()
+        };
+        timeout(PATIENCE, answered).await.expect("the connection is closed in time")
+    }
+
     /// Sends over HTTP/2, on a connection of its own. A target without authority gets this server's.
     pub async fn send_h2(&self, mut call: Call) -> Answer {
         if call.target.starts_with('/') {
@@ -173,6 +192,45 @@ impl Client {
             Answer { status: head.status, headers: head.headers, body }
         };
         timeout(PATIENCE, exchange).await.expect("an answer in time")
+    }
+}
+
+/// Lets a test ask for a name that the certificate does not have.
+#[derive(Debug)]
+struct Unseen;
+
+impl ServerCertVerifier for Unseen {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

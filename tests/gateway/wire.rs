@@ -1,22 +1,9 @@
 //! Bytes that no well-behaved client sends. Each gets one answer or an end of the connection, and none reaches the backend.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
-
-use crate::common::client::PATIENCE;
 use crate::common::installation::SHARED;
 
-/// Everything the gateway sends in return for these bytes, until it closes the connection.
 async fn exchange(bytes: &[u8]) -> String {
-    let mut stream = SHARED.client.connect("localhost", b"http/1.1").await.unwrap();
-    let answered = async {
-        stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        // A connection that ends without a farewell of TLS ended all the same; what came before counts.
-        let _ended = stream.read_to_end(&mut answer).await.is_ok();
-        String::from_utf8(answer).unwrap()
-    };
-    timeout(PATIENCE, answered).await.expect("the connection is closed in time")
+    SHARED.client.raw(bytes).await
 }
 
 /// The status of each answer in a stream of them.

@@ -1,0 +1,23 @@
+//! What the forwarder takes cannot be put together by hand.
+
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use steward::arm::action::Method;
+use steward::arm::path::CanonicalPath;
+use steward::identity::Caller;
+use steward::pipeline::{Outbound, Reading};
+
+fn cheat(path: CanonicalPath, caller: Arc<Caller>) -> Outbound {
+    Outbound {
+        method: Method::Delete,
+        path,
+        query: None,
+        headers: HeaderMap::new(),
+        authority: "localhost".into(),
+        reading: Reading::Unread,
+        caller,
+    }
+}
+
+fn main() {}
