@@ -13,8 +13,9 @@ use crate::demo::world::{FILE, Identity, SignIn, World};
 const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 pub(super) fn run(args: &EnvArgs, console: &mut Console) -> Exit {
+    let folder = azure_folder(&described_at(args));
     signed_in(args, console, |world, identity, token, console| {
-        for (name, value) in settings(world, identity, token) {
+        for (name, value) in settings(world, identity, token, folder) {
             console.line(assignment(args.shell, name, &value));
         }
     })
@@ -25,8 +26,7 @@ pub(super) fn token(args: &EnvArgs, console: &mut Console) -> Exit {
 }
 
 fn signed_in(args: &EnvArgs, console: &mut Console, then: impl FnOnce(&World, &Identity, &str, &mut Console)) -> Exit {
-    let path = args.world.clone().unwrap_or_else(|| Path::new(demo::FOLDER).join(FILE));
-    let world = match read(&path) {
+    let world = match read(&described_at(args)) {
         Ok(world) => world,
         Err(why) => {
             console.error(format!("{why}; start the demo first: `steward demo`"));
@@ -50,7 +50,11 @@ fn signed_in(args: &EnvArgs, console: &mut Console, then: impl FnOnce(&World, &I
     })
 }
 
-fn read(path: &PathBuf) -> Result<World, String> {
+fn described_at(args: &EnvArgs) -> PathBuf {
+    args.world.clone().unwrap_or_else(|| Path::new(demo::FOLDER).join(FILE))
+}
+
+fn read(path: &Path) -> Result<World, String> {
     let text = std::fs::read_to_string(path).map_err(|cause| format!("`{}` cannot be read: {cause}", path.display()))?;
     serde_json::from_str(&text).map_err(|cause| format!("`{}` does not describe a demo: {cause}", path.display()))
 }
@@ -82,7 +86,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn settings(world: &World, identity: &Identity, token: &str) -> Vec<(&'static str, String)> {
+fn settings(world: &World, identity: &Identity, token: &str, azure_folder: String) -> Vec<(&'static str, String)> {
     let bundle = world.ca_bundle.display().to_string();
     let authority = world.gateway.trim_start_matches("https://").to_owned();
     let mut settings = vec![
@@ -95,7 +99,8 @@ fn settings(world: &World, identity: &Identity, token: &str) -> Vec<(&'static st
         ("ARM_METADATA_HOSTNAME", authority),
         ("AZURE_CORE_INSTANCE_DISCOVERY", "false".to_owned()),
         // A demo must not touch the sign-ins a person has.
-        ("AZURE_CONFIG_DIR", azure_folder(&world.ca)),
+        ("AZURE_CONFIG_DIR", azure_folder),
+        ("STEWARD_SERVER", world.admin.clone()),
     ];
     if let Some(subscription) = world.subscriptions.get("alder-prod") {
         let vm =
@@ -109,9 +114,10 @@ fn settings(world: &World, identity: &Identity, token: &str) -> Vec<(&'static st
     settings
 }
 
-fn azure_folder(ca: &Path) -> String {
-    let beside = ca.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("."));
-    beside.join(demo::FOLDER).join("azure").display().to_string()
+/// Beside the description, so that nothing is written outside the demo's folder. Absolute: the shell may go elsewhere.
+fn azure_folder(description: &Path) -> String {
+    let folder = description.with_file_name("azure");
+    std::path::absolute(&folder).unwrap_or(folder).display().to_string()
 }
 
 fn assignment(shell: Shell, name: &str, value: &str) -> String {
