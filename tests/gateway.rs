@@ -24,3 +24,9 @@ mod forwarding;
 
 #[path = "gateway/matrix.rs"]
 mod matrix;
+
+#[path = "gateway/records.rs"]
+mod records;
+
+#[path = "gateway/upstream.rs"]
+mod upstream;

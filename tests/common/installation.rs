@@ -111,7 +111,7 @@ pub fn empty_folder(name: &str) -> PathBuf {
 }
 
 /// Certificates are made once for all tests of this binary: every installation answers to `localhost`.
-fn certificates() -> PathBuf {
+pub fn certificates() -> PathBuf {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = empty_folder("certs");
         steward::demo::certificates::Certificates::ensure(&folder, steward::clock::Clock::system().now()).unwrap();
