@@ -4,8 +4,10 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::string_slice,
     unreachable_pub,
-    reason = "helpers outside of test functions, in a test of its own"
+    reason = "helpers outside of test functions, in a test of its own that prints what it measured"
 )]
 
 #[expect(dead_code, reason = "the same client serves the tests of the gateway, which ask in more ways")]
