@@ -162,6 +162,9 @@ impl Demo {
             clock: clock.clone(),
         })
         .map_err(DemoError::Issuer)?;
+        // The gateway fetches the keys of all tenants when it starts and does not wait long: on a busy machine, making them
+        // may take longer.
+        issuer.make_keys().await.map_err(DemoError::Issuer)?;
         let listener = LoopbackListener::try_from(into_tokio(sockets.issuer)?).map_err(DemoError::NotLoopback)?;
         let (running, issuer_tls, issuer_stop) = (issuer.clone(), Arc::clone(&tls), stopping.clone());
         servers.spawn(async move { running.serve(listener, issuer_tls, issuer_stop).await });

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 pub use self::accounts::{Account, Accounts, ServicePrincipal, SignIn, User, Version};
 pub use self::accounts_check::{ACCOUNTS_MAX, AccountProblem, AccountsError, TOKEN_LIFETIME_S_MAX};
@@ -154,6 +155,22 @@ impl Issuer {
         let keys = Keys::new(keys_folder, accounts.tenants().map(|tenant| tenant.id));
         let base_url = base_url.trim_end_matches('/').to_owned();
         Ok(Self(Arc::new(Inner { base_url, accounts, clock, keys, sealer, devices: Devices::default() })))
+    }
+
+    /// Makes the keys that are still missing, so that no request has to wait for one.
+    ///
+    /// # Errors
+    /// When a key cannot be read or made.
+    pub async fn make_keys(&self) -> Result<(), KeyError> {
+        let mut making = JoinSet::new();
+        for tenant in self.accounts().tenants() {
+            let (inner, tenant) = (Arc::clone(&self.0), tenant.id);
+            making.spawn(async move { inner.keys.of(tenant).await.map(drop) });
+        }
+        while let Some(made) = making.join_next().await {
+            made??;
+        }
+        Ok(())
     }
 
     /// Serves until `stop` turns true and the requests in flight have their answers.
