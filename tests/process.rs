@@ -4,10 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::string_slice,
     unreachable_pub,
-    reason = "helpers outside of test functions, in a test of its own that prints what it measured"
+    reason = "helpers outside of test functions, in a test of its own"
 )]
 
 #[expect(dead_code, reason = "the same client serves the tests of the gateway, which ask in more ways")]
@@ -30,3 +28,5 @@ mod drain;
 mod reload;
 #[path = "process/restart.rs"]
 mod restart;
+#[path = "process/serving.rs"]
+mod serving;

@@ -7,7 +7,7 @@ use steward::clock::Clock;
 
 use crate::client::{call, get};
 use crate::load::{Load, run_oha};
-use crate::program::{Demo, alone, until};
+use crate::program::{Demo, alone, measured, until};
 
 const V: &str = "api-version=2024-07-01";
 
@@ -33,7 +33,7 @@ async fn every_accepted_request_is_answered_after_sigterm() {
         assert!(tally.seen.len() > 50, "{}", tally.seen.len());
         assert!(tally.seen.iter().any(|seen| seen.answered > stopped), "some were under way");
         assert_eq!(status.code(), Some(0));
-        println!("{} requests answered, none lost; ended {took:?} after SIGTERM", tally.seen.len());
+        measured(format_args!("{} requests answered, none lost; ended {took:?} after SIGTERM", tally.seen.len()));
     }
 }
 

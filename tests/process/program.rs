@@ -142,3 +142,9 @@ pub fn replace(path: &Path, text: &str) {
     std::fs::write(&beside, text).unwrap();
     std::fs::rename(&beside, path).unwrap();
 }
+
+/// Says what was measured: `cargo test --test process -- --nocapture` shows it.
+#[expect(clippy::print_stdout, reason = "a measurement is for whoever runs the test")]
+pub fn measured(text: std::fmt::Arguments<'_>) {
+    println!("{text}");
+}

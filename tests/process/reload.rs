@@ -9,7 +9,7 @@ use steward::clock::Clock;
 
 use crate::client::{call, get};
 use crate::load::{Load, Tally, all_answered, run_oha};
-use crate::program::{Demo, alone, copy, empty_folder, replace, until};
+use crate::program::{Demo, alone, copy, empty_folder, measured, replace, until};
 
 const V: &str = "api-version=2024-07-01";
 const RELOADS: u64 = 100;
@@ -55,7 +55,7 @@ async fn a_hundred_reloads_under_load_lose_no_request() {
     let status = demo.admin(get("/api/status")).await.json();
     assert_eq!(status["policies"]["last_load"]["applied"], 1 + RELOADS - RELOADS / 10, "{status}");
     assert!(status["policies"]["last_load"]["refused"].as_u64().unwrap() >= RELOADS / 10, "{status}");
-    println!("{RELOADS} reloads under load: {answered} requests answered in {took:?}, none failed");
+    measured(format_args!("{RELOADS} reloads under load: {answered} requests answered in {took:?}, none failed"));
 }
 
 /// The reader's grant on alder-prod.
@@ -94,7 +94,7 @@ async fn a_revoked_grant_is_refused_from_the_next_snapshot_on() {
         let late = tally.seen.iter().filter(|seen| seen.sent >= in_force && seen.status == 200).count();
         assert_eq!(late, 0, "nothing is allowed that was sent after the reload was answered");
         let last = tally.seen.iter().filter(|seen| seen.status == 200).map(|seen| seen.answered).max().unwrap();
-        println!("last allowed answer {:?} after the reload was answered", last.saturating_duration_since(in_force));
+        measured(format_args!("last allowed answer {:?} after the reload was answered", last.saturating_duration_since(in_force)));
         replace(&file, &granting);
         assert_eq!(reload(&demo).await.0, 200);
     }
@@ -112,7 +112,7 @@ async fn a_replaced_file_is_found_without_being_told() {
     replace(&file, &revoking);
     let replaced = Clock::instant();
     let revoked = until("the file is found", async || Some(revision(&demo).await).filter(|revision| *revision > before)).await;
-    println!("a replaced file was in force {:?} later", replaced.elapsed());
+    measured(format_args!("a replaced file was in force {:?} later", replaced.elapsed()));
     until("refusals come", async || {
         let answer = demo.client.send(get(groups(&demo)).bearer(&load.token)).await;
         (answer.status == 403).then_some(())
@@ -151,7 +151,7 @@ async fn a_swapped_link_of_a_mounted_folder_is_found_without_being_told() {
     mount(&policies, "2026_2", Some(&revoking));
     let swapped = Clock::instant();
     let revoked = until("the swap is found", async || Some(revision(&demo).await).filter(|revision| *revision > 1)).await;
-    println!("a swapped link was in force {:?} later", swapped.elapsed());
+    measured(format_args!("a swapped link was in force {:?} later", swapped.elapsed()));
     until("refusals come", async || {
         let answer = demo.client.send(get(groups(&demo)).bearer(&load.token)).await;
         (answer.status == 403).then_some(())
