@@ -8,6 +8,7 @@ mod patience;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
@@ -97,8 +98,9 @@ pub type Stop = watch::Receiver<bool>;
 /// Serves `handler` on `listener` until `stop` turns true, then lets the requests in flight end.
 ///
 /// After the stop signal new connections are still accepted for [`LAME_TIME`] and every HTTP/1.1 answer says
-/// `Connection: close`, so that a request already on its way is answered and not cut. Must run inside a tokio runtime;
-/// connections are spawned on it and awaited before this returns.
+/// `Connection: close`, so that a request already on its way is answered and not cut. After that time idle connections are
+/// closed; one that has just been opened may still bring its first request. Must run inside a tokio runtime; connections
+/// are spawned on it and awaited before this returns.
 pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, limits: Limits, stop: Stop, handler: H) -> Drained
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
@@ -110,7 +112,9 @@ where
     let drain_time_max = limits.drain_time_max;
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let listening = Arc::new(Listening { builder: builder(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
-    let graceful = GracefulShutdown::new();
+    let (close, closing) = watch::channel(false);
+    // Every connection holds a sender: when the last one is gone, so are the connections.
+    let (open, mut all_closed) = mpsc::channel::<()>(1);
     let lame = lame_duck(stop);
     tokio::pin!(lame);
     loop {
@@ -123,18 +127,19 @@ where
         };
         // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
         let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
+            sleep(ACCEPT_ERROR_PAUSE).await;
             continue;
         };
-        let (listening, handler, watcher) = (Arc::clone(&listening), handler.clone(), graceful.watcher());
+        let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
         tokio::spawn(async move {
-            listening.connection(stream, peer, watcher, handler).await;
-            drop(permit);
+            listening.connection(stream, peer, closing, handler).await;
+            drop((permit, open));
         });
     }
-    drop(listener);
-    match timeout(drain_time_max, graceful.shutdown()).await {
-        Ok(()) => Drained::Clean,
+    drop((listener, open));
+    close.send_replace(true);
+    match timeout(drain_time_max, all_closed.recv()).await {
+        Ok(_closed) => Drained::Clean,
         Err(_elapsed) => Drained::Cut,
     }
 }
@@ -142,13 +147,20 @@ where
 /// How long a stopping listener goes on accepting, so that clients learn of the stop from an answer and not from a reset.
 pub const LAME_TIME: Duration = Duration::from_millis(300);
 
+/// How long a connection that has had no request is left open when idle ones are closed: its first one is on its way.
+const FIRST_REQUEST_TIME: Duration = Duration::from_millis(500);
+
 /// Keeps a listener that ran out of file descriptors from spinning.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 async fn lame_duck(mut stop: Stop) {
-    // A dropped sender means that the owner is gone, which is a stop as well.
-    let _stopped_or_gone = stop.wait_for(|stop| *stop).await.is_ok();
-    tokio::time::sleep(LAME_TIME).await;
+    turned(&mut stop).await;
+    sleep(LAME_TIME).await;
+}
+
+/// Waits until a signal is given. A dropped sender means that its owner is gone, which is a signal as well.
+async fn turned(signal: &mut Stop) {
+    drop(signal.wait_for(|given| *given).await);
 }
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
@@ -178,7 +190,7 @@ struct Listening {
 }
 
 impl Listening {
-    async fn connection<H, F, B>(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher, handler: H)
+    async fn connection<H, F, B>(&self, stream: TcpStream, peer: SocketAddr, closing: Stop, handler: H)
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -191,19 +203,19 @@ impl Listening {
             return;
         }
         let Some(acceptor) = &self.tls else {
-            return self.exchanges(stream, Connection { peer, tls: None }, watcher, handler).await;
+            return self.exchanges(stream, Connection { peer, tls: None }, closing, handler).await;
         };
         match timeout(self.limits.handshake_time_max, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let tls = negotiated(stream.get_ref().1);
-                self.exchanges(stream, Connection { peer, tls: Some(tls) }, watcher, handler).await;
+                self.exchanges(stream, Connection { peer, tls: Some(tls) }, closing, handler).await;
             }
             Ok(Err(cause)) => tracing::debug!(%peer, %cause, "no TLS handshake"),
             Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
     }
 
-    async fn exchanges<S, H, F, B>(&self, stream: S, connection: Connection, watcher: Watcher, handler: H)
+    async fn exchanges<S, H, F, B>(&self, stream: S, connection: Connection, mut closing: Stop, handler: H)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
@@ -231,19 +243,36 @@ impl Listening {
             }
         });
         let stream = Impatient::new(stream, self.limits.write_time_max);
-        let served = watcher.watch(self.builder.serve_connection(TokioIo::new(stream), service));
-        tokio::pin!(served);
+        let mut served = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             biased;
-            ended = &mut served => ended,
-            silent = timeout(self.limits.head_time_max, first_request) => match silent {
-                Ok(()) => served.await,
-                // The library times a head from its first byte on; a peer that sends none would stay for ever.
-                Err(_elapsed) => return tracing::debug!(%peer, "connection without a request"),
+            ended = served.as_mut() => ended,
+            begun = self.begun(first_request, closing.clone()) => match begun {
+                true => tokio::select! {
+                    biased;
+                    ended = served.as_mut() => ended,
+                    () = turned(&mut closing) => {
+                        served.as_mut().graceful_shutdown();
+                        served.await
+                    }
+                },
+                false => return tracing::debug!(%peer, "connection without a request"),
             },
         };
         if let Err(cause) = ended {
             tracing::debug!(%peer, cause, "connection ended early");
+        }
+    }
+
+    /// Whether the first request comes in time. The library times a head from its first byte on; a peer that sends none
+    /// would stay for ever.
+    async fn begun(&self, first_request: OwnedNotified, mut closing: Stop) -> bool {
+        let mut first_request = pin!(first_request);
+        tokio::select! {
+            biased;
+            () = first_request.as_mut() => true,
+            () = turned(&mut closing) => timeout(FIRST_REQUEST_TIME, first_request).await.is_ok(),
+            () = sleep(self.limits.head_time_max) => false,
         }
     }
 }

@@ -1,0 +1,32 @@
+//! The program as a process: signals, exit codes, reloads and restarts, under load where a request could be lost.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::string_slice,
+    unreachable_pub,
+    reason = "helpers outside of test functions, in a test of its own that prints what it measured"
+)]
+
+#[expect(dead_code, reason = "the same client serves the tests of the gateway, which ask in more ways")]
+#[path = "common/client.rs"]
+mod client;
+#[expect(dead_code, reason = "the same signer serves the tests of the gateway, which need more tenants")]
+#[path = "common/signer.rs"]
+mod signer;
+
+#[path = "process/load.rs"]
+mod load;
+#[path = "process/program.rs"]
+mod program;
+
+#[path = "process/commands.rs"]
+mod commands;
+#[path = "process/drain.rs"]
+mod drain;
+#[path = "process/reload.rs"]
+mod reload;
+#[path = "process/restart.rs"]
+mod restart;
