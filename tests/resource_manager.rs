@@ -123,6 +123,16 @@ async fn resources_of_any_depth_can_be_put_read_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_new_is_answered_as_the_clients_of_its_type_take_it() {
+    let backend = Backend::start().await;
+    let made = async |kind: &str| backend.put(&format!("{}/providers/{kind}/new", group()), somewhere()).await.told();
+    assert_eq!(made("Microsoft.Compute/virtualMachines").await, "201");
+    assert_eq!(made("Microsoft.Network/virtualNetworks").await, "201");
+    assert_eq!(made("Microsoft.Compute/disks").await, "200");
+    assert_eq!(made("Microsoft.Storage/storageAccounts").await, "200");
+}
+
+#[tokio::test]
 async fn etags_guard_against_lost_updates() {
     let backend = Backend::start().await;
     let account = account();
@@ -133,7 +143,7 @@ async fn etags_guard_against_lost_updates() {
     assert_eq!(conditional("PUT", "if-match", "*").await, "412 PreconditionFailed");
     assert_eq!(conditional("PATCH", "if-match", "*").await, "404 ResourceNotFound");
     assert_eq!(conditional("DELETE", "if-match", "*").await, "204");
-    assert_eq!(conditional("PUT", "if-none-match", "*").await, "201");
+    assert_eq!(conditional("PUT", "if-none-match", "*").await, "200");
     assert_eq!(conditional("PUT", "if-none-match", "*").await, "412 PreconditionFailed");
     let first = backend.get(&account).await.header("etag").to_owned();
     assert_eq!(conditional("PUT", "if-match", &first).await, "200");
@@ -240,7 +250,7 @@ async fn a_deleted_group_takes_its_resources_with_it_one_by_one() {
     let backend = Backend::start().await;
     let accounts: Vec<_> = (1..=3).map(|number| format!("{}{number}", account())).collect();
     for account in &accounts {
-        assert_eq!(backend.put(account, somewhere()).await.told(), "201");
+        assert_eq!(backend.put(account, somewhere()).await.told(), "200");
     }
     let accepted = backend.delete(&group()).await;
     let location = accepted.header("location").to_owned();
@@ -405,7 +415,7 @@ async fn keys_are_listed_for_who_asks() {
 async fn acknowledged_writes_are_there_after_a_crash() {
     let file = state_file("crash");
     let backend = Backend::start_with(Store::File(file.clone()), OPERATION_TIME).await;
-    assert_eq!(backend.put(&account(), somewhere()).await.told(), "201");
+    assert_eq!(backend.put(&account(), somewhere()).await.told(), "200");
     let made = backend.put(&machine(), somewhere()).await;
     let etag = backend.get(&account()).await.header("etag").to_owned();
     backend.post(&format!("{ALDER}/providers/Microsoft.Quantum/register")).await;

@@ -150,6 +150,11 @@ impl ResourceType {
         self.flags.contains('o')
     }
 
+    /// Whether a new instance is answered with 200 like an old one: clients of the type take no 201 for an answer.
+    pub(super) fn hides_creation(&self) -> bool {
+        self.flags.contains('k')
+    }
+
     /// The action of this name as the provider spells it.
     pub(super) fn action(&self, name: &str) -> Option<&'static str> {
         self.actions.iter().copied().find(|action| action.eq_ignore_ascii_case(name))
@@ -191,7 +196,7 @@ mod tests {
         let mut kinds = 0;
         for kind in providers.all().flat_map(Namespace::kinds) {
             kinds += 1;
-            assert!(kind.flags == "-" || kind.flags.chars().all(|flag| "LltTwo".contains(flag)), "{}", kind.full);
+            assert!(kind.flags == "-" || kind.flags.chars().all(|flag| "LltTwok".contains(flag)), "{}", kind.full);
             assert!(kind.versions.iter().all(|version| version.len() >= "2026-01-01".len() && version.starts_with("20")), "{}", kind.full);
         }
         assert!(kinds > 4_600, "{kinds}");

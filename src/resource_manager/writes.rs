@@ -164,7 +164,7 @@ fn write(
     let stored = Stored { kind: item.kind.full.clone(), document, etag, pending, power };
     let unknown = || Refusal::Type { namespace: item.kind.namespace.to_owned(), kind: item.kind.name.to_owned() };
     let resource = Arc::new(Resource::new(item.key.as_str().into(), stored).ok_or_else(unknown)?);
-    let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if existing.is_some() || item.kind.hides_creation() { StatusCode::OK } else { StatusCode::CREATED };
     let answer = Answer::rendered(status, resource.body(call.now)).with_etag(&resource.stored.etag);
     let Some(operation) = operation else { return Ok(Plan { answer, changes: vec![Change::Put(resource)] }) };
     let answer = operation.announce_status(call, answer);

@@ -1,5 +1,7 @@
 """The Azure CLI: work in customers' subscriptions, where a delegation allows it."""
 
+import re
+
 import pytest
 
 STORAGE = ["--resource-type", "Microsoft.Storage/storageAccounts", "--api-version", "2023-01-01"]
@@ -47,14 +49,18 @@ def test_a_resource_is_made_shown_listed_and_deleted(az_of, group):
     assert "ResourceNotFound" in az.run("resource", "show", *where, "-n", name, *STORAGE).refused(3).stderr
 
 
-def test_the_path_with_two_slashes_that_the_cli_writes_is_one_path(az_of, group, demo):
-    """`az resource` writes `providers/Microsoft.Network//virtualNetworks`. It is judged, forwarded and recorded with one."""
+def test_the_path_with_two_slashes_that_the_cli_writes_is_one_path(az_of, group, explained):
+    """What `az resource` writes is judged, forwarded and recorded without the empty segment."""
     az = az_of("operator")
     network = ["--namespace", "Microsoft.Network", "--resource-type", "virtualNetworks", "--api-version", "2023-09-01"]
     properties = ["-l", "westeurope", "--properties", '{"addressSpace":{"addressPrefixes":["10.9.0.0/16"]}}']
-    az("resource", "create", "--subscription", "alder-prod", "-g", group, "-n", "vnet", *network, *properties)
-    shown = az("resource", "show", "--subscription", "alder-prod", "-g", group, "-n", "vnet", *network, "-o", "json").json
-    assert shown["id"].endswith(f"/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/vnet")
+    # The log of the CLI shows its requests; it is not kept, because it shows more than that.
+    made = az.run("resource", "create", "--subscription", "alder-prod", "-g", group, "-n", "vnet", *network, *properties, "--debug", keep=False)
+    assert made.succeeded().json["id"].endswith(f"/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/vnet")
+    sent = made.stderr.index("/providers/Microsoft.Network//virtualNetworks/vnet?")
+    _, document = explained(re.search(r"'x-ms-request-id': '([0-9a-f-]{36})'", made.stderr[sent:])[1])
+    assert document["method"] == "PUT"
+    assert document["path"].endswith(f"/{group}/providers/Microsoft.Network/virtualNetworks/vnet")
 
 
 def test_a_long_running_create_is_polled_to_its_end(az_of, group):
@@ -68,6 +74,24 @@ def test_a_long_running_create_is_polled_to_its_end(az_of, group):
     az("vm", "deallocate", *where)
     view = az("vm", "get-instance-view", *where, "-o", "json").json["instanceView"]
     assert "PowerState/deallocated" in [status["code"] for status in view["statuses"]]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ["disk", "create", "-n", "made", "--size-gb", "4", "-l", "westeurope"],
+        ["network", "vnet", "create", "-n", "made", "-l", "westeurope"],
+        ["storage", "account", "create", "-n", "made0by0az", "-l", "westeurope", "--sku", "Standard_LRS"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_commands_of_a_service_work_as_they_are(az_of, group, made):
+    """Each takes other answers for a creation: 200, 201 or 202."""
+    az = az_of("operator")
+    az(*made, "--subscription", "alder-prod", "-g", group)
+    listed = az("resource", "list", "--subscription", "alder-prod", "-g", group, "-o", "json").json
+    assert len(listed) == 1
+    assert listed[0]["name"].startswith("made")
 
 
 def test_2500_resources_come_in_pages_and_none_is_missing(az_of):
