@@ -3,6 +3,7 @@
 //! It knows nothing of what is served: the gateway, the admin listener, the demo issuer and the mock resource manager all
 //! hand it a function from request to response.
 
+mod framing;
 mod patience;
 
 use std::convert::Infallible;
@@ -26,6 +27,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
+pub use self::framing::AmbiguousFraming;
+use self::framing::{Counted, Lengths};
 use self::patience::Impatient;
 pub(crate) use self::patience::Patience;
 
@@ -229,20 +232,25 @@ impl Listening {
         let stop = self.stop.clone();
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let lengths = Arc::new(Lengths::default());
+        let stream = Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max);
+        let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
             let closes_after = request.version() < Version::HTTP_2;
+            let is_ambiguous = closes_after && lengths.are_ambiguous(request.headers());
+            if is_ambiguous {
+                request.extensions_mut().insert(AmbiguousFraming);
+            }
             let answer = handler(request, Arc::clone(&connection));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;
-                if closes_after && *stop.borrow() {
+                if is_ambiguous || closes_after && *stop.borrow() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
-        let stream = Impatient::new(stream, self.limits.write_time_max);
         let mut served = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             biased;

@@ -11,7 +11,7 @@ use super::{Context, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
 use crate::arm::planes::DataPlaneHost;
-use crate::https::Connection;
+use crate::https::{AmbiguousFraming, Connection};
 use crate::ids::RequestId;
 use crate::rejection::Rejection;
 
@@ -245,6 +245,9 @@ fn refuse_oversize(head: &Parts) -> Result<(), ClassifyError> {
 
 /// What hyper lets through although two programs could take it for two different messages.
 fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
+    if head.extensions.get::<AmbiguousFraming>().is_some() {
+        return Err(ClassifyError::Framing { what: "`Content-Length` and `Transfer-Encoding` exclude each other" });
+    }
     let codings: Vec<&HeaderValue> = head.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
     match codings.as_slice() {
         [] => {}
