@@ -1,5 +1,9 @@
 //! Bytes that no well-behaved client sends. Each gets one answer or an end of the connection, and none reaches the backend.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::common::client::PATIENCE;
 use crate::common::installation::SHARED;
 
 async fn exchange(bytes: &[u8]) -> String {
@@ -137,4 +141,88 @@ async fn a_chunked_request_after_one_with_a_length_is_not_ambiguous() {
     let chunked = format!("{}4\r\nabcd\r\n0\r\n\r\n", head(PUT, &format!("{CLOSE}Transfer-Encoding: chunked\r\n")));
     let answers = exchange(format!("{measured}{chunked}").as_bytes()).await;
     assert_eq!(statuses(&answers), ["401", "401"], "{answers}");
+}
+
+/// One frame of HTTP/2. Source: RFC 9113 §4.1.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Fields as HPACK literals without indexing. Source: RFC 7541 §6.2.2.
+fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+    let literal = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    fields.iter().flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect()
+}
+
+/// What a stream is answered: `200`, `400`, `reset` or `closed`.
+async fn stream_answer(block: &[(&str, &str)]) -> &'static str {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let mut stream = SHARED.client.connect("localhost", b"h2").await.unwrap();
+    let request = frame(HEADERS, 0x5, 1, &fields(block));
+    let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &[]), &request].concat();
+    stream.write_all(&opening).await.unwrap();
+    let answered = async {
+        loop {
+            let mut head = [0; 9];
+            if stream.read_exact(&mut head).await.is_err() {
+                return "closed";
+            }
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let mut payload = vec![0; length];
+            stream.read_exact(&mut payload).await.unwrap();
+            match (head[3], payload.first()) {
+                // The places of `:status: 200` and `:status: 400` in the static table. Source: RFC 7541, appendix A.
+                (HEADERS, Some(0x88)) => return "200",
+                (HEADERS, Some(0x8c)) => return "400",
+                (HEADERS, _) => return "another status",
+                (RST_STREAM, _) => return "reset",
+                (GOAWAY, _) => return "closed",
+                _ => {}
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.expect("an answer in time")
+}
+
+#[tokio::test]
+async fn http2_fields_with_two_readings_are_refused() {
+    let ours = SHARED.client.authority();
+    let path = "/metadata/endpoints?api-version=2022-09-01";
+    let pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", ours), (":path", path)];
+    let with = |more: &[(&'static str, &'static str)]| -> Vec<(&str, &str)> { pseudo.iter().chain(more).copied().collect() };
+    let without = |name: &str| -> Vec<(&str, &str)> { pseudo.iter().filter(|(field, _)| *field != name).copied().collect() };
+    let changed = |name: &str, value: &'static str| -> Vec<(&str, &str)> {
+        pseudo.iter().map(|(field, old)| if *field == name { (*field, value) } else { (*field, *old) }).collect()
+    };
+    assert_eq!(stream_answer(&pseudo).await, "200", "the sound form of what follows");
+    for block in [
+        without(":method"),
+        without(":scheme"),
+        without(":path"),
+        without(":authority"),
+        with(&[(":path", "/tenants")]),
+        with(&[(":authority", "evil.example")]),
+        with(&[(":unknown", "x")]),
+        with(&[("accept", "x"), (":path", "/tenants")]),
+        with(&[("Upper", "case")]),
+        with(&[("connection", "close")]),
+        with(&[("transfer-encoding", "chunked")]),
+        with(&[("upgrade", "websocket")]),
+        with(&[("te", "gzip")]),
+        with(&[("x-split", "a\r\nx-other: b")]),
+        with(&[("x-nul", "a\0b")]),
+        with(&[("content-length", "5")]),
+        with(&[("host", "localhost:1"), ("host", "localhost:2")]),
+        changed(":scheme", "http"),
+        changed(":path", ""),
+        changed(":path", "metadata/endpoints"),
+        changed(":method", "CONNECT"),
+    ] {
+        let answer = stream_answer(&block).await;
+        assert_ne!(answer, "200", "{block:?}");
+    }
 }
