@@ -11,6 +11,9 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[path = "gateway/coverage.rs"]
+mod coverage;
+
 #[path = "gateway/refusals.rs"]
 mod refusals;
 #[path = "gateway/wire.rs"]

@@ -182,10 +182,12 @@ impl Front {
     /// `more` is added to the `[backend]` section and may open further ones.
     pub async fn start(name: &str, backend: &str, more: &str) -> Self {
         let folder = empty_folder(name);
-        Self::start_in(&folder, backend, more).await
+        Self::start_in(&folder, backend, more, "").await
     }
 
-    pub async fn start_in(folder: &Path, backend: &str, more: &str) -> Self {
+    /// The same in this folder; `gateway` is added to the `[gateway]` section.
+    pub async fn start_in(folder: &Path, backend: &str, more: &str, gateway: &str) -> Self {
+        let own = gateway;
         let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (gateway, admin) = (bind(), bind());
         let port = gateway.local_addr().unwrap().port();
@@ -193,7 +195,7 @@ impl Front {
         let world = &SHARED.demo.world;
         let text = format!(
             "[gateway]\nauthorities = [\"localhost:{port}\"]\nworkers = 1\ndrain_time_ms_max = 2000\n\
-             certificate_file = {:?}\nkey_file = {:?}\n\
+             certificate_file = {:?}\nkey_file = {:?}\n{own}\n\
              [identity]\nlogin_endpoint = {:?}\ntrusted_roots_file = {:?}\n\
              [backend]\nurl = {backend:?}\n{more}",
             certificates.join("server.pem"),

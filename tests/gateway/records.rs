@@ -39,7 +39,7 @@ async fn an_allowed_request_is_recorded_with_its_grant() {
 async fn a_refused_request_is_recorded_up_to_the_check_that_failed() {
     for (identity, target, failed) in [
         ("reader", "/subscriptions/../x".to_owned(), "plane"),
-        ("reader", format!("/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups?{V}"), "scope"),
+        ("rival", groups(), "scope"),
         ("operator", format!("{}/resourceGroups?{V}", SHARED.subscription("alder-dev")), "delegation"),
         ("nobody", groups(), "role"),
     ] {
@@ -50,6 +50,13 @@ async fn a_refused_request_is_recorded_up_to_the_check_that_failed() {
         assert_eq!(outcomes.iter().map(|(name, _)| *name).collect::<Vec<_>>(), CHECKS, "{failed}");
         let fails: Vec<&str> = outcomes.iter().filter(|(_, outcome)| *outcome == "fail").map(|(name, _)| *name).collect();
         assert_eq!(fails, [failed]);
+    }
+    // The answers are the same to a stranger; the records are not.
+    let unknown = format!("/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups?{V}");
+    for (target, reason) in [(unknown, "scope.unknown"), (groups(), "delegation.none")] {
+        let answer = SHARED.ask("rival", get(target)).await;
+        assert_eq!(answer.told(), "404 SubscriptionNotFound");
+        assert_eq!(SHARED.record(&answer).await["reason"], reason);
     }
     let without = SHARED.client.send(get(groups())).await;
     let record = SHARED.record(&without).await;
@@ -86,7 +93,7 @@ async fn records_are_bounded_by_bytes_and_survive_a_restart() {
     let folder = empty_folder("retention");
     let more = format!("[records]\nbytes_max = {BYTES_MAX}\n");
     let url = format!("http://{}", backend.address);
-    let front = Front::start_in(&folder, &url, &more).await;
+    let front = Front::start_in(&folder, &url, &more, "").await;
     let first = front.ask("reader", get(groups())).await;
     let mut last = first.clone();
     for _ in 0..120 {
@@ -100,7 +107,7 @@ async fn records_are_bounded_by_bytes_and_survive_a_restart() {
     assert!((BYTES_MAX / 2..=BYTES_MAX + BYTES_MAX / 8).contains(&bytes), "{bytes}");
     front.drain().await;
 
-    let front = Front::start_in(&folder, &url, &more).await;
+    let front = Front::start_in(&folder, &url, &more, "").await;
     assert_eq!(front.admin(find(last.request_id())).await.json(), kept);
     assert_eq!(front.admin(find(first.request_id())).await.status, 404);
     front.drain().await;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::common::backend::Front;
 use crate::common::client::{Answer, Call, call, get};
-use crate::common::installation::SHARED;
+use crate::common::installation::{SHARED, empty_folder};
 use crate::common::signer::{self, MARTEN};
 
 const V: &str = "api-version=2024-07-01";
@@ -166,6 +167,7 @@ async fn a_request_that_nothing_permits_is_denied_with_its_reason() {
         ("operator", "GET", groups("holly-later"), "403 AuthorizationFailed role.not_active"),
         ("operator", "PUT", network("holly-frozen"), "403 DenyAssignmentAuthorizationFailed role.deny_assignment"),
         ("operator", "PUT", network("holly-disabled"), "409 ReadOnlyDisabledSubscription rule.subscription_state"),
+        ("alder-owner", "PUT", own_grant(), "403 RequestDisallowedByPolicy rule.grants_in_files"),
         ("nobody", "GET", format!("{}?{V}", SHARED.subscription("alder-prod")), "403 AuthorizationFailed role.principal"),
     ] {
         let token = SHARED.token(identity).await;
@@ -174,6 +176,11 @@ async fn a_request_that_nothing_permits_is_denied_with_its_reason() {
 }
 
 const GRANITE: &str = "403 AuthorizationFailed delegation.none";
+
+fn own_grant() -> String {
+    let id = "99999999-9999-4999-8999-999999999999";
+    format!("{}/providers/Microsoft.Authorization/roleAssignments/{id}?{V}", SHARED.subscription("alder-prod"))
+}
 
 fn machine(action: &str) -> String {
     let alder = SHARED.subscription("alder-prod");
@@ -260,4 +267,18 @@ async fn ids_of_the_client_are_kept_and_returned_when_it_wants_them() {
     assert_eq!(answer.header("x-ms-client-request-id"), "my-id");
     let answer = SHARED.ask("reader", get(groups("alder-prod")).header("x-ms-correlation-request-id", "no guid")).await;
     assert_eq!(answer.header("x-ms-correlation-request-id"), answer.request_id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_are_sent_to_the_right_place_where_the_operator_wants_that() {
+    let folder = empty_folder("challenge");
+    let front = Front::start_in(&folder, "http://127.0.0.1:9", "", "wrong_tenant = \"challenge\"").await;
+    let world = &SHARED.demo.world;
+    let alder = format!("{}/{}", world.authority, world.tenants["alder"].id);
+    let answer = front.ask("rival", get(groups("alder-prod"))).await;
+    assert_eq!(answer.told(), "401 InvalidAuthenticationTokenTenant delegation.none");
+    assert!(answer.header("www-authenticate").contains(&format!("authorization_uri=\"{alder}\"")), "{:?}", answer.headers);
+    let anonymous = front.client.send(get(groups("alder-prod"))).await;
+    assert!(anonymous.header("www-authenticate").contains(&alder), "{:?}", anonymous.headers);
+    front.drain().await;
 }

@@ -199,6 +199,34 @@ async fn a_write_that_the_backend_took_and_did_not_answer_is_sent_once() {
     front.drain().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_stands_still_is_given_up() {
+    let backend = Backend::start(ok).await;
+    let front = front("standing", &backend, "idle_time_ms_max = 300\n").await;
+    let token = SHARED.token("operator").await;
+    let head = format!("PUT {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n", thing(), front.client.authority());
+    let answer = front.client.raw(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"request.too_slow\""), "{answer}");
+    assert!(backend.log().arrived.iter().all(|request| !request.whole), "the backend never has all of it");
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_requests_than_connections_are_told_to_come_again() {
+    let backend = Backend::start(|_, _| Act::Hang).await;
+    let front = front("busy", &backend, "connections_max = 1\nfirst_byte_time_ms_max = 5000\n").await;
+    let token = SHARED.token("reader").await;
+    let held = tokio::spawn({
+        let (client, token) = (front.client.clone(), token.clone());
+        async move { client.send(get(thing()).bearer(&token)).await }
+    });
+    backend.log_with(|log| log.arrived.len() == 1).await;
+    let answer = front.client.send(get(thing()).bearer(&token)).await;
+    assert_eq!((answer.told().as_str(), answer.header("retry-after")), ("503 ServerBusy limit.connections", "1"));
+    assert_eq!(held.await.unwrap().status, 504);
+    front.drain().await;
+}
+
 /// Everything the gateway has recorded with this status.
 async fn recorded(front: &Front, status: u16) -> Vec<Value> {
     let records = front.admin(get("/api/records?limit=100")).await.json();
