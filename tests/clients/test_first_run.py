@@ -120,7 +120,6 @@ def test_a_second_start_reuses_certificates_secrets_and_keys(runs):
     second = Demo(folder)
     assert kept(second) == made
     assert "made in" not in next(line for line in second.printed().splitlines() if "certificates" in line)
-    # The token of the first run is good for the second: the issuer's keys were kept.
     assert second.stop() == 0
 
 

@@ -137,6 +137,38 @@ def curl(demo, token, url, *options):
     return int(status), json.loads(body)["error"]
 
 
+@pytest.mark.parametrize("path", ["/metadata/endpoints", "//metadata/endpoints", "/metadata/endpoints/"])
+def test_a_client_discovers_gateway_and_issuer_without_a_token(wire, demo, path):
+    found = wire("GET", path, params={"api-version": "2022-09-01"}).json()
+    assert found["resourceManager"] == demo.gateway
+    assert found["authentication"]["loginEndpoint"] == demo.authority
+    assert found["authentication"]["audiences"][0] == "https://management.azure.com/"
+    assert {"name", "suffixes", "microsoftGraphResourceId"} <= found.keys()
+
+
+def test_older_clients_get_the_form_they_read(wire, demo):
+    (found,) = wire("GET", "/metadata/endpoints", params={"api-version": "2019-05-01"}).json()
+    assert found["resourceManager"] == demo.gateway
+    flat = wire("GET", "/metadata/endpoints", params={"api-version": "2015-01-01"}).json()
+    assert flat["authentication"]["loginEndpoint"] == demo.authority
+
+
+def test_every_link_of_a_list_and_an_operation_points_at_the_gateway(wire, token_of, demo, fresh_name):
+    listed = wire("GET", f"/subscriptions/{demo.subscription('cedar-fleet')}/resources", token_of("reader"))
+    assert listed.json()["nextLink"].startswith(f"{demo.gateway}/subscriptions/")
+    operator = token_of("operator")
+    group = f"/subscriptions/{demo.subscription('alder-prod')}/resourceGroups/{fresh_name}"
+    assert wire("PUT", group, operator, json={"location": "westeurope"}).status_code == 201
+    machine = f"{group}/providers/Microsoft.Compute/virtualMachines/vm"
+    made = wire("PUT", machine, operator, params={"api-version": "2024-07-01"}, json={"location": "westeurope"})
+    assert made.status_code == 201
+    assert made.headers["azure-asyncoperation"].startswith(f"{demo.gateway}/subscriptions/")
+    assert int(made.headers["retry-after"]) >= 1
+    backend = demo.world["backend"]
+    assert backend not in made.text and backend not in str(made.headers)
+    assert wire("DELETE", group, operator).status_code == 202
+
+
 def test_an_operation_is_polled_by_its_starter_and_not_by_others(wire, token_of, demo, fresh_name):
     group = f"/subscriptions/{demo.subscription('alder-prod')}/resourcegroups/{fresh_name}"
     operator = token_of("operator")
