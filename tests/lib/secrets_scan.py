@@ -15,8 +15,8 @@ import tomllib
 from pathlib import Path
 from urllib.parse import quote
 
-# Files whose purpose is to hold secrets. Everything else is looked at.
-HOMES = ("accounts.toml", "world.json", "service_principal_entries.json", "msal_token_cache.json", "msal_token_cache.bin")
+# Files whose purpose is to hold secrets; `described.json` is what tests call the description they ask for. Everything else is looked at.
+HOMES = ("accounts.toml", "world.json", "described.json", "service_principal_entries.json", "msal_token_cache.json", "msal_token_cache.bin")
 HOME_SUFFIXES = (".key", ".pem")
 
 FORMS = {
