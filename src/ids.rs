@@ -114,6 +114,30 @@ guid! {
     ClientId
 }
 guid! {
+    /// An offer: `registrationDefinitions/{id}`.
+    DefinitionId
+}
+guid! {
+    /// An offer bound to a scope: `registrationAssignments/{id}`.
+    AssignmentId
+}
+guid! {
+    /// A request to activate an eligible role: `roleAssignmentScheduleRequests/{id}`.
+    ActivationId
+}
+guid! {
+    /// A role assignment inside a tenant: `roleAssignments/{id}`.
+    RoleAssignmentId
+}
+guid! {
+    /// A long-running operation that the gateway itself carries out.
+    OperationId
+}
+guid! {
+    /// One run of one gateway process, as the store knows it.
+    SessionId
+}
+guid! {
     /// One request through the gateway: the `x-ms-request-id` of its answer and the name of its decision record.
     RequestId
 }
@@ -121,7 +145,7 @@ guid! {
 /// A user, group, service principal or managed identity: always tenant and object id together.
 ///
 /// The same object id in another tenant is somebody else. Source: `Microsoft` identity platform, access token claims, `oid`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PrincipalId {
     /// The tenant that the principal lives in.
     pub tenant: TenantId,

@@ -123,7 +123,7 @@ impl Admin {
     fn status(&self) -> Value {
         let keys = self.keys.status();
         let directory = self.policies.directory();
-        let digest = directory.borrow().digest.clone();
+        let digest = directory.borrow().digest().to_owned();
         let keys: Vec<Value> = keys
             .into_iter()
             .map(|key| json!({ "tenant": key.tenant, "usable_keys": key.usable_keys, "loaded_at": key.loaded_at.map(|at| at.to_string()), "failure": key.failure }))

@@ -177,7 +177,7 @@ impl From<Finished> for Record {
             hint: rejection.as_ref().and_then(Rejection::hint).map(str::to_owned),
             status: status.as_u16(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            policy: Policy { version: directory.revision, digest: directory.digest.clone() },
+            policy: Policy { version: directory.revision, digest: directory.digest().to_owned() },
             method: trail.method.clone(),
             path: trail.path.clone(),
             command: trail.command.clone(),

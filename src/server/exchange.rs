@@ -11,9 +11,9 @@ use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, deliver};
 use crate::https::Connection;
 use crate::ids::RequestId;
-use crate::management;
+use crate::management::{self, Desk, OwnAnswer};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, Refused, Trail,
+    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -34,6 +34,7 @@ impl Gateway {
         let ended = match pipeline::admit(arrival, &context).await {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, &context),
+            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(&request, trail, body, &context).await,
             Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, &context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
@@ -45,6 +46,7 @@ impl Gateway {
             site: &self.site,
             directory: Arc::clone(&self.directory.borrow()),
             verifier: &self.verifier,
+            is_current: self.state.is_current(),
             operations: &self.operations,
             signer: &self.signer,
             now: self.clock.now(),
@@ -74,8 +76,26 @@ impl Gateway {
         }
     }
 
+    async fn carry_out(&self, request: &OwnRequest, trail: Box<Trail>, body: Incoming, context: &Context<'_>) -> Ended {
+        let desk = Desk { context, state: &self.state };
+        let pending = Pending { gateway: self, trail: Some(trail) };
+        let carried = management::carry_out(request, body, &desk).await;
+        let mut trail = pending.disarm();
+        match carried {
+            Ok(answer) => {
+                trail.pass(CheckName::Forward);
+                Ended { response: respond(answer), trail, rejection: None }
+            }
+            Err(error) => Ended::refused(Rejection::Own(error), trail, &context.site.default_authority),
+        }
+    }
+
     async fn forward(&self, backend: &Backend, request: Forwardable, body: Incoming, context: &Context<'_>) -> Ended {
         let (request, trail) = request.split();
+        // The process may have been stopped since the request was judged.
+        if !self.state.is_current() {
+            return Ended::refused(Rejection::Stale, trail, &context.site.default_authority);
+        }
         let pending = Pending { gateway: self, trail: Some(trail) };
         let delivered = send(backend, &request, body, context).await;
         let mut trail = pending.disarm();
@@ -165,6 +185,12 @@ impl Ended {
         headers::refusal(response.headers_mut(), &answer, default_authority);
         Self { response, trail, rejection: Some(rejection) }
     }
+}
+
+fn respond(answer: OwnAnswer) -> Response<AnswerBody> {
+    let mut response = json(answer.status, answer.body.map(|body| body.to_string()).unwrap_or_default());
+    headers::add(response.headers_mut(), answer.headers);
+    response
 }
 
 fn json(status: StatusCode, text: String) -> Response<AnswerBody> {

@@ -49,6 +49,13 @@ pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp)
     }
 }
 
+/// Adds what the gateway's own answer carries.
+pub(super) fn add(headers: &mut HeaderMap, fields: Vec<(&'static str, String)>) {
+    for (name, value) in fields {
+        insert(headers, name, &value);
+    }
+}
+
 /// Adds what a refusal carries.
 pub(super) fn refusal(headers: &mut HeaderMap, answer: &Answer, default_authority: &str) {
     if let Some(challenge) = &answer.challenge {

@@ -1,0 +1,154 @@
+//! `registrationAssignments`.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::definitions::refuse_declared;
+use super::{Call, OwnAnswer, OwnError};
+use crate::delegation::offer::{self, AssignmentContext, OfferError, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
+use crate::directory::entity::{self, Entity, EventKind};
+use crate::directory::shown::{self, Kept, Shown};
+use crate::directory::{Directory, Holdings};
+use crate::ids::{AssignmentId, OperationId, SubscriptionId};
+use crate::pipeline::Basis;
+use crate::store::Write;
+
+impl Call<'_> {
+    pub(super) fn assignments(&self) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let filter = self.query_value("$filter").map(|text| offer::parse_filter(&text)).transpose()?.unwrap_or_default();
+        let directory = &self.desk.context.directory;
+        let definitions = shown::definitions(directory, subscription);
+        let mut value: Vec<Value> = Vec::new();
+        for one in self.visible_assignments(subscription) {
+            let definition = definitions.iter().find(|known| known.body.name == one.body.definition.1);
+            if definition.is_none_or(|known| filter.admits(known.body.managing_tenant)) {
+                value.push(self.show_assignment(&one, definition.filter(|_| self.expands())));
+            }
+        }
+        Ok(OwnAnswer::ok(json!({ "value": value })))
+    }
+
+    /// The assignments at and below the request's scope that the caller may read.
+    pub(super) fn visible_assignments(&self, subscription: SubscriptionId) -> Vec<Shown<RegistrationAssignment>> {
+        let mut shown = shown::assignments(&self.desk.context.directory, subscription);
+        shown.retain(|one| self.request.scope.covers(&one.body.scope));
+        if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
+            shown.retain(|one| scopes.iter().any(|scope| scope.covers(&one.body.scope)));
+        }
+        shown
+    }
+
+    pub(super) fn assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let directory = &self.desk.context.directory;
+        let found = self.find_assignment(directory, subscription, name)?;
+        let definition = shown::definitions(directory, subscription).into_iter().find(|known| known.body.name == found.body.definition.1);
+        Ok(OwnAnswer::ok(self.show_assignment(&found, definition.as_ref().filter(|_| self.expands()))))
+    }
+
+    fn find_assignment(
+        &self,
+        directory: &Directory,
+        subscription: SubscriptionId,
+        name: &str,
+    ) -> Result<Shown<RegistrationAssignment>, OwnError> {
+        let name: AssignmentId = name.parse().map_err(|_cause| self.not_found())?;
+        let mut all = shown::assignments(directory, subscription).into_iter();
+        all.find(|one| one.body.name == name && one.body.scope == self.request.scope).ok_or_else(|| self.not_found())
+    }
+
+    fn expands(&self) -> bool {
+        self.query_value("$expandRegistrationDefinition").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    fn show_assignment(&self, one: &Shown<RegistrationAssignment>, definition: Option<&Shown<RegistrationDefinition>>) -> Value {
+        let state = match one.kept {
+            Kept::Agreed(revision) => self.state_of(revision),
+            Kept::Declared(_) => ProvisioningState::Succeeded,
+        };
+        one.body.to_arm(state, definition.map(|known| self.show_definition(known)))
+    }
+
+    pub(super) async fn put_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let name: AssignmentId = name.parse().map_err(|_cause| OfferError::AssignmentName { name: name.to_owned() })?;
+        let context = AssignmentContext { scope: &self.request.scope, name, now: self.now(), caller: self.request.caller.principal };
+        let assignment = offer::read_assignment(body, &context)?;
+        let changed = self.desk.state.change(self.now(), |directory| self.plan_assignment(directory, subscription, &assignment)).await?;
+        let (operation, is_new) = changed.value;
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(self.started(status, Some(assignment.to_arm(ProvisioningState::Creating, None)), operation, false))
+    }
+
+    fn plan_assignment(
+        &self,
+        directory: &Directory,
+        subscription: SubscriptionId,
+        assignment: &RegistrationAssignment,
+    ) -> Result<(Vec<Write>, (OperationId, bool)), OwnError> {
+        let known = shown::assignments(directory, subscription).into_iter();
+        let known = known.into_iter().find(|one| one.body.name == assignment.name && one.body.scope == assignment.scope);
+        refuse_declared(known.as_ref())?;
+        let definitions = shown::definitions(directory, subscription);
+        let definition = definitions.iter().find(|one| (subscription, one.body.name) == assignment.definition);
+        let missing = || OfferError::DefinitionMissing {
+            definition: super::definitions::definition_id(assignment.definition.0, assignment.definition.1),
+        };
+        let definition = definition.ok_or_else(missing)?;
+        refuse_declared(Some(definition))?;
+        let held = directory.registry().holdings(subscription).map(AsRef::as_ref);
+        let others: Vec<_> = neighbours(held, assignment).collect();
+        offer::check_assignment(assignment, &definition.body, &others)?;
+        let operation = self.operation(&assignment.id(), false)?;
+        let id = operation.id;
+        let mut writes = vec![
+            Entity::Event(self.event(EventKind::Registered, assignment, &definition.body)).into_write(),
+            Entity::Operation(operation).into_write(),
+            Entity::Assignment(assignment.clone()).into_write(),
+        ];
+        writes.extend(self.forgotten(directory));
+        Ok((writes, (id, known.is_none())))
+    }
+
+    pub(super) async fn delete_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let changed = self.desk.state.change(self.now(), |directory| self.plan_removal(directory, subscription, name)).await?;
+        Ok(match changed.value {
+            Some(operation) => self.started(StatusCode::ACCEPTED, None, operation, true),
+            None => OwnAnswer::empty(StatusCode::NO_CONTENT),
+        })
+    }
+
+    fn plan_removal(
+        &self,
+        directory: &Directory,
+        subscription: SubscriptionId,
+        name: &str,
+    ) -> Result<(Vec<Write>, Option<OperationId>), OwnError> {
+        let Ok(found) = self.find_assignment(directory, subscription, name) else { return Ok((Vec::new(), None)) };
+        refuse_declared(Some(&found))?;
+        let operation = self.operation(&found.body.id(), true)?;
+        let id = operation.id;
+        let mut writes =
+            vec![entity::removal(entity::assignment_key(&found.body.scope, found.body.name)), Entity::Operation(operation).into_write()];
+        let held = directory.registry().holdings(subscription);
+        if let Some(definition) = held.and_then(|held| held.definitions.get(&found.body.definition.1)) {
+            writes.push(Entity::Event(self.event(EventKind::Unregistered, &found.body, &definition.body)).into_write());
+        }
+        writes.extend(self.forgotten(directory));
+        Ok((writes, Some(id)))
+    }
+}
+
+/// The other assignments on the same scope, each with its offer.
+pub(super) fn neighbours(
+    held: Option<&Holdings>,
+    assignment: &RegistrationAssignment,
+) -> impl Iterator<Item = (Arc<RegistrationAssignment>, Arc<RegistrationDefinition>)> {
+    let all = held.into_iter().flat_map(|held| held.assignments.values().map(move |one| (held, one)));
+    let others = all.filter(move |(_, one)| one.body.scope == assignment.scope && one.body.name != assignment.name);
+    others.filter_map(|(held, one)| Some((Arc::clone(&one.body), Arc::clone(&held.definitions.get(&one.body.definition.1)?.body))))
+}
