@@ -134,6 +134,10 @@ guid! {
     OperationId
 }
 guid! {
+    /// One history of the store: a restored copy begins another one, and revisions of two epochs must not be compared.
+    Epoch
+}
+guid! {
     /// One run of one gateway process, as the store knows it.
     SessionId
 }

@@ -327,8 +327,9 @@ impl Checker<'_> {
         let lease = self.time(file.store.lease_ms.as_ref(), "lease_ms", 500..=60_000, 2_000);
         let url = match &file.store.url {
             None => StoreUrl::Sqlite(self.folder.join("state.db")),
-            Some(value) => match StoreUrl::parse(value.get_ref(), self.folder) {
-                Ok(url) => url,
+            Some(value) => match value.get_ref().parse() {
+                Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
+                Ok(url @ StoreUrl::Postgres(_)) => url,
                 Err(cause) => {
                     self.error("config.store", cause.to_string(), value, "a file, or postgres://…");
                     return None;

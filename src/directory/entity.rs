@@ -76,12 +76,21 @@ pub struct Activation {
     pub from: Timestamp,
     /// First moment no longer in force.
     pub until: Timestamp,
-    /// Who may approve; nobody has to when it is empty.
+    /// Who has to agree: one of each stage. Nobody has to when it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvers: Vec<PrincipalId>,
+    pub stages: Vec<Stage>,
     /// What became of it.
     pub status: ActivationStatus,
-    /// Who decided about it.
+}
+
+/// One tenant's part of an approval: its first approver who speaks decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The last segment of its id.
+    pub name: ActivationId,
+    /// Who may decide: users and groups of one tenant.
+    pub approvers: Vec<PrincipalId>,
+    /// What was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
 }
@@ -120,6 +129,8 @@ pub struct Review {
     pub by: PrincipalId,
     /// The display name.
     pub by_name: Box<str>,
+    /// Whether the answer was yes.
+    pub approved: bool,
     /// When.
     pub at: Timestamp,
     /// Why.

@@ -1,6 +1,7 @@
 //! One request and its answer: the only place that times, counts, records and logs a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
@@ -17,6 +18,7 @@ use crate::pipeline::{
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
+use crate::store::Revision;
 
 /// What came of a request: the answer, and what its record is made of.
 struct Ended {
@@ -29,7 +31,8 @@ impl Gateway {
     /// Answers one request.
     pub async fn exchange(&self, backend: &Backend, request: Request<Incoming>, connection: Arc<Connection>) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let context = self.context();
+        let heard = self.wait_for(headers::min_revision(&head.headers)).await;
+        let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
         let ended = match pipeline::admit(arrival, &context).await {
             Ok(Admitted::Discovery(request)) => self.discover(request),
@@ -39,6 +42,15 @@ impl Gateway {
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
+    }
+
+    /// Waits a little for what the client has seen elsewhere. `false` when this node has not heard of it in time.
+    async fn wait_for(&self, revision: Option<Revision>) -> bool {
+        match revision {
+            None => true,
+            Some(revision) if revision <= self.directory.borrow().registry().revision() => true,
+            Some(revision) => self.state.reach(revision, MIN_REVISION_TIME_MAX).await,
+        }
     }
 
     fn context(&self) -> Context<'_> {
@@ -147,6 +159,9 @@ struct Pending<'a> {
     gateway: &'a Gateway,
     trail: Option<Box<Trail>>,
 }
+
+/// How long a request waits for a revision that this node has not heard of.
+const MIN_REVISION_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The status a record shows for a client that did not wait for its answer.
 const CLIENT_LEFT: u16 = 499;

@@ -27,7 +27,7 @@ use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::state::{State, StateError};
-use crate::store::{self, StoreError};
+use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::Metrics;
 use crate::tls::{self, CertificateError, RootsError};
 
@@ -137,7 +137,7 @@ impl Service {
             .map_err(|diagnostics| ServiceError::Policies(Box::new(diagnostics)))?;
         tasks.spawn(watcher.run(turned(ending.clone())));
         let store = store::open(&config.store).await.map_err(ServiceError::Store)?;
-        let state = State::open(store, config.store.shared_lease(), policies.published().clone()).await.map_err(ServiceError::State)?;
+        let state = State::open(store, shared_lease(&config.store), policies.published().clone()).await.map_err(ServiceError::State)?;
         tasks.spawn(Arc::clone(&state).follow(turned(ending.clone())));
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
         let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
@@ -147,6 +147,7 @@ impl Service {
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
             policies: policies.clone(),
+            state: Arc::clone(&state),
             keys: Arc::clone(&keys),
             assertion_keys: signer.key_set(),
             guard: guard(&config.admin)?,
@@ -208,6 +209,14 @@ impl Service {
 /// Resolves when the signal turns true or its sender is gone.
 pub async fn turned(mut signal: watch::Receiver<bool>) {
     drop(signal.wait_for(|on| *on).await);
+}
+
+/// Nobody else writes to a file of this process.
+const fn shared_lease(store: &StoreConfig) -> Option<Duration> {
+    match store.url {
+        StoreUrl::Postgres(_) => Some(store.lease),
+        StoreUrl::Sqlite(_) => None,
+    }
 }
 
 fn load_options(config: &Config, demo_issuer: Option<String>, clock: &Clock) -> LoadOptions {

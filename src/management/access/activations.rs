@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::{AccessError, Call, OwnAnswer, OwnError, role_id, text};
 use crate::clock::Timestamp;
-use crate::delegation::offer::MultiFactorAuthProvider;
+use crate::delegation::offer::{Approver, Mfa};
 use crate::directory::Directory;
-use crate::directory::entity::{self, Activation, ActivationStatus, Entity, Ticket};
+use crate::directory::entity::{self, Activation, ActivationStatus, Entity, Stage, Ticket};
 use crate::directory::shown::Eligibility;
-use crate::ids::{ActivationId, PrincipalId};
+use crate::ids::{ActivationId, PrincipalId, TenantId};
 use crate::store::Write;
 
 /// Characters of a justification or a ticket that are kept.
@@ -144,7 +144,7 @@ impl Call<'_> {
         if wish.justification.trim().is_empty() {
             return Err(rule("JustificationRule", "`properties.justification` is empty: say what the role is needed for".to_owned()).into());
         }
-        if policy.mfa == MultiFactorAuthProvider::Azure && !caller.mfa {
+        if policy.mfa == Mfa::Azure && !caller.mfa {
             return Err(rule("MfaRule", "the token shows no second factor: sign in again with one".to_owned()).into());
         }
         let duration = wish.duration.unwrap_or(policy.duration_max);
@@ -161,10 +161,9 @@ impl Call<'_> {
         let until = wish.from.checked_add(duration).ok().filter(|_| wish.from <= latest);
         let until = until.ok_or_else(|| rule("ExpirationRule", "it begins more than 30 days from now".to_owned()))?;
         let (subscription, customer) = self.place()?;
-        let of = |tenant| move |approver: &crate::delegation::offer::Approver| PrincipalId { tenant, object: approver.principal };
-        let own = policy.approvers.iter().map(of(behind.definition.managing_tenant));
-        let approvers: Vec<PrincipalId> = own.chain(policy.customer_approvers.iter().map(of(customer))).collect();
-        let status = if approvers.is_empty() { ActivationStatus::Granted } else { ActivationStatus::PendingApproval };
+        let managing = stage(wish.name, behind.definition.managing_tenant, &policy.approvers);
+        let stages: Vec<Stage> = managing.into_iter().chain(stage(wish.name, customer, &policy.customer_approvers)).collect();
+        let status = if stages.is_empty() { ActivationStatus::Granted } else { ActivationStatus::PendingApproval };
         let held = directory.registry().holdings(subscription);
         if held.is_some_and(|held| held.activations.contains_key(&wish.name)) {
             return Err(AccessError::Body { member: "name", problem: "is taken by another request: use a new GUID".to_owned() }.into());
@@ -186,9 +185,8 @@ impl Call<'_> {
             requested_at: self.now(),
             from: wish.from,
             until,
-            approvers,
+            stages,
             status,
-            review: None,
         };
         Ok((activation, forgotten))
     }
@@ -266,6 +264,13 @@ impl Call<'_> {
         changed.await?;
         Ok(OwnAnswer::empty(StatusCode::OK))
     }
+}
+
+/// The part of one tenant in the approval of a request; none when nobody of it is asked.
+fn stage(request: ActivationId, tenant: TenantId, approvers: &[Approver]) -> Option<Stage> {
+    let name = Uuid::new_v5(&Uuid::from_bytes(*request.as_bytes()), tenant.to_string().as_bytes());
+    let approvers: Vec<PrincipalId> = approvers.iter().map(|one| PrincipalId { tenant, object: one.principal }).collect();
+    (!approvers.is_empty()).then(|| Stage { name: ActivationId::from_bytes(*name.as_bytes()), approvers, review: None })
 }
 
 /// The full id of a request.

@@ -1,4 +1,5 @@
-//! `roleAssignmentApprovals`: one stage each, decided by the first approver who speaks. Nobody approves its own request.
+//! `roleAssignmentApprovals`: a stage for each tenant that is asked, decided by the first of its approvers who
+//! speaks. Nobody approves its own request.
 
 use std::sync::Arc;
 
@@ -8,18 +9,22 @@ use super::activations::approval_path;
 use super::schedules::status_text;
 use super::{AccessError, Call, OwnAnswer, OwnError, text};
 use crate::directory::Directory;
-use crate::directory::entity::{Activation, ActivationStatus, Entity, Review};
-use crate::ids::ActivationId;
+use crate::directory::entity::{Activation, ActivationStatus, Entity, Review, Stage};
+use crate::ids::PrincipalId;
 
 impl Call<'_> {
     pub(super) fn is_approver(&self, directory: &Directory, one: &Activation) -> bool {
         let principals = self.principals(directory);
-        one.principal != self.request.caller.principal && one.approvers.iter().any(|approver| principals.contains(approver))
+        one.stages.iter().any(|stage| self.is_asked(&principals, one, stage))
+    }
+
+    fn is_asked(&self, principals: &[PrincipalId], one: &Activation, stage: &Stage) -> bool {
+        one.principal != self.request.caller.principal && stage.approvers.iter().any(|approver| principals.contains(approver))
     }
 
     pub(super) fn approvals(&self) -> Result<OwnAnswer, OwnError> {
         let mut near = self.near_activations()?;
-        near.retain(|one| !one.approvers.is_empty() && self.may_see(one));
+        near.retain(|one| !one.stages.is_empty() && self.may_see(one));
         let value: Vec<Value> = near.iter().map(|one| self.show_approval(one)).collect();
         Ok(OwnAnswer::ok(json!({ "value": value })))
     }
@@ -31,19 +36,19 @@ impl Call<'_> {
 
     pub(super) fn approval_stages(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let found = self.find_approval(self.directory(), name)?;
-        Ok(OwnAnswer::ok(json!({ "value": [self.show_stage(&found)] })))
+        Ok(OwnAnswer::ok(json!({ "value": self.show_stages(&found) })))
     }
 
     pub(super) fn approval_stage(&self, name: &str, stage: &str) -> Result<OwnAnswer, OwnError> {
         let found = self.find_approval(self.directory(), name)?;
-        self.is_its_stage(&found, stage)?;
-        Ok(OwnAnswer::ok(self.show_stage(&found)))
+        let stage = self.stage(&found, stage)?;
+        Ok(OwnAnswer::ok(self.show_stage(&found, stage)))
     }
 
     pub(super) async fn decide(&self, name: &str, stage: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
-        let status = match text(body, "reviewResult").unwrap_or_default() {
-            "Approve" => ActivationStatus::Granted,
-            "Deny" => ActivationStatus::Denied,
+        let approved = match text(body, "reviewResult").unwrap_or_default() {
+            "Approve" => true,
+            "Deny" => false,
             other => {
                 let problem = format!("is `{}`; expected Approve or Deny", other.chars().take(64).collect::<String>());
                 return Err(AccessError::Body { member: "properties.reviewResult", problem }.into());
@@ -51,53 +56,59 @@ impl Call<'_> {
         };
         let changed = self.desk.state.change(self.now(), |directory| {
             let found = self.find_approval(directory, name)?;
-            self.is_its_stage(&found, stage)?;
-            let decided = self.decided(directory, &found, status, text(body, "justification"))?;
+            let asked = self.stage(&found, stage)?;
+            let decided = self.decided(directory, &found, asked, self.review(approved, text(body, "justification")))?;
             Ok::<_, OwnError>((vec![Entity::Activation(decided.clone()).into_write()], decided))
         });
         let decided = changed.await?.value;
-        Ok(OwnAnswer::ok(self.show_stage(&decided)))
+        let stage = self.stage(&decided, stage)?;
+        Ok(OwnAnswer::ok(self.show_stage(&decided, stage)))
     }
 
-    fn decided(
-        &self,
-        directory: &Directory,
-        found: &Activation,
-        status: ActivationStatus,
-        why: Option<&str>,
-    ) -> Result<Activation, OwnError> {
+    fn review(&self, approved: bool, why: Option<&str>) -> Review {
+        Review {
+            by: self.request.caller.principal,
+            by_name: self.request.caller.name.clone(),
+            approved,
+            at: self.now(),
+            justification: why.map(|why| why.chars().take(1024).collect()),
+        }
+    }
+
+    fn decided(&self, directory: &Directory, found: &Activation, asked: &Stage, review: Review) -> Result<Activation, OwnError> {
         let now = self.now();
-        if found.status != ActivationStatus::PendingApproval {
+        if found.status != ActivationStatus::PendingApproval || asked.review.is_some() {
             return Err(AccessError::AlreadyDecided { id: found.name.to_string(), status: status_text(found, now) }.into());
         }
-        if !self.is_approver(directory, found) {
+        if !self.is_asked(&self.principals(directory), found, asked) {
             return Err(AccessError::NotAnApprover.into());
         }
-        // What was asked for lasts as long as it was asked for, from the decision on.
+        let approved = review.approved;
+        let mut decided = found.clone();
+        for stage in decided.stages.iter_mut().filter(|stage| stage.name == asked.name) {
+            stage.review = Some(review.clone());
+        }
+        let open = decided.stages.iter().any(|stage| stage.review.is_none());
+        decided.status = match (approved, open) {
+            (false, _) => ActivationStatus::Denied,
+            (true, true) => ActivationStatus::PendingApproval,
+            (true, false) => ActivationStatus::Granted,
+        };
+        // What was asked for lasts as long as it was asked for, from the last decision on.
         let late = now.duration_since(found.from).max(jiff::SignedDuration::ZERO);
         let moved = |moment: crate::clock::Timestamp| moment.checked_add(late).unwrap_or(moment);
-        Ok(Activation {
-            status,
-            from: moved(found.from),
-            until: moved(found.until),
-            review: Some(Review {
-                by: self.request.caller.principal,
-                by_name: self.request.caller.name.clone(),
-                at: now,
-                justification: why.map(|why| why.chars().take(1024).collect()),
-            }),
-            ..found.clone()
-        })
+        (decided.from, decided.until) = (moved(found.from), moved(found.until));
+        Ok(decided)
     }
 
     fn find_approval(&self, directory: &Directory, name: &str) -> Result<Arc<Activation>, OwnError> {
         let found = self.find_activation(directory, name)?;
-        if found.approvers.is_empty() { Err(self.not_found()) } else { Ok(found) }
+        if found.stages.is_empty() { Err(self.not_found()) } else { Ok(found) }
     }
 
-    /// The only stage has the name of its approval.
-    fn is_its_stage(&self, one: &Activation, stage: &str) -> Result<(), OwnError> {
-        if stage.parse::<ActivationId>() == Ok(one.name) { Ok(()) } else { Err(self.not_found()) }
+    fn stage<'s>(&self, one: &'s Activation, stage: &str) -> Result<&'s Stage, OwnError> {
+        let name = stage.parse().map_err(|_cause| self.not_found())?;
+        one.stages.iter().find(|stage| stage.name == name).ok_or_else(|| self.not_found())
     }
 
     fn show_approval(&self, one: &Activation) -> Value {
@@ -105,25 +116,29 @@ impl Call<'_> {
             "id": approval_path(one),
             "name": one.name,
             "type": "Microsoft.Authorization/roleAssignmentApprovals",
-            "properties": { "stages": [self.show_stage(one)] },
+            "properties": { "stages": self.show_stages(one) },
         })
     }
 
-    fn show_stage(&self, one: &Activation) -> Value {
-        let result = match one.status {
-            ActivationStatus::Denied => "Deny",
-            ActivationStatus::Granted | ActivationStatus::Revoked => "Approve",
-            ActivationStatus::Canceled | ActivationStatus::PendingApproval => "NotReviewed",
+    fn show_stages(&self, one: &Activation) -> Vec<Value> {
+        one.stages.iter().map(|stage| self.show_stage(one, stage)).collect()
+    }
+
+    fn show_stage(&self, one: &Activation, stage: &Stage) -> Value {
+        let review = stage.review.as_ref();
+        let result = match review.map(|review| review.approved) {
+            Some(true) => "Approve",
+            Some(false) => "Deny",
+            None => "NotReviewed",
         };
-        let review = one.review.as_ref();
-        let status = if one.status == ActivationStatus::PendingApproval { "InProgress" } else { "Completed" };
+        let waits = review.is_none() && one.status == ActivationStatus::PendingApproval;
         json!({
-            "id": format!("{}/stages/{}", approval_path(one), one.name),
-            "name": one.name,
+            "id": format!("{}/stages/{}", approval_path(one), stage.name),
+            "name": stage.name,
             "type": "Microsoft.Authorization/roleAssignmentApprovals/stages",
             "properties": {
-                "status": status,
-                "assignedToMe": self.is_approver(self.directory(), one),
+                "status": if waits { "InProgress" } else { "Completed" },
+                "assignedToMe": self.is_asked(&self.principals(self.directory()), one, stage),
                 "reviewResult": result,
                 "justification": review.and_then(|review| review.justification.as_deref()),
                 "reviewedBy": review.map(|review| json!({ "principalId": review.by.object, "principalName": review.by_name })),

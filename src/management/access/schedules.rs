@@ -106,7 +106,7 @@ impl Call<'_> {
     /// An activation as its requestor, its approvers and the owners of its scope see it.
     pub(super) fn show_activation(&self, one: &Activation) -> Value {
         let ended = one.status == ActivationStatus::Granted && one.until <= self.now();
-        let approval = (!one.approvers.is_empty()).then(|| approval_path(one));
+        let approval = (!one.stages.is_empty()).then(|| approval_path(one));
         json!({
             "id": activation_id(one),
             "name": one.name,
