@@ -117,6 +117,14 @@ guid! {
     /// One request through the gateway: the `x-ms-request-id` of its answer and the name of its decision record.
     RequestId
 }
+guid! {
+    /// One history of the store: a restored copy begins another one, and revisions of two epochs must not be compared.
+    Epoch
+}
+guid! {
+    /// One run of a gateway, as the store sees it.
+    SessionId
+}
 
 /// A user, group, service principal or managed identity: always tenant and object id together.
 ///

@@ -28,5 +28,6 @@ pub mod rejection;
 pub mod resource_manager;
 pub mod server;
 pub mod service;
+pub mod store;
 pub mod telemetry;
 pub mod tls;
