@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::timeout;
+
+use crate::forward::RequestBody;
 
 /// Source: Azure Resource Manager, request size.
 const BYTES_MAX: usize = 4 << 20;
@@ -30,7 +31,11 @@ pub enum BodyError {
 }
 
 /// The body as it came.
-pub(super) async fn read(body: Incoming) -> Result<Bytes, BodyError> {
+pub(super) async fn read(body: RequestBody) -> Result<Bytes, BodyError> {
+    let body = match body {
+        RequestBody::Client(incoming) => incoming,
+        RequestBody::Whole(whole) => return Ok(whole),
+    };
     let collected = timeout(TIME_MAX, Limited::new(body, BYTES_MAX).collect()).await.or(Err(BodyError::Slow))?;
     collected.map(http_body_util::Collected::to_bytes).map_err(|cause| match cause.is::<LengthLimitError>() {
         true => BodyError::TooLarge,
@@ -39,6 +44,6 @@ pub(super) async fn read(body: Incoming) -> Result<Bytes, BodyError> {
 }
 
 /// The body as a JSON document.
-pub(super) async fn read_json(body: Incoming) -> Result<Value, BodyError> {
+pub(super) async fn read_json(body: RequestBody) -> Result<Value, BodyError> {
     serde_json::from_slice(&read(body).await?).map_err(|cause| BodyError::Json(cause.to_string()))
 }

@@ -8,12 +8,13 @@ mod discovery;
 mod managed_services;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::arm::action::Method;
+use crate::forward::RequestBody;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
@@ -29,13 +30,65 @@ pub use access::AccessError;
 pub use body::BodyError;
 pub use discovery::{Discovery, document};
 
-/// What a request is carried out with.
+/// A request that another one consists of.
 #[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The whole.
+    pub request: &'a OwnRequest,
+    /// What is to be done.
+    pub method: Method,
+    /// On what: a full resource id.
+    pub path: &'a str,
+    /// The query, with the API version.
+    pub query: &'a str,
+    /// With what.
+    pub body: Option<&'a Value>,
+}
+
+/// The answer to a part.
+#[derive(Debug, Clone)]
+pub struct PartAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its document, or null.
+    pub body: Value,
+}
+
+impl PartAnswer {
+    /// An error in the form of every other.
+    #[must_use]
+    pub fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, body: json!({ "error": { "code": code, "message": message.into() } }) }
+    }
+}
+
+/// Judges and carries out parts, each like a request of its own.
+pub trait Perform: Sync {
+    /// Whether a part would be permitted as things are.
+    ///
+    /// # Errors
+    /// The refusal, as the client would get it.
+    fn judge(&self, part: &Part<'_>) -> Result<(), PartAnswer>;
+
+    /// Carries a part out.
+    fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
+}
+
+/// What a request is carried out with.
+#[derive(Clone, Copy)]
 pub struct Desk<'a> {
     /// What the request was judged by.
     pub context: &'a Context<'a>,
     /// What was agreed at run time.
     pub state: &'a State,
+    /// Carries out what the request consists of.
+    pub parts: &'a dyn Perform,
+}
+
+impl std::fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("context", self.context).finish_non_exhaustive()
+    }
 }
 
 /// The answer to a request that the gateway carried out.
@@ -68,7 +121,7 @@ impl OwnAnswer {
 ///
 /// # Errors
 /// When it cannot be carried out; nothing was changed then, unless the error says otherwise.
-pub async fn carry_out(request: &OwnRequest, body: Incoming, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,

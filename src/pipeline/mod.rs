@@ -110,9 +110,24 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
     }
     match request.authenticate(context).await?.require_current(context)?.resolve(context)? {
         Target::Gateway(question) => Ok(Admitted::Own(question)),
-        Target::Customer(scoped) => match scoped.authorize(context)?.route() {
-            Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),
-            Route::Backend(authorized) => Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?))),
-        },
+        Target::Customer(scoped) => proceed(*scoped, context),
+    }
+}
+
+/// Takes a part of a permitted request through the stages that are about what it asks for.
+///
+/// # Errors
+/// The first refusal of any of them.
+pub fn admit_part(part: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match part.resolve(context)? {
+        Target::Gateway(question) => Ok(Admitted::Own(question)),
+        Target::Customer(scoped) => proceed(*scoped, context),
+    }
+}
+
+fn proceed(scoped: Scoped, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match scoped.authorize(context)?.route() {
+        Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),
+        Route::Backend(authorized) => Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?))),
     }
 }

@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
 use super::authorize::{Authorized, Basis};
 use super::resolve::Place;
-use super::trail::Trail;
+use super::trail::{Trail, TrailSeed};
+use super::{Authenticated, Context, ManagementRequest};
 use crate::arm::action::Method;
-use crate::arm::path::CanonicalPath;
+use crate::arm::path::{CanonicalPath, PathError};
 use crate::arm::scope::Scope;
 use crate::identity::Caller;
 use crate::ids::{SubscriptionId, TenantId};
@@ -48,6 +51,24 @@ pub struct OwnRequest {
     pub authority: Box<str>,
     /// Joins this request with others of one operation.
     pub correlation_id: Box<str>,
+    headers: HeaderMap,
+    seed: TrailSeed,
+}
+
+impl OwnRequest {
+    /// A request that is a part of this one: same caller, same connection, an id and a record of its own. It has to pass the same
+    /// stages as if the client had sent it.
+    ///
+    /// # Errors
+    /// When `target` is no path of the management plane.
+    pub fn part(&self, method: Method, path: &str, query: &str, context: &Context<'_>) -> Result<Authenticated, PathError> {
+        let path = CanonicalPath::parse(path)?;
+        let mut headers = self.headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let trail = Box::new(self.seed.trail(method, &path, &self.caller, context));
+        let request = ManagementRequest { method, path, query: Some(query.into()), headers, authority: self.authority.clone(), trail };
+        Ok(Authenticated::part(request, Arc::clone(&self.caller)))
+    }
 }
 
 /// The providers that are the gateway's own.
@@ -82,9 +103,18 @@ impl Authorized {
             caller: scoped.caller,
             authority: request.authority,
             correlation_id: request.trail.correlation_id.as_str().into(),
+            headers: parts_headers(&request.headers),
+            seed: TrailSeed::of(&request.trail),
         };
         Route::Own(Box::new(own), request.trail)
     }
+}
+
+/// What a part of a request inherits: nothing that is about the body or the state of the whole.
+fn parts_headers(whole: &HeaderMap) -> HeaderMap {
+    let names = [header::USER_AGENT, header::ACCEPT_LANGUAGE, HeaderName::from_static("commandname"), HeaderName::from_static("parametersetname")];
+    let kept = names.into_iter().filter_map(|name| Some((name.clone(), whole.get(&name)?.clone())));
+    kept.collect()
 }
 
 /// Whether a path leads to what the gateway keeps about access.

@@ -163,6 +163,11 @@ impl ManagementRequest {
 }
 
 impl Authenticated {
+    /// A part of a request whose caller is proven.
+    pub(super) const fn part(request: ManagementRequest, caller: Arc<Caller>) -> Self {
+        Self { request, caller }
+    }
+
     /// Proves that this node knows of every delegation that was removed.
     ///
     /// # Errors

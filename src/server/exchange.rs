@@ -8,8 +8,9 @@ use hyper::{Request, Response, StatusCode};
 
 use super::Gateway;
 use super::headers::{self, Echo};
+use super::parts::Parts;
 use crate::clock::Clock;
-use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, deliver};
+use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, deliver};
 use crate::https::Connection;
 use crate::ids::RequestId;
 use crate::management::{self, Desk, OwnAnswer};
@@ -34,11 +35,23 @@ impl Gateway {
         let heard = self.wait_for(headers::min_revision(&head.headers)).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
-        let ended = match pipeline::admit(arrival, &context).await {
+        let admitted = pipeline::admit(arrival, &context).await;
+        self.end(backend, admitted, RequestBody::Client(body), &context).await
+    }
+
+    /// What was admitted is carried out, and whatever came of it is recorded.
+    pub(super) async fn end(
+        &self,
+        backend: &Backend,
+        admitted: Result<Admitted, Refused>,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Response<AnswerBody> {
+        let ended = match admitted {
             Ok(Admitted::Discovery(request)) => self.discover(request),
-            Ok(Admitted::Own(question)) => Self::answer(question, &context),
-            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(&request, trail, body, &context).await,
-            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, &context).await,
+            Ok(Admitted::Own(question)) => Self::answer(question, context),
+            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(backend, &request, trail, body, context).await,
+            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
@@ -53,7 +66,7 @@ impl Gateway {
         }
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
         Context {
             site: &self.site,
             directory: Arc::clone(&self.directory.borrow()),
@@ -88,8 +101,16 @@ impl Gateway {
         }
     }
 
-    async fn carry_out(&self, request: &OwnRequest, trail: Box<Trail>, body: Incoming, context: &Context<'_>) -> Ended {
-        let desk = Desk { context, state: &self.state };
+    async fn carry_out(
+        &self,
+        backend: &Backend,
+        request: &OwnRequest,
+        trail: Box<Trail>,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Ended {
+        let parts = Parts { gateway: self, backend, context };
+        let desk = Desk { context, state: &self.state, parts: &parts };
         let pending = Pending { gateway: self, trail: Some(trail) };
         let carried = management::carry_out(request, body, &desk).await;
         let mut trail = pending.disarm();
@@ -102,7 +123,7 @@ impl Gateway {
         }
     }
 
-    async fn forward(&self, backend: &Backend, request: Forwardable, body: Incoming, context: &Context<'_>) -> Ended {
+    async fn forward(&self, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (request, trail) = request.split();
         // The process may have been stopped since the request was judged.
         if !self.state.is_current() {
@@ -139,7 +160,7 @@ impl Gateway {
 async fn send(
     backend: &Backend,
     request: &Outbound,
-    body: Incoming,
+    body: RequestBody,
     context: &Context<'_>,
 ) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
     let response = backend.send(request, body).await?;

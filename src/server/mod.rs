@@ -4,6 +4,7 @@
 
 mod exchange;
 mod headers;
+mod parts;
 
 use std::net::TcpListener;
 use std::sync::Arc;

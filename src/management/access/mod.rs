@@ -11,11 +11,11 @@ mod assignments;
 mod definitions;
 mod schedules;
 
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
+use crate::forward::RequestBody;
 use crate::clock::Timestamp;
 use crate::directory::Directory;
 use crate::ids::{PrincipalId, RoleId, SubscriptionId, TenantId};
@@ -145,7 +145,7 @@ impl AccessError {
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: Incoming, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     super::version(request.query.as_deref())?;
     let call = Call { request, desk };
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();

@@ -8,11 +8,11 @@ mod definitions;
 mod operations;
 
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
+use crate::forward::RequestBody;
 use crate::delegation::offer::{self, ManagedServicesVersion, ProvisioningState};
 use crate::ids::{SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
@@ -32,7 +32,7 @@ enum Address<'a> {
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: Incoming, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let version = ManagedServicesVersion::parse(&super::version(request.query.as_deref())?)?;
     let call = Call { request, desk, version };
     match (request.method, call.address()?) {
