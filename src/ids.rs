@@ -110,6 +110,14 @@ guid! {
     RoleId
 }
 guid! {
+    /// A registration definition, the last segment of `…/registrationDefinitions/{id}`. It means nothing without its subscription.
+    DefinitionId
+}
+guid! {
+    /// A registration assignment, the last segment of `…/registrationAssignments/{id}`. It means nothing without its scope.
+    AssignmentId
+}
+guid! {
     /// The application a caller signed in with: `appid` (v1) or `azp` (v2).
     ClientId
 }
@@ -121,7 +129,7 @@ guid! {
 /// A user, group, service principal or managed identity: always tenant and object id together.
 ///
 /// The same object id in another tenant is somebody else. Source: `Microsoft` identity platform, access token claims, `oid`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PrincipalId {
     /// The tenant that the principal lives in.
     pub tenant: TenantId,
