@@ -110,16 +110,16 @@ guid! {
     RoleId
 }
 guid! {
-    /// The application a caller signed in with: `appid` (v1) or `azp` (v2).
-    ClientId
-}
-guid! {
-    /// An offer: `registrationDefinitions/{id}`.
+    /// A registration definition, the last segment of `…/registrationDefinitions/{id}`. It means nothing without its subscription.
     DefinitionId
 }
 guid! {
-    /// An offer bound to a scope: `registrationAssignments/{id}`.
+    /// A registration assignment, the last segment of `…/registrationAssignments/{id}`. It means nothing without its scope.
     AssignmentId
+}
+guid! {
+    /// The application a caller signed in with: `appid` (v1) or `azp` (v2).
+    ClientId
 }
 guid! {
     /// A request to activate an eligible role: `roleAssignmentScheduleRequests/{id}`.

@@ -79,8 +79,7 @@ impl Directory {
 fn merge(declared: &Subscription, held: &Holdings, directory: &Directory) -> Subscription {
     let mut merged = declared.clone();
     for assignment in held.assignments.values() {
-        let (_, definition) = &assignment.body.definition;
-        let Some(definition) = held.definitions.get(definition) else { continue };
+        let Some(definition) = held.definitions.get(&assignment.body.definition.name) else { continue };
         // A subscription that moved into the managing tenant has nothing to delegate to it any more.
         if definition.body.managing_tenant == declared.tenant {
             continue;

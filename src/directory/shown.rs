@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::{Delegation, Directory};
 use crate::arm::scope::Scope;
+use crate::clock::Timestamp;
 use crate::delegation::SourceLocation;
 use crate::delegation::offer::{
-    Approver, Authorization, EligibleAuthorization, JustInTimePolicy, MultiFactorAuthProvider, RegistrationAssignment,
+    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, RegistrationAssignment,
     RegistrationDefinition, Term,
 };
-use crate::ids::{AssignmentId, DefinitionId, SubscriptionId};
+use crate::ids::{AssignmentId, DefinitionId, ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::store::Revision;
 
 /// Where an object is kept.
@@ -79,7 +80,7 @@ pub struct Eligibility {
 pub fn eligibilities(directory: &Directory, subscription: SubscriptionId) -> Vec<Eligibility> {
     let definitions = definitions(directory, subscription);
     let of = |assignment: Arc<RegistrationAssignment>| {
-        let definition = definitions.iter().find(|known| known.body.name == assignment.definition.1).map(|known| Arc::clone(&known.body));
+        let definition = definitions.iter().find(|known| known.body.name == assignment.definition.name).map(|known| Arc::clone(&known.body));
         let each = definition.into_iter().flat_map(|definition| {
             definition.eligible.clone().into_iter().map(move |authorization| (Arc::clone(&definition), authorization))
         });
@@ -109,8 +110,9 @@ fn declared_assignment(subscription: SubscriptionId, delegation: &Delegation) ->
     RegistrationAssignment {
         scope: delegation.scope.clone(),
         name: AssignmentId::from_bytes(name("assignment", subscription, delegation, Some(&delegation.scope))),
-        definition: (subscription, DefinitionId::from_bytes(name("definition", subscription, delegation, None))),
-        created: None,
+        definition: DefinitionKey { subscription, name: DefinitionId::from_bytes(name("definition", subscription, delegation, None)) },
+        created_at: Timestamp::UNIX_EPOCH,
+        created_by: nobody(delegation.customer),
     }
 }
 
@@ -127,7 +129,7 @@ fn declared_definition(directory: &Directory, subscription: SubscriptionId, dele
                 display_name,
                 role,
                 policy: JustInTimePolicy {
-                    mfa: MultiFactorAuthProvider::None,
+                    mfa: Mfa::None,
                     duration_max: on_request.duration_max,
                     approvers: on_request.approvers.iter().map(|who| Approver { principal: who.object, display_name: None }).collect(),
                     customer_approvers: Vec::new(),
@@ -145,7 +147,14 @@ fn declared_definition(directory: &Directory, subscription: SubscriptionId, dele
         eligible,
         plan: None,
         term: Term::default(),
-        created: None,
-        updated: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        created_by: nobody(delegation.customer),
+        updated_at: Timestamp::UNIX_EPOCH,
+        updated_by: nobody(delegation.customer),
     }
+}
+
+/// Files do not say who wrote them, nor when.
+const fn nobody(tenant: TenantId) -> PrincipalId {
+    PrincipalId { tenant, object: ObjectId::from_bytes([0; 16]) }
 }

@@ -1,182 +1,82 @@
-//! stub
-#![allow(missing_docs)]
-use crate::arm::query::ApiVersion;
-use crate::arm::scope::Scope;
-use crate::clock::Timestamp;
-use crate::delegation::roles::RoleCatalogue;
-use crate::directory::PrincipalKind;
-use crate::ids::*;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::sync::Arc;
+//! Offers as `Microsoft.ManagedServices` knows them: registration definitions, and the assignments that bind them to a scope.
+//!
+//! A request body becomes a typed document ([`read_definition`], [`read_assignment`]) or an [`OfferError`] that says which member is at
+//! fault, by which rule and what to do. A document becomes an answer again with `to_arm`. What is stored is the document itself, in
+//! snake case; its form grows only by members that may be absent.
+//!
+//! Pure: no I/O, no clock (`now` is an argument), no log. Nothing here grants anything; see [`Grant`](super::Grant).
+//!
+//! What a version cannot express it neither drops nor widens: an older version may not replace a definition that has eligible
+//! authorizations, and Azure's versions leave our own term and the customer's approvers as they were. A member that limits access is
+//! refused by a version that does not know it; other unknown members are ignored, as Azure ignores them.
+//!
+//! Source: Azure Lighthouse, "Onboard a customer", "Create eligible authorizations", "Tenants, users, and roles"; REST reference of
+//! `Microsoft.ManagedServices`, 2022-10-01. Members `term` and `customerApprovers` are our own.
+
+mod answer;
+mod assignment;
+mod definition;
+mod documents;
+mod error;
+mod filter;
+mod json;
+mod operations;
+mod rules;
+mod stored;
+mod version;
+
+pub use self::answer::{ArmView, ProvisioningState};
+pub use self::assignment::{
+    AssignmentContext, Bound, assignment_from, check_assignment, check_definition_removal, check_definition_update, read_assignment,
+};
+pub use self::definition::{DefinitionContext, check_definition_scope, definition_from, read_definition};
+pub use self::documents::{
+    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, Plan, PrincipalKind, RegistrationAssignment,
+    RegistrationDefinition, Term,
+};
+pub use self::error::{Document, OfferError, Place};
+pub use self::filter::{Filter, parse_filter};
+pub use self::operations::operations;
+pub use self::rules::check_roles;
+pub use self::version::ManagedServicesVersion;
+
 use std::time::Duration;
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RegistrationDefinition {
-    pub subscription: SubscriptionId,
-    pub name: DefinitionId,
-    pub offer_name: Arc<str>,
-    pub description: Option<Arc<str>>,
-    pub managing_tenant: TenantId,
-    pub authorizations: Vec<Authorization>,
-    pub eligible: Vec<EligibleAuthorization>,
-    pub plan: Option<u8>,
-    pub term: Term,
-    pub created: Option<u8>,
-    pub updated: Option<u8>,
-}
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Term {
-    pub not_before: Option<Timestamp>,
-    pub not_after: Option<Timestamp>,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Authorization {
-    pub principal: ObjectId,
-    pub display_name: Option<Arc<str>>,
-    pub role: RoleId,
-    pub delegated_roles: Vec<RoleId>,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EligibleAuthorization {
-    pub principal: ObjectId,
-    pub display_name: Option<Arc<str>>,
-    pub role: RoleId,
-    pub policy: JustInTimePolicy,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JustInTimePolicy {
-    pub mfa: MultiFactorAuthProvider,
-    pub duration_max: Duration,
-    pub approvers: Vec<Approver>,
-    pub customer_approvers: Vec<Approver>,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum MultiFactorAuthProvider {
-    Azure,
-    None,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Approver {
-    pub principal: ObjectId,
-    pub display_name: Option<Arc<str>>,
-}
-#[derive(Debug, Clone, PartialEq)]
-pub struct RegistrationAssignment {
-    pub scope: Scope,
-    pub name: AssignmentId,
-    pub definition: (SubscriptionId, DefinitionId),
-    pub created: Option<u8>,
-}
-impl Serialize for RegistrationAssignment {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_none()
-    }
-}
-impl<'de> Deserialize<'de> for RegistrationAssignment {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("x"))
-    }
-}
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum OfferError {
-    #[error("x")]
-    DefinitionScope { scope: String },
-    #[error("x")]
-    DefinitionName { name: String },
-    #[error("x")]
-    AssignmentName { name: String },
-    #[error("x")]
-    DefinitionAssigned { assignment: String },
-    #[error("x")]
-    DefinitionMissing { definition: String },
-}
-impl OfferError {
-    pub fn code(&self) -> &'static str {
-        ""
-    }
-    pub fn status(&self) -> u16 {
-        400
-    }
-}
-#[derive(Debug, Clone, Copy)]
-pub enum ManagedServicesVersion {
-    A,
-}
-impl ManagedServicesVersion {
-    pub fn parse(_: &ApiVersion) -> Result<Self, OfferError> {
-        Ok(Self::A)
-    }
-    pub fn as_str(self) -> &'static str {
-        ""
-    }
-}
-#[derive(Debug, Clone, Copy)]
-pub enum ProvisioningState {
-    Succeeded,
-    Creating,
-}
-#[derive(Debug, Clone, Default)]
-pub struct Filter;
-impl Filter {
-    pub fn admits(&self, _: TenantId) -> bool {
-        true
-    }
-}
-pub struct DefinitionContext<'a> {
-    pub subscription: SubscriptionId,
-    pub home_tenant: TenantId,
-    pub name: DefinitionId,
-    pub version: ManagedServicesVersion,
-    pub roles: &'a RoleCatalogue,
-    pub previous: Option<&'a RegistrationDefinition>,
-    pub principal_kind: &'a dyn Fn(TenantId, ObjectId) -> Option<PrincipalKind>,
-    pub now: Timestamp,
-    pub caller: PrincipalId,
-}
-pub struct AssignmentContext<'a> {
-    pub scope: &'a Scope,
-    pub name: AssignmentId,
-    pub now: Timestamp,
-    pub caller: PrincipalId,
-}
-pub fn read_definition(_: &Value, _: &DefinitionContext<'_>) -> Result<RegistrationDefinition, OfferError> {
-    Err(OfferError::DefinitionScope { scope: String::new() })
-}
-pub fn read_assignment(_: &Value, _: &AssignmentContext<'_>) -> Result<RegistrationAssignment, OfferError> {
-    Err(OfferError::DefinitionScope { scope: String::new() })
-}
-pub fn check_assignment(
-    _: &RegistrationAssignment,
-    _: &RegistrationDefinition,
-    _: &[(Arc<RegistrationAssignment>, Arc<RegistrationDefinition>)],
-) -> Result<(), OfferError> {
-    Ok(())
-}
-pub fn check_definition_scope(_: &Scope) -> Result<SubscriptionId, OfferError> {
-    Err(OfferError::DefinitionScope { scope: String::new() })
-}
-pub fn parse_filter(_: &str) -> Result<Filter, OfferError> {
-    Ok(Filter)
-}
-pub fn operations() -> Value {
-    Value::Null
-}
-impl RegistrationDefinition {
-    pub fn to_arm(
-        &self,
-        _: ManagedServicesVersion,
-        _: Option<TenantId>,
-        _: &dyn Fn(TenantId) -> Option<String>,
-        _: ProvisioningState,
-    ) -> Value {
-        Value::Null
-    }
-}
-impl RegistrationAssignment {
-    pub fn to_arm(&self, _: ProvisioningState, _: Option<Value>) -> Value {
-        Value::Null
-    }
-    pub fn id(&self) -> String {
-        String::new()
-    }
-}
+
+/// Bytes of a request body, as for every resource. Source: Azure Resource Manager, request limits.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Characters of an offer's name.
+pub const OFFER_NAME_MAX: usize = 256;
+
+/// Characters of a display name or of one field of a plan.
+pub const NAME_MAX: usize = 256;
+
+/// Characters of a description.
+pub const DESCRIPTION_MAX: usize = 4_096;
+
+/// Standing authorizations of one definition, and eligible ones.
+pub const AUTHORIZATIONS_MAX: usize = 500;
+
+/// Roles that one authorization may hand on.
+pub const DELEGATED_ROLES_MAX: usize = 100;
+
+/// Approvers of one eligible authorization, in either tenant. Source: "Create eligible authorizations".
+pub const APPROVERS_MAX: usize = 10;
+
+/// Shortest activation. Source: "Create eligible authorizations".
+pub const ACTIVATION_MIN: Duration = Duration::from_secs(30 * 60);
+
+/// Longest activation, and the one where none is given. Source: "Create eligible authorizations".
+pub const ACTIVATION_MAX: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Longest time without use before a delegation may end, in days: two years, as long as a relation of a partner may last.
+pub const UNUSED_DAYS_MAX: u16 = 730;
+
+/// Tenants that one filter may name.
+pub const FILTER_TENANTS_MAX: usize = 100;
+
+/// The resource type of a definition.
+pub const DEFINITION_TYPE: &str = "Microsoft.ManagedServices/registrationDefinitions";
+
+/// The resource type of an assignment.
+pub const ASSIGNMENT_TYPE: &str = "Microsoft.ManagedServices/registrationAssignments";

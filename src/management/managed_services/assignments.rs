@@ -1,16 +1,14 @@
 //! `registrationAssignments`.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::definitions::refuse_declared;
+use super::definitions::{bound, refer, refuse_declared};
 use super::{Call, OwnAnswer, OwnError};
-use crate::delegation::offer::{self, AssignmentContext, OfferError, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
+use crate::delegation::offer::{self, AssignmentContext, Document, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
-use crate::directory::{Directory, Holdings};
+use crate::directory::Directory;
 use crate::ids::{AssignmentId, OperationId, SubscriptionId};
 use crate::pipeline::Basis;
 use crate::store::Write;
@@ -18,13 +16,13 @@ use crate::store::Write;
 impl Call<'_> {
     pub(super) fn assignments(&self) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
-        let filter = self.query_value("$filter").map(|text| offer::parse_filter(&text)).transpose()?.unwrap_or_default();
+        let filter = self.filter()?;
         let directory = &self.desk.context.directory;
         let definitions = shown::definitions(directory, subscription);
         let mut value: Vec<Value> = Vec::new();
         for one in self.visible_assignments(subscription) {
-            let definition = definitions.iter().find(|known| known.body.name == one.body.definition.1);
-            if definition.is_none_or(|known| filter.admits(known.body.managing_tenant)) {
+            let definition = definitions.iter().find(|known| known.body.name == one.body.definition.name);
+            if filter.as_ref().is_none_or(|filter| definition.is_some_and(|known| filter.matches(&known.body))) {
                 value.push(self.show_assignment(&one, definition.filter(|_| self.expands())));
             }
         }
@@ -45,7 +43,7 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let directory = &self.desk.context.directory;
         let found = self.find_assignment(directory, subscription, name)?;
-        let definition = shown::definitions(directory, subscription).into_iter().find(|known| known.body.name == found.body.definition.1);
+        let definition = shown::definitions(directory, subscription).into_iter().find(|known| known.body.name == found.body.definition.name);
         Ok(OwnAnswer::ok(self.show_assignment(&found, definition.as_ref().filter(|_| self.expands()))))
     }
 
@@ -69,7 +67,12 @@ impl Call<'_> {
             Kept::Agreed(revision) => self.state_of(revision),
             Kept::Declared(_) => ProvisioningState::Succeeded,
         };
-        one.body.to_arm(state, definition.map(|known| self.show_definition(known)))
+        self.render_assignment(&one.body, state, definition.map(|known| &*known.body))
+    }
+
+    fn render_assignment(&self, assignment: &RegistrationAssignment, state: ProvisioningState, definition: Option<&RegistrationDefinition>) -> Value {
+        let home = self.request.place.map_or(self.request.caller.principal.tenant, |(_, customer)| customer);
+        self.view(home, |view| assignment.to_arm(view, state, definition))
     }
 
     pub(super) async fn put_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
@@ -80,7 +83,7 @@ impl Call<'_> {
         let changed = self.desk.state.change(self.now(), |directory| self.plan_assignment(directory, subscription, &assignment)).await?;
         let (operation, is_new) = changed.value;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-        Ok(self.started(status, Some(assignment.to_arm(ProvisioningState::Creating, None)), operation, false))
+        Ok(self.started(status, Some(self.render_assignment(&assignment, ProvisioningState::Creating, None)), operation, false))
     }
 
     fn plan_assignment(
@@ -92,20 +95,16 @@ impl Call<'_> {
         let known = shown::assignments(directory, subscription).into_iter();
         let known = known.into_iter().find(|one| one.body.name == assignment.name && one.body.scope == assignment.scope);
         refuse_declared(known.as_ref())?;
-        let definitions = shown::definitions(directory, subscription);
-        let definition = definitions.iter().find(|one| (subscription, one.body.name) == assignment.definition);
-        let missing = || OfferError::DefinitionMissing {
-            definition: super::definitions::definition_id(assignment.definition.0, assignment.definition.1),
-        };
-        let definition = definition.ok_or_else(missing)?;
-        refuse_declared(Some(definition))?;
-        let held = directory.registry().holdings(subscription).map(AsRef::as_ref);
-        let others: Vec<_> = neighbours(held, assignment).collect();
-        offer::check_assignment(assignment, &definition.body, &others)?;
+        let definition = shown::definitions(directory, subscription).into_iter().find(|one| one.body.key() == assignment.definition);
+        refuse_declared(definition.as_ref())?;
+        let definition = definition.map(|one| one.body);
+        let bound = bound(directory.registry().holdings(subscription).map(AsRef::as_ref));
+        offer::check_assignment(assignment, definition.as_deref(), &refer(&bound))?;
+        let definition = definition.ok_or_else(|| self.not_found())?;
         let operation = self.operation(&assignment.id(), false)?;
         let id = operation.id;
         let mut writes = vec![
-            Entity::Event(self.event(EventKind::Registered, assignment, &definition.body)).into_write(),
+            Entity::Event(self.event(EventKind::Registered, assignment, &definition)).into_write(),
             Entity::Operation(operation).into_write(),
             Entity::Assignment(assignment.clone()).into_write(),
         ];
@@ -135,20 +134,10 @@ impl Call<'_> {
         let mut writes =
             vec![entity::removal(entity::assignment_key(&found.body.scope, found.body.name)), Entity::Operation(operation).into_write()];
         let held = directory.registry().holdings(subscription);
-        if let Some(definition) = held.and_then(|held| held.definitions.get(&found.body.definition.1)) {
+        if let Some(definition) = held.and_then(|held| held.definitions.get(&found.body.definition.name)) {
             writes.push(Entity::Event(self.event(EventKind::Unregistered, &found.body, &definition.body)).into_write());
         }
         writes.extend(self.forgotten(directory));
         Ok((writes, Some(id)))
     }
-}
-
-/// The other assignments on the same scope, each with its offer.
-pub(super) fn neighbours(
-    held: Option<&Holdings>,
-    assignment: &RegistrationAssignment,
-) -> impl Iterator<Item = (Arc<RegistrationAssignment>, Arc<RegistrationDefinition>)> {
-    let all = held.into_iter().flat_map(|held| held.assignments.values().map(move |one| (held, one)));
-    let others = all.filter(move |(_, one)| one.body.scope == assignment.scope && one.body.name != assignment.name);
-    others.filter_map(|(held, one)| Some((Arc::clone(&one.body), Arc::clone(&held.definitions.get(&one.body.definition.1)?.body))))
 }

@@ -12,7 +12,7 @@ use crate::delegation::offer::{
 };
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
-use crate::directory::{Directory, Holdings};
+use crate::directory::{self, Directory, Holdings};
 use crate::ids::{DefinitionId, SubscriptionId};
 use crate::pipeline::Basis;
 
@@ -23,10 +23,10 @@ impl Call<'_> {
         let directory = &self.desk.context.directory;
         let mut shown = shown::definitions(directory, subscription);
         if !self.request.scope.below().is_empty() || matches!(self.request.basis, Basis::GrantsBelow { .. }) {
-            let used: Vec<DefinitionId> = self.visible_assignments(subscription).iter().map(|one| one.body.definition.1).collect();
+            let used: Vec<DefinitionId> = self.visible_assignments(subscription).iter().map(|one| one.body.definition.name).collect();
             shown.retain(|one| used.contains(&one.body.name));
         }
-        shown.retain(|one| filter.admits(one.body.managing_tenant));
+        shown.retain(|one| filter.as_ref().is_none_or(|filter| filter.matches(&one.body)));
         let value: Vec<Value> = shown.iter().map(|one| self.show_definition(one)).collect();
         Ok(OwnAnswer::ok(json!({ "value": value })))
     }
@@ -52,14 +52,14 @@ impl Call<'_> {
     }
 
     pub(super) fn render_definition(&self, definition: &RegistrationDefinition, state: ProvisioningState) -> Value {
-        let home = self.desk.context.directory.subscription(definition.subscription).map(|subscription| subscription.tenant);
-        definition.to_arm(self.version, home, &|tenant| self.tenant_name(tenant), state)
+        let home = self.request.place.map_or(definition.managing_tenant, |(_, customer)| customer);
+        self.view(home, |view| definition.to_arm(view, state))
     }
 
     pub(super) async fn put_definition(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
         offer::check_definition_scope(&self.request.scope)?;
-        let name: DefinitionId = name.parse().map_err(|_cause| OfferError::DefinitionName { name: name.to_owned() })?;
+        let name: DefinitionId = super::name(Document::Definition, name)?;
         let changed = self.desk.state.change(self.now(), |directory| self.plan_definition(directory, subscription, name, body)).await?;
         let (definition, operation, is_new) = changed.value;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -77,7 +77,7 @@ impl Call<'_> {
         let shown = shown::definitions(directory, subscription).into_iter().find(|one| one.body.name == name);
         refuse_declared(shown.as_ref())?;
         let home = directory.subscription(subscription).map(|found| found.tenant).ok_or_else(|| self.not_found())?;
-        let kind = |tenant, object| directory.principal(crate::ids::PrincipalId { tenant, object }).map(|known| known.kind);
+        let kind = |tenant, object| directory.principal(crate::ids::PrincipalId { tenant, object }).map(|known| kind_of(known.kind));
         let context = DefinitionContext {
             subscription,
             home_tenant: home,
@@ -89,10 +89,11 @@ impl Call<'_> {
             now: self.now(),
             caller: self.request.caller.principal,
         };
-        let definition = offer::read_definition(body, &context)?;
+        let definition = offer::definition_from(body, &context)?;
         let held = directory.registry().holdings(subscription);
-        refuse_clash(held.map(AsRef::as_ref), &definition)?;
-        let operation = self.operation(&definition_id(subscription, name), false)?;
+let bound = bound(held.map(AsRef::as_ref));
+        offer::check_definition_update(&definition, &refer(&bound))?;
+        let operation = self.operation(&definition.key().to_string(), false)?;
         let id = operation.id;
         let events = bound_by(held.map(AsRef::as_ref), name).map(|one| self.event(EventKind::Updated, &one, &definition));
         let mut writes: Vec<_> = events.map(|event| Entity::Event(event).into_write()).collect();
@@ -112,20 +113,17 @@ impl Call<'_> {
                 return Ok((Vec::new(), false));
             }
             let held = directory.registry().holdings(subscription).map(AsRef::as_ref);
-            match bound_by(held, name).next() {
-                Some(assignment) => Err(OwnError::from(OfferError::DefinitionAssigned { assignment: assignment.id() })),
-                None => Ok((vec![entity::removal(entity::definition_key(subscription, name))], true)),
-            }
+            let bound: Vec<_> = bound_by(held, name).map(|one| RegistrationAssignment::clone(&one)).collect();
+            offer::check_definition_removal(DefinitionKey { subscription, name }, &bound)?;
+            Ok::<_, OwnError>((vec![entity::removal(entity::definition_key(subscription, name))], true))
         });
         let gone = changed.await?.value;
         Ok(OwnAnswer::empty(if gone { StatusCode::OK } else { StatusCode::NO_CONTENT }))
     }
 
-    fn filter(&self) -> Result<Filter, OwnError> {
-        match self.query_value("$filter") {
-            Some(text) => Ok(offer::parse_filter(&text)?),
-            None => Ok(Filter::default()),
-        }
+    pub(super) fn filter(&self) -> Result<Option<Filter>, OwnError> {
+        let filter = self.query_value("$filter").map(|text| offer::parse_filter(&text));
+        Ok(filter.transpose()?)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -136,12 +134,19 @@ impl Call<'_> {
 /// The assignments of an offer.
 pub(super) fn bound_by(held: Option<&Holdings>, name: DefinitionId) -> impl Iterator<Item = Arc<RegistrationAssignment>> {
     let all = held.into_iter().flat_map(|held| held.assignments.values());
-    all.filter(move |one| one.body.definition.1 == name).map(|one| Arc::clone(&one.body))
+    all.filter(move |one| one.body.definition.name == name).map(|one| Arc::clone(&one.body))
 }
 
-/// The full id of an offer.
-pub(super) fn definition_id(subscription: SubscriptionId, name: DefinitionId) -> String {
-    format!("/subscriptions/{subscription}/providers/Microsoft.ManagedServices/registrationDefinitions/{name}")
+/// All assignments of a subscription that were made at run time, each with its offer.
+pub(super) fn bound(held: Option<&Holdings>) -> Vec<(Arc<RegistrationAssignment>, Arc<RegistrationDefinition>)> {
+    let all = held.into_iter().flat_map(|held| held.assignments.values().map(move |one| (held, one)));
+    let with_offer = all.filter_map(|(held, one)| Some((&one.body, &held.definitions.get(&one.body.definition.name)?.body)));
+    with_offer.map(|(assignment, definition)| (Arc::clone(assignment), Arc::clone(definition))).collect()
+}
+
+/// The same, as the rules read them.
+pub(super) fn refer(bound: &[(Arc<RegistrationAssignment>, Arc<RegistrationDefinition>)]) -> Vec<Bound<'_>> {
+    bound.iter().map(|(assignment, definition)| (&**assignment, &**definition)).collect()
 }
 
 pub(super) fn refuse_declared<T>(shown: Option<&Shown<T>>) -> Result<(), OwnError> {
@@ -151,11 +156,10 @@ pub(super) fn refuse_declared<T>(shown: Option<&Shown<T>>) -> Result<(), OwnErro
     }
 }
 
-/// A renamed offer must not meet another of that name on a scope that both are bound to.
-fn refuse_clash(held: Option<&Holdings>, definition: &RegistrationDefinition) -> Result<(), OwnError> {
-    for assignment in bound_by(held, definition.name) {
-        let others: Vec<_> = super::assignments::neighbours(held, &assignment).collect();
-        offer::check_assignment(&assignment, definition, &others)?;
+const fn kind_of(kind: directory::PrincipalKind) -> PrincipalKind {
+    match kind {
+        directory::PrincipalKind::Group => PrincipalKind::Group,
+        directory::PrincipalKind::ServicePrincipal => PrincipalKind::ServicePrincipal,
+        directory::PrincipalKind::User => PrincipalKind::User,
     }
-    Ok(())
 }

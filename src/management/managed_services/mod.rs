@@ -7,14 +7,17 @@ mod assignments;
 mod definitions;
 mod operations;
 
+use std::str::FromStr;
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use serde_json::Value;
 
 use super::{Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
 use crate::forward::RequestBody;
-use crate::delegation::offer::{self, ManagedServicesVersion, ProvisioningState};
-use crate::ids::{SubscriptionId, TenantId};
+use crate::delegation::offer::{self, ArmView, Document, ManagedServicesVersion, OfferError, Place, ProvisioningState};
+use crate::ids::{NotAGuid, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 use crate::store::Revision;
 
@@ -33,7 +36,7 @@ enum Address<'a> {
 
 /// Carries out one request.
 pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
-    let version = ManagedServicesVersion::parse(&super::version(request.query.as_deref())?)?;
+    let version = ManagedServicesVersion::parse(super::version(request.query.as_deref())?.as_str())?;
     let call = Call { request, desk, version };
     match (request.method, call.address()?) {
         (Method::Get, Address::Operations) => Ok(OwnAnswer::ok(offer::operations())),
@@ -91,8 +94,11 @@ impl<'a> Call<'a> {
         if self.desk.state.settled() >= revision { ProvisioningState::Succeeded } else { ProvisioningState::Creating }
     }
 
-    fn tenant_name(&self, id: TenantId) -> Option<String> {
-        self.desk.context.directory.tenant(id).map(|tenant| tenant.name.to_string())
+    /// Hands over how this request's caller reads documents.
+    fn view<T>(&self, home_tenant: TenantId, show: impl FnOnce(&ArmView<'_>) -> T) -> T {
+        let directory = &self.desk.context.directory;
+        let tenant_name = |id| directory.tenant(id).map(|tenant| Arc::clone(&tenant.name));
+        show(&ArmView { version: self.version, home_tenant, tenant_name: &tenant_name })
     }
 
     /// An answer that a client goes on from by polling.
@@ -103,4 +109,9 @@ impl<'a> Call<'a> {
             .with("retry-after", "1");
         if with_location { answer.with("location", link("operationResults")) } else { answer }
     }
+}
+
+/// The name of a path, which has to be a GUID.
+fn name<I: FromStr<Err = NotAGuid>>(document: Document, text: &str) -> Result<I, OfferError> {
+    text.parse().map_err(|cause| OfferError::IdMalformed { at: Place { document, path: "name".to_owned() }, cause })
 }
