@@ -19,7 +19,7 @@ use steward::arm::query::ApiVersionError;
 use steward::arm::scope::ScopeError as ScopeTextError;
 use steward::clock::Timestamp;
 use steward::delegation::decide::DenyReason;
-use steward::delegation::offer::OfferError;
+use steward::delegation::offer::{Document, OfferError, Place};
 use steward::delegation::{Origin, OriginKind, RoleIndex, SourceLocation};
 use steward::directory::SubscriptionState;
 use steward::forward::{ConnectError, ForwardError};
@@ -303,7 +303,7 @@ fn own() -> Vec<Row> {
         OwnError::Declared { .. } => [OwnError::Declared { at }],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
-        OwnError::Offer(_) => [OwnError::Offer(OfferError::DefinitionAssigned { assignment: path() })],
+        OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],

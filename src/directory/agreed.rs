@@ -146,11 +146,14 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
         OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };
     let id = format!("{}/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/{}", activation.scope, activation.name);
     let origin = Origin { kind, principal_name: Arc::clone(&activation.principal_name), defined_at: kept_at(id) };
+    let term = behind.definition.term;
+    let from = term.not_before.map_or(activation.from, |begin| begin.max(activation.from));
+    let until = term.not_after.map_or(activation.until, |end| end.min(activation.until));
     Some(Grant {
         principal: activation.principal,
         role: directory.roles().by_id(activation.role)?,
         scope: activation.scope.clone(),
-        window: Window::Between { from: Some(activation.from), until: Some(activation.until) },
+        window: Window::Between { from: Some(from), until: Some(until) },
         origin: Arc::new(origin),
     })
 }

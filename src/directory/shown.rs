@@ -9,8 +9,8 @@ use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::SourceLocation;
 use crate::delegation::offer::{
-    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, RegistrationAssignment,
-    RegistrationDefinition, Term,
+    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, RegistrationAssignment, RegistrationDefinition,
+    Term,
 };
 use crate::ids::{AssignmentId, DefinitionId, ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::store::Revision;
@@ -80,7 +80,8 @@ pub struct Eligibility {
 pub fn eligibilities(directory: &Directory, subscription: SubscriptionId) -> Vec<Eligibility> {
     let definitions = definitions(directory, subscription);
     let of = |assignment: Arc<RegistrationAssignment>| {
-        let definition = definitions.iter().find(|known| known.body.name == assignment.definition.name).map(|known| Arc::clone(&known.body));
+        let definition =
+            definitions.iter().find(|known| known.body.name == assignment.definition.name).map(|known| Arc::clone(&known.body));
         let each = definition.into_iter().flat_map(|definition| {
             definition.eligible.clone().into_iter().map(move |authorization| (Arc::clone(&definition), authorization))
         });

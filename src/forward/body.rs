@@ -66,8 +66,7 @@ impl Outgoing {
             RequestBody::Client(incoming) if incoming.is_end_stream() => RequestBody::none(),
             body @ (RequestBody::Client(_) | RequestBody::Whole(_)) => body,
         };
-        let body =
-            Self { body, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
+        let body = Self { body, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
         (body, watch)
     }
 

@@ -14,13 +14,13 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::arm::action::Method;
-use crate::forward::RequestBody;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::OfferError;
 use crate::delegation::{Grant, SourceLocation, decide};
 use crate::directory::{Directory, Subscription};
+use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};

@@ -112,7 +112,8 @@ impl Authorized {
 
 /// What a part of a request inherits: nothing that is about the body or the state of the whole.
 fn parts_headers(whole: &HeaderMap) -> HeaderMap {
-    let names = [header::USER_AGENT, header::ACCEPT_LANGUAGE, HeaderName::from_static("commandname"), HeaderName::from_static("parametersetname")];
+    let names =
+        [header::USER_AGENT, header::ACCEPT_LANGUAGE, HeaderName::from_static("commandname"), HeaderName::from_static("parametersetname")];
     let kept = names.into_iter().filter_map(|name| Some((name.clone(), whole.get(&name)?.clone())));
     kept.collect()
 }

@@ -144,7 +144,7 @@ impl Call<'_> {
         let tenant = self.request.caller.principal.tenant;
         let definitions = shown::definitions(directory, wanted.subscription);
         let covering = shown::assignments(directory, wanted.subscription).into_iter().filter(|one| one.body.scope.covers(&wanted.scope));
-        let offers = covering.filter_map(|one| definitions.iter().find(|known| known.body.name == one.body.definition.1));
+        let offers = covering.filter_map(|one| definitions.iter().find(|known| known.body.name == one.body.definition.name));
         let mine = offers.filter(|offer| offer.body.managing_tenant == tenant).flat_map(|offer| &offer.body.authorizations);
         let mine =
             mine.filter(|one| one.role == USER_ACCESS_ADMINISTRATOR && principals.contains(&PrincipalId { tenant, object: one.principal }));

@@ -15,9 +15,9 @@ use serde_json::Value;
 
 use super::{Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
-use crate::forward::RequestBody;
 use crate::clock::Timestamp;
 use crate::directory::Directory;
+use crate::forward::RequestBody;
 use crate::ids::{PrincipalId, RoleId, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::definitions::{bound, refer, refuse_declared};
 use super::{Call, OwnAnswer, OwnError};
 use crate::delegation::offer::{self, AssignmentContext, Document, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
+use crate::directory::Directory;
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
-use crate::directory::Directory;
 use crate::ids::{AssignmentId, OperationId, SubscriptionId};
 use crate::pipeline::Basis;
 use crate::store::Write;
@@ -43,7 +43,8 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let directory = &self.desk.context.directory;
         let found = self.find_assignment(directory, subscription, name)?;
-        let definition = shown::definitions(directory, subscription).into_iter().find(|known| known.body.name == found.body.definition.name);
+        let definition =
+            shown::definitions(directory, subscription).into_iter().find(|known| known.body.name == found.body.definition.name);
         Ok(OwnAnswer::ok(self.show_assignment(&found, definition.as_ref().filter(|_| self.expands()))))
     }
 
@@ -70,16 +71,28 @@ impl Call<'_> {
         self.render_assignment(&one.body, state, definition.map(|known| &*known.body))
     }
 
-    fn render_assignment(&self, assignment: &RegistrationAssignment, state: ProvisioningState, definition: Option<&RegistrationDefinition>) -> Value {
+    fn render_assignment(
+        &self,
+        assignment: &RegistrationAssignment,
+        state: ProvisioningState,
+        definition: Option<&RegistrationDefinition>,
+    ) -> Value {
         let home = self.request.place.map_or(self.request.caller.principal.tenant, |(_, customer)| customer);
         self.view(home, |view| assignment.to_arm(view, state, definition))
     }
 
     pub(super) async fn put_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
-        let name: AssignmentId = name.parse().map_err(|_cause| OfferError::AssignmentName { name: name.to_owned() })?;
-        let context = AssignmentContext { scope: &self.request.scope, name, now: self.now(), caller: self.request.caller.principal };
-        let assignment = offer::read_assignment(body, &context)?;
+        let name: AssignmentId = super::name(Document::Assignment, name)?;
+        let previous = self.find_assignment(&self.desk.context.directory, subscription, &name.to_string()).ok();
+        let context = AssignmentContext {
+            scope: &self.request.scope,
+            name,
+            previous: previous.as_ref().map(|one| &*one.body),
+            now: self.now(),
+            caller: self.request.caller.principal,
+        };
+        let assignment = offer::assignment_from(body, &context)?;
         let changed = self.desk.state.change(self.now(), |directory| self.plan_assignment(directory, subscription, &assignment)).await?;
         let (operation, is_new) = changed.value;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Call, OwnAnswer, OwnError};
 use crate::clock::Timestamp;
 use crate::delegation::offer::{
-    self, DefinitionContext, Filter, OfferError, ProvisioningState, RegistrationAssignment, RegistrationDefinition,
+    self, Bound, DefinitionContext, DefinitionKey, Document, Filter, PrincipalKind, ProvisioningState, RegistrationAssignment,
+    RegistrationDefinition,
 };
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
@@ -91,7 +92,7 @@ impl Call<'_> {
         };
         let definition = offer::definition_from(body, &context)?;
         let held = directory.registry().holdings(subscription);
-let bound = bound(held.map(AsRef::as_ref));
+        let bound = bound(held.map(AsRef::as_ref));
         offer::check_definition_update(&definition, &refer(&bound))?;
         let operation = self.operation(&definition.key().to_string(), false)?;
         let id = operation.id;

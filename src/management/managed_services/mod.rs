@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::{Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
-use crate::forward::RequestBody;
 use crate::delegation::offer::{self, ArmView, Document, ManagedServicesVersion, OfferError, Place, ProvisioningState};
+use crate::forward::RequestBody;
 use crate::ids::{NotAGuid, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 use crate::store::Revision;
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
     }
 
     fn place(&self) -> Result<(SubscriptionId, TenantId), OwnError> {
-        self.request.place.ok_or_else(|| OwnError::from(offer::OfferError::DefinitionScope { scope: self.request.scope.to_string() }))
+        self.request.place.ok_or_else(|| OwnError::from(OfferError::DefinitionScope { scope: self.request.scope.to_string() }))
     }
 
     fn not_found(&self) -> OwnError {
