@@ -691,6 +691,8 @@ fn several_offers_and_scopes_stand_side_by_side() {
     check_assignment(&here, Some(&watch), &[(&there, &watch), (&beside, &day)]).unwrap();
     check_assignment(&there, Some(&watch), &[(&here, &watch), (&beside, &day), (&there, &watch)]).unwrap();
     check_definition_update(&offer(OTHER_DEFINITION, "Morning shift"), &[(&there, &watch), (&beside, &day)]).unwrap();
+    let apart = [(&here, &watch), (&beside, &day)];
+    check_definition_update(&offer(OTHER_DEFINITION, "Night watch"), &apart).unwrap();
     check_definition_removal(day.key(), &[here, there]).unwrap();
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::arm::query::ApiVersion;
 use crate::arm::scope::Scope;
 use crate::delegation::roles::{RoleCatalogue, USER_ACCESS_ADMINISTRATOR};
-use crate::ids::{PrincipalId, TenantId};
+use crate::ids::{ObjectId, PrincipalId, TenantId};
 
 const OWN: ManagedServicesVersion = ManagedServicesVersion::V20261101StewardPreview;
 const CURRENT: ManagedServicesVersion = ManagedServicesVersion::V20221001;
@@ -46,13 +46,22 @@ fn read(
     body: &Value,
     previous: Option<&RegistrationDefinition>,
 ) -> Result<RegistrationDefinition, OfferError> {
+    read_with(&RoleCatalogue::builtin(), version, body, previous)
+}
+
+fn read_with(
+    roles: &RoleCatalogue,
+    version: ManagedServicesVersion,
+    body: &Value,
+    previous: Option<&RegistrationDefinition>,
+) -> Result<RegistrationDefinition, OfferError> {
     let before = definition();
     let context = DefinitionContext {
         subscription: before.subscription,
         home_tenant: home(),
         name: before.name,
         version,
-        roles: &RoleCatalogue::builtin(),
+        roles,
         previous,
         principal_kind: &|_, _| None,
         now: before.updated_at,
@@ -224,6 +233,72 @@ fn a_version_that_knows_no_term_and_no_customer_approvers_leaves_them_as_they_we
     assert_eq!(read(CURRENT, &body, Some(&after)).unwrap().eligible, []);
     let ended = read(OWN, &answer(&before, CURRENT), Some(&before)).unwrap();
     assert_eq!(ended.term, Term::default(), "our own version says what it leaves out");
+}
+
+#[test]
+fn a_term_that_is_over_does_not_stop_a_version_that_cannot_change_it() {
+    let mut over = definition();
+    over.term.not_after = Some(over.created_at);
+    let after = read(CURRENT, &answer(&over, CURRENT), Some(&over)).unwrap();
+    assert_eq!(after.term, over.term);
+}
+
+#[test]
+fn policies_of_one_role_may_differ_in_names_and_order_and_nothing_else() {
+    let reader = Authorization { principal: HOME.parse().unwrap(), ..definition().authorizations[0].clone() };
+    let approver = |id: &str| Approver { principal: id.parse().unwrap(), display_name: Some("Somebody".into()) };
+    let differs = |change: &dyn Fn(&mut JustInTimePolicy)| {
+        let mut offer = definition();
+        offer.authorizations.push(reader.clone());
+        offer.eligible[0].policy.approvers.push(approver(PROVIDER));
+        let mut second = EligibleAuthorization { principal: reader.principal, ..offer.eligible[0].clone() };
+        change(&mut second.policy);
+        offer.eligible.push(second);
+        match read(OWN, &answer(&offer, OWN), None) {
+            Ok(read) => {
+                assert_eq!(read.eligible, offer.eligible);
+                false
+            }
+            Err(OfferError::EligiblePolicyDiffers { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(!differs(&|_| {}));
+    assert!(!differs(&|policy| policy.approvers.reverse()));
+    assert!(!differs(&|policy| policy.approvers[0].display_name = None));
+    assert!(differs(&|policy| policy.mfa = Mfa::None));
+    assert!(differs(&|policy| policy.duration_max = ACTIVATION_MIN));
+    assert!(differs(&|policy| policy.approvers.truncate(1)));
+    assert!(differs(&|policy| policy.customer_approvers.push(approver(PROVIDER))));
+}
+
+#[test]
+fn a_role_that_reads_only_under_a_condition_is_no_reader() {
+    let mut offer = definition();
+    offer.authorizations.truncate(1);
+    let contributor = "role b24988ac-6180-42a0-ab88-20f7382dd24c Contributor\n+ * write\n";
+    let reader = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n+ * read\n";
+    for (condition, expected) in [("", true), ("when @Request[x] StringEquals 'y'\n", false)] {
+        let roles = RoleCatalogue::from_table(&format!("{reader}{condition}{contributor}")).unwrap();
+        let read = read_with(&roles, OWN, &answer(&offer, OWN), None);
+        let refused = matches!(read, Err(OfferError::EligibleWithoutReader { .. }));
+        assert_eq!((read.is_ok(), refused), (expected, !expected), "{read:?}");
+    }
+}
+
+#[test]
+fn what_is_exactly_as_long_as_a_bound_is_accepted() {
+    let mut offer = definition();
+    offer.offer_name = "é".repeat(OFFER_NAME_MAX).into();
+    offer.description = Some("x".repeat(DESCRIPTION_MAX).into());
+    offer.eligible[0].policy.approvers =
+        (0..APPROVERS_MAX).map(|_| Approver { principal: ObjectId::random(), display_name: None }).collect();
+    let more = (2..AUTHORIZATIONS_MAX).map(|_| Authorization { principal: ObjectId::random(), ..definition().authorizations[0].clone() });
+    offer.authorizations.extend(more);
+    assert_eq!(read(OWN, &answer(&offer, OWN), None).unwrap(), RegistrationDefinition { created_at: offer.updated_at, ..offer.clone() });
+    let mut body = answer(&offer, OWN).to_string().into_bytes();
+    body.resize(BODY_BYTES_MAX, b' ');
+    assert!(json::parse(&body).is_ok());
 }
 
 #[test]
