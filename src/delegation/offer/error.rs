@@ -6,7 +6,7 @@ use super::{
     APPROVERS_MAX, BODY_BYTES_MAX, FILTER_TENANTS_MAX, ManagedServicesVersion, PrincipalKind, UNUSED_DAYS_MAX, documents::DefinitionKey,
 };
 use crate::clock::Timestamp;
-use crate::ids::{AssignmentId, DefinitionId, NotAGuid, ObjectId, RoleId, SubscriptionId, TenantId};
+use crate::ids::{AssignmentId, DefinitionId, ObjectId, RoleId, SubscriptionId, TenantId};
 
 /// How much of a refused text a message shows, in characters.
 const SHOWN_MAX: usize = 128;
@@ -286,12 +286,12 @@ pub enum OfferError {
         text: String,
     },
     /// Not a GUID.
-    #[error("{at}: {cause}")]
+    #[error("{at}: `{text}` is not a GUID; expected the form 00000000-0000-0000-0000-000000000000")]
     IdMalformed {
         /// Where.
         at: Place,
-        /// What is there. Part of the text, because the client has to see it.
-        cause: NotAGuid,
+        /// What is there.
+        text: String,
     },
     /// A list with more items than we keep. Our code.
     #[error("{at} has {length} items; allowed: up to {max}")]

@@ -73,7 +73,8 @@ impl<'v> Node<'v> {
     }
 
     pub(super) fn guid<T: FromStr<Err = NotAGuid>>(&self) -> Result<T, OfferError> {
-        self.str()?.parse().map_err(|cause| OfferError::IdMalformed { at: self.at.clone(), cause })
+        let text = self.str()?;
+        text.parse().map_err(|_cause: NotAGuid| OfferError::IdMalformed { at: self.at.clone(), text: shown(text) })
     }
 
     /// One line of text; nothing when it is blank.

@@ -80,3 +80,6 @@ pub const DEFINITION_TYPE: &str = "Microsoft.ManagedServices/registrationDefinit
 
 /// The resource type of an assignment.
 pub const ASSIGNMENT_TYPE: &str = "Microsoft.ManagedServices/registrationAssignments";
+
+#[cfg(test)]
+mod tests;
