@@ -113,5 +113,6 @@ impl<'a> Call<'a> {
 
 /// The name of a path, which has to be a GUID.
 fn name<I: FromStr<Err = NotAGuid>>(document: Document, text: &str) -> Result<I, OfferError> {
-    text.parse().map_err(|cause| OfferError::IdMalformed { at: Place { document, path: "name".to_owned() }, cause })
+    let shown = || text.chars().take(64).filter(|c| !c.is_control()).collect();
+    text.parse().map_err(|_cause: NotAGuid| OfferError::IdMalformed { at: Place { document, path: "name".to_owned() }, text: shown() })
 }
