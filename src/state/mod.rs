@@ -19,7 +19,7 @@ use crate::ids::SessionId;
 use crate::store::{Change, CommitError, Heard, Revision, Store, StoreError, Tail, Write};
 use crate::telemetry;
 
-/// How often the store is asked without any sign of a change. Source: `docs/decisions/0011`.
+/// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
 const POLL: Duration = Duration::from_millis(250);
 /// How long one question to the store may take.
 const ASK_TIME_MAX: Duration = Duration::from_secs(5);
