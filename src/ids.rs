@@ -110,8 +110,36 @@ guid! {
     RoleId
 }
 guid! {
+    /// A registration definition, the last segment of `…/registrationDefinitions/{id}`. It means nothing without its subscription.
+    DefinitionId
+}
+guid! {
+    /// A registration assignment, the last segment of `…/registrationAssignments/{id}`. It means nothing without its scope.
+    AssignmentId
+}
+guid! {
     /// The application a caller signed in with: `appid` (v1) or `azp` (v2).
     ClientId
+}
+guid! {
+    /// A request to activate an eligible role: `roleAssignmentScheduleRequests/{id}`.
+    ActivationId
+}
+guid! {
+    /// A role assignment inside a tenant: `roleAssignments/{id}`.
+    RoleAssignmentId
+}
+guid! {
+    /// A long-running operation that the gateway itself carries out.
+    OperationId
+}
+guid! {
+    /// One history of the store: a restored copy begins another one, and revisions of two epochs must not be compared.
+    Epoch
+}
+guid! {
+    /// One run of one gateway process, as the store knows it.
+    SessionId
 }
 guid! {
     /// One request through the gateway: the `x-ms-request-id` of its answer and the name of its decision record.
@@ -121,7 +149,7 @@ guid! {
 /// A user, group, service principal or managed identity: always tenant and object id together.
 ///
 /// The same object id in another tenant is somebody else. Source: `Microsoft` identity platform, access token claims, `oid`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PrincipalId {
     /// The tenant that the principal lives in.
     pub tenant: TenantId,

@@ -28,5 +28,7 @@ pub mod rejection;
 pub mod resource_manager;
 pub mod server;
 pub mod service;
+pub mod state;
+pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -12,7 +12,7 @@ use crate::forward::ForwardError;
 use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
 use crate::json;
-use crate::management::OwnError;
+use crate::management::{BodyError, OwnError};
 use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
 
 /// Why a request got no answer of its own.
@@ -56,6 +56,9 @@ pub enum Rejection {
         /// Which.
         error: RuleError,
     },
+    /// This node does not know well enough what was agreed at run time.
+    #[error("this node has not heard the shared state for longer than it may decide without; ask again, or another node")]
+    Stale,
     /// The target cannot be resolved.
     #[error("{error}")]
     Scope {
@@ -160,6 +163,10 @@ impl Rejection {
             Self::Rule { error: error @ RuleError::ReadOnly { .. } } => {
                 Answer::new(StatusCode::CONFLICT, "ReadOnlyDisabledSubscription", sentence(error))
             }
+            Self::Rule { error: error @ RuleError::Guest { .. } } => {
+                Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error))
+            }
+            Self::Stale => busy(self),
             Self::Scope { error, wrong_tenant, authority } => scope(error, *wrong_tenant, authority.as_ref()),
             Self::Token { error, authority } => token(error, authority.as_ref()),
         }
@@ -170,8 +177,8 @@ impl Rejection {
     pub fn check(&self) -> CheckName {
         match self {
             Self::Assertion { .. } | Self::Forward(_) => CheckName::Forward,
-            Self::Own(OwnError::ApiVersion(_)) => CheckName::Scope,
-            Self::Own(OwnError::NothingGranted { .. }) => CheckName::Role,
+            Self::Own(error) => check_of_own(error),
+            Self::Stale => CheckName::Delegation,
             Self::Classify(error) => match error {
                 ClassifyError::DataPlane { .. }
                 | ClassifyError::ForeignHost { .. }
@@ -255,6 +262,8 @@ impl Rejection {
             Self::Own(error) => error.reason(),
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
+            Self::Rule { error: RuleError::Guest { .. } } => "rule.guest",
+            Self::Stale => "state.stale",
             Self::Scope { error, .. } => match error {
                 ScopeError::Action(_) => "scope.unreadable",
                 ScopeError::ApiVersion(_) => "request.api_version",
@@ -280,6 +289,7 @@ impl Rejection {
             | Self::Own(_)
             | Self::Rule { .. }
             | Self::Scope { .. }
+            | Self::Stale
             | Self::Token { .. } => None,
         }
     }
@@ -413,13 +423,37 @@ fn forward(error: &ForwardError) -> Answer {
 }
 
 fn own(error: &OwnError) -> Answer {
+    let (status, code) = match error {
+        OwnError::Access(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::ApiVersion(ApiVersionError::Missing) => (StatusCode::BAD_REQUEST, "MissingApiVersionParameter"),
+        OwnError::ApiVersion(_) => (StatusCode::BAD_REQUEST, "InvalidApiVersionParameter"),
+        OwnError::Body(BodyError::Cut) => (StatusCode::BAD_REQUEST, "BadRequest"),
+        OwnError::Body(BodyError::Json(_)) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+        OwnError::Body(BodyError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+        OwnError::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
+        OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
+        OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
+        OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
+        OwnError::NothingGranted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
+        OwnError::Offer(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::ResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
+    };
+    Answer::new(status, code, sentence(error))
+}
+
+fn check_of_own(error: &OwnError) -> CheckName {
     match error {
-        OwnError::ApiVersion(ApiVersionError::Missing) => {
-            Answer::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", sentence(error))
-        }
-        OwnError::ApiVersion(_) => Answer::new(StatusCode::BAD_REQUEST, "InvalidApiVersionParameter", sentence(error)),
-        OwnError::NothingGranted { .. } => Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error)),
+        OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
+        OwnError::NothingGranted { .. } => CheckName::Role,
+        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Offer(_) => CheckName::Rules,
+        OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
+}
+
+/// Not now, but soon.
+fn busy(error: &impl std::fmt::Display) -> Answer {
+    Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) }
 }
 
 /// An error text as a sentence.

@@ -19,15 +19,17 @@ use steward::arm::query::ApiVersionError;
 use steward::arm::scope::ScopeError as ScopeTextError;
 use steward::clock::Timestamp;
 use steward::delegation::decide::DenyReason;
+use steward::delegation::offer::{Document, OfferError, Place};
 use steward::delegation::{Origin, OriginKind, RoleIndex, SourceLocation};
 use steward::directory::SubscriptionState;
 use steward::forward::{ConnectError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
-use steward::management::OwnError;
+use steward::management::{AccessError, BodyError, OwnError};
 use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, RuleError, ScopeError, WrongTenant};
 use steward::record::codes;
 use steward::rejection::{Answer, Rejection};
+use steward::state::StateError;
 
 const PAGE: &str = "docs/errors.md";
 
@@ -52,6 +54,15 @@ struct Row {
 }
 
 impl Row {
+    /// Named by the innermost error that has a name of its own.
+    fn named(rejection: Rejection) -> Self {
+        let Rejection::Own(error) = &rejection else { unreachable!("of the gateway's own") };
+        let debug = format!("{error:?}");
+        let inner = ["Access(", "Body(", "Offer("].iter().find_map(|prefix| debug.strip_prefix(prefix)).unwrap_or(&debug);
+        let variant = inner.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap().to_owned();
+        Self { variant, rejection }
+    }
+
     /// `variant` is the error that a person finds in the source.
     fn new(variant: &dyn Debug, rejection: Rejection) -> Self {
         let variant = format!("{variant:?}");
@@ -228,12 +239,16 @@ fn denials() -> Vec<Row> {
     });
     rows.extend(others.into_iter().map(|error| Row::new(&error.clone(), denied(error))));
     let rules = every!(RuleError {
+        RuleError::Guest { .. } => [RuleError::Guest {
+            action: "Microsoft.ManagedServices/registrationDefinitions/write".parse().unwrap(),
+        }],
         RuleError::GrantsInFiles { .. } => [RuleError::GrantsInFiles {
-            action: "Microsoft.Authorization/roleAssignments/write".parse().unwrap(),
+            action: "Microsoft.Authorization/denyAssignments/write".parse().unwrap(),
         }],
         RuleError::ReadOnly { .. } => [RuleError::ReadOnly { id: subscription(), state: SubscriptionState::Disabled }],
     });
     rows.extend(rules.into_iter().map(|error| Row::new(&error.clone(), Rejection::Rule { error })));
+    rows.push(Row { variant: text("Stale"), rejection: Rejection::Stale });
     rows
 }
 
@@ -274,11 +289,51 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
 
 fn own() -> Vec<Row> {
     let nothing = OwnError::NothingGranted { client: text("Deniz Aydin"), object: text("0b0b…"), scope: text("/subscriptions/…") };
+    let at = SourceLocation { file: "policies/customers/alder.toml".into(), line: 41, column: 1 };
+    let path = || text("/subscriptions/…/providers/Microsoft.ManagedServices/registrationAssignments/…");
     let mut all = every!(OwnError {
         OwnError::ApiVersion(_) | OwnError::NothingGranted { .. } => [nothing],
+        OwnError::Access(_) | OwnError::Busy => [OwnError::Busy],
+        OwnError::Body(_) => [
+            OwnError::Body(BodyError::Cut),
+            OwnError::Body(BodyError::Json(text("expected value at line 1 column 1"))),
+            OwnError::Body(BodyError::Slow),
+            OwnError::Body(BodyError::TooLarge),
+        ],
+        OwnError::Declared { .. } => [OwnError::Declared { at }],
+        OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
+        OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
+        OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],
+        OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
+        OwnError::State(_) => [OwnError::State(StateError::Slow)],
+        OwnError::Unknown => [OwnError::Unknown],
     });
     all.extend(api_versions().into_iter().map(OwnError::ApiVersion));
-    all.into_iter().map(|error| Row::new(&error.clone(), Rejection::Own(error))).collect()
+    all.extend(access().into_iter().map(OwnError::Access));
+    all.into_iter().map(|error| Row::named(Rejection::Own(error))).collect()
+}
+
+fn access() -> Vec<AccessError> {
+    every!(AccessError {
+        AccessError::AlreadyDecided { .. } => [AccessError::AlreadyDecided { id: text("6f1a…"), status: "Provisioned" }],
+        AccessError::Body { .. } => [AccessError::Body { member: "properties.principalId", problem: text("has to be a GUID") }],
+        AccessError::Condition => [AccessError::Condition],
+        AccessError::Constrained { .. } => [AccessError::Constrained {
+            problem: text("the role `Contributor` may not be assigned by the managing tenant"),
+            allowed: text("Reader to managed identities"),
+        }],
+        AccessError::Exists { .. } => [AccessError::Exists { existing: text("/subscriptions/…") }],
+        AccessError::NotAnApprover => [AccessError::NotAnApprover],
+        AccessError::NotEligible { .. } => [AccessError::NotEligible {
+            role: text("Contributor"),
+            scope: text("/subscriptions/…"),
+            hint: text("; available are `Virtual Machine Contributor` on `/subscriptions/…`"),
+        }],
+        AccessError::NotTheRequestor { .. } => [AccessError::NotTheRequestor { what: "cancel" }],
+        AccessError::Policy { .. } => [AccessError::Policy { rule: "MfaRule", problem: text("the token shows no second factor") }],
+        AccessError::Role { .. } => [AccessError::Role { role: text("0000…") }],
+        AccessError::Update { .. } => [AccessError::Update { existing: text("/subscriptions/…") }],
+    })
 }
 
 /// Every kind of rejection has its section; a new kind does not compile without one.
@@ -300,6 +355,7 @@ fn sections(cause: hyper::Error) -> [(&'static str, Vec<Row>); 6] {
             | Rejection::Own(_)
             | Rejection::Rule { .. }
             | Rejection::Scope { .. }
+            | Rejection::Stale
             | Rejection::Token { .. } => {}
         }
     }

@@ -11,6 +11,9 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[path = "gateway/agreements.rs"]
+mod agreements;
+
 #[path = "gateway/coverage.rs"]
 mod coverage;
 

@@ -19,6 +19,7 @@ use crate::https::Stop;
 use crate::identity::KeyStore;
 use crate::policy::watch::{LoadStatus, PolicyHandle};
 use crate::record::{Filter, Found, Recorder, Verdict};
+use crate::state::State;
 use crate::telemetry::Metrics;
 
 pub use guard::{Guard, TokenError};
@@ -36,6 +37,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The policies and how they were loaded.
     pub policies: PolicyHandle,
+    /// What was agreed at run time, and how fresh that is.
+    pub state: Arc<State>,
     /// The keys of the issuers.
     pub keys: Arc<KeyStore>,
     /// Public keys of the assertions, for backends.
@@ -107,8 +110,15 @@ impl Admin {
         vec![
             ("policies", true, format!("revision {}, {detail}", policies.revision)),
             ("keys", usable > 0 || keys.is_empty(), format!("{usable} of {} issuers have usable keys", keys.len())),
+            ("state", self.state.is_current(), self.state_line()),
             ("draining", !*self.stop.borrow(), if *self.stop.borrow() { "ending" } else { "no" }.to_owned()),
         ]
+    }
+
+    fn state_line(&self) -> String {
+        let revision = self.policies.published().current().registry().revision();
+        let heard = if self.state.is_current() { "the store was heard in time" } else { "the store was not heard for too long" };
+        format!("revision {revision}, settled {}, {heard}", self.state.settled())
     }
 
     fn metrics(&self) -> Answer {
@@ -123,7 +133,7 @@ impl Admin {
     fn status(&self) -> Value {
         let keys = self.keys.status();
         let directory = self.policies.directory();
-        let digest = directory.borrow().digest.clone();
+        let digest = directory.borrow().digest().to_owned();
         let keys: Vec<Value> = keys
             .into_iter()
             .map(|key| json!({ "tenant": key.tenant, "usable_keys": key.usable_keys, "loaded_at": key.loaded_at.map(|at| at.to_string()), "failure": key.failure }))
@@ -133,6 +143,12 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             "policies": { "digest": digest, "last_load": describe(&self.policies.status().borrow()) },
             "issuers": keys,
+            "state": {
+                "revision": directory.borrow().registry().revision().0,
+                "epoch": directory.borrow().registry().epoch(),
+                "settled": self.state.settled().0,
+                "current": self.state.is_current(),
+            },
             "draining": *self.stop.borrow(),
         })
     }

@@ -28,6 +28,8 @@ pub struct ConfigFile {
     pub backend: BackendFile,
     /// Decision records.
     pub records: RecordsFile,
+    /// What is agreed at run time.
+    pub store: StoreFile,
 }
 
 /// `[gateway]`
@@ -143,4 +145,18 @@ pub struct RecordsFile {
     /// Bytes of all records together, 65536 to 1099511627776; the oldest go first. Default 268435456 (256 MiB).
     #[schemars(with = "Option<u64>")]
     pub bytes_max: Option<At<u64>>,
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreFile {
+    /// Where delegations made at run time are kept: a file of this machine, or `postgres://user:password@host/database` that several
+    /// gateways share. Default `state.db`.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<At<String>>,
+    /// How long a gateway may decide without having heard a shared store, in milliseconds, 500 to 60000. Default 2000: a removed
+    /// delegation is refused everywhere after that, whatever happens to a node.
+    #[schemars(with = "Option<u64>")]
+    pub lease_ms: Option<At<u64>>,
 }

@@ -19,6 +19,7 @@ use crate::pipeline::WrongTenant;
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use crate::policy::source::SourceSet;
 use crate::record::RecordConfig;
+use crate::store::{StoreConfig, StoreUrl};
 
 /// Everything `steward serve` needs, checked.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Config {
     pub assertion_key: PathBuf,
     /// Decision records.
     pub records: RecordConfig,
+    /// What is agreed at run time.
+    pub store: StoreConfig,
 }
 
 /// A certificate and its key.
@@ -123,7 +126,7 @@ struct Checker<'a> {
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 6] = ["admin", "backend", "gateway", "identity", "policies", "records"];
+const SECTIONS: [&str; 7] = ["admin", "backend", "gateway", "identity", "policies", "records", "store"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -141,6 +144,7 @@ impl Checker<'_> {
                 "identity" => self.section(value, &mut file.identity),
                 "policies" => self.section(value, &mut file.policies),
                 "records" => self.section(value, &mut file.records),
+                "store" => self.section(value, &mut file.store),
                 unknown => {
                     let diagnostic = Diagnostic::error("config.unknown", format!("unknown section `{unknown}`"));
                     let suggestion = closest(unknown, SECTIONS).map(str::to_owned);
@@ -204,6 +208,7 @@ impl Checker<'_> {
         let admin = self.admin(&file);
         let backend = self.backend(&file);
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
+        let store = self.store(&file);
         let bytes_max = self.number(file.records.bytes_max.as_ref(), "bytes_max", 65_536..=1 << 40, 256 << 20);
         Some(Config {
             listen: listen?,
@@ -220,6 +225,7 @@ impl Checker<'_> {
             cloud_name: file.identity.cloud_name.unwrap_or_else(|| "steward".to_owned()),
             backend: backend?,
             assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
+            store: store?,
             records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
         })
     }
@@ -315,6 +321,22 @@ impl Checker<'_> {
             answer_bytes_max,
             connections_max,
         })
+    }
+
+    fn store(&mut self, file: &ConfigFile) -> Option<StoreConfig> {
+        let lease = self.time(file.store.lease_ms.as_ref(), "lease_ms", 500..=60_000, 2_000);
+        let url = match &file.store.url {
+            None => StoreUrl::Sqlite(self.folder.join("state.db")),
+            Some(value) => match value.get_ref().parse() {
+                Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
+                Ok(url @ StoreUrl::Postgres(_)) => url,
+                Err(cause) => {
+                    self.error("config.store", cause.to_string(), value, "a file, or postgres://…");
+                    return None;
+                }
+            },
+        };
+        Some(StoreConfig { lease, ..StoreConfig::new(url) })
     }
 
     fn login_endpoint(&mut self, value: Option<&At<String>>) -> String {

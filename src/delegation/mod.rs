@@ -4,6 +4,7 @@
 //! between tenants both compile to a [`Grant`]; there is one evaluator for all of them.
 
 pub mod decide;
+pub mod offer;
 pub mod roles;
 
 use std::sync::Arc;

@@ -319,7 +319,7 @@ fn own_config(options: &Options, addresses: &Addresses, certificates: &Certifica
          [admin]\nlisten = {:?}\n\
          [identity]\nlogin_endpoint = {:?}\ntrusted_roots_file = {:?}\n\
          [backend]\nurl = {:?}\ntrusted_roots_file = {:?}\nassertion_key_file = {:?}\n\
-         [records]\nfolder = {:?}\n",
+         [records]\nfolder = {:?}\n[store]\nurl = {:?}\n",
         addresses.gateway_listen.to_string(),
         [addresses.gateway_authority(), addresses.gateway_listen.to_string()],
         absolute(&certificates.server),
@@ -331,6 +331,7 @@ fn own_config(options: &Options, addresses: &Addresses, certificates: &Certifica
         absolute(&certificates.ca),
         absolute(&assertion_key_file(options)),
         absolute(&options.folder.join("records")),
+        absolute(&options.folder.join("state.db")),
     );
     config::parse(Path::new(""), "demo", &text).map_err(|diagnostics| DemoError::Config(diagnostics.render(Default::default())))
 }

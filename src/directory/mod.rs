@@ -3,7 +3,12 @@
 //! A request takes one `Arc<Directory>` and sees nothing else, so it can never be judged by two policies. A new snapshot
 //! replaces the old one as a whole; the holder is a `watch::Receiver<Arc<Directory>>`.
 
+mod agreed;
 mod delegations;
+pub mod entity;
+mod published;
+mod registry;
+pub mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,20 +19,41 @@ use crate::delegation::{DenyAssignment, Grant, SourceLocation};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 
 pub use self::delegations::{Authorization, Delegation, OnRequest};
+pub use self::published::Published;
+pub use self::registry::{ApplyError, Holdings, Registry, Versioned};
 
-/// One snapshot. Built by `policy::compile`, never changed afterwards.
-#[derive(Debug)]
+/// One snapshot: what the policy files declare, and on top of it what customers and providers agreed at run time.
+///
+/// Cheap to clone: a changed snapshot shares all that did not change with the one before.
+#[derive(Debug, Clone)]
 pub struct Directory {
-    /// Counts the snapshots of this process, from 1; it is in every decision record.
+    /// Counts the policy sets of this process, from 1; it is in every decision record.
     pub revision: u64,
+    declared: Arc<Declared>,
+    registry: Registry,
+    /// Subscriptions in which something was agreed at run time; they hide those that are declared.
+    agreed: Map<SubscriptionId, Arc<Subscription>>,
+    /// How many run-time assignments bind (managing tenant, customer tenant).
+    relations: Map<(TenantId, TenantId), usize>,
+    /// Subscriptions by the tenants that manage something in them since run time.
+    managed: Map<TenantId, Map<SubscriptionId, ()>>,
+}
+
+/// A persistent map: a changed copy costs what changed.
+type Map<K, V> = rpds::HashTrieMap<K, V, archery::ArcTK, foldhash::fast::RandomState>;
+
+/// What the policy files say. Built by `policy::compile`, never changed afterwards.
+#[derive(Debug)]
+pub struct Declared {
+    pub(crate) revision: u64,
     /// `sha256:` and the hexadecimal digest over the names and contents of the policy files.
-    pub digest: String,
+    pub(crate) digest: String,
     /// How many files it was made from.
-    pub files: usize,
+    pub(crate) files: usize,
     pub(crate) roles: Arc<RoleCatalogue>,
     pub(crate) planes: Planes,
     pub(crate) tenants: HashMap<TenantId, Tenant, foldhash::fast::RandomState>,
-    pub(crate) subscriptions: HashMap<SubscriptionId, Subscription, foldhash::fast::RandomState>,
+    pub(crate) subscriptions: HashMap<SubscriptionId, Arc<Subscription>, foldhash::fast::RandomState>,
     /// Keyed by lower-cased name.
     pub(crate) management_groups: HashMap<Box<str>, ManagementGroup, foldhash::fast::RandomState>,
     pub(crate) principals: HashMap<PrincipalId, Principal, foldhash::fast::RandomState>,
@@ -36,6 +62,10 @@ pub struct Directory {
     pub(crate) relations: HashSet<(TenantId, TenantId), foldhash::fast::RandomState>,
     /// Grants on the root of each tenant (`/`), by the tenant that owns it.
     pub(crate) tenant_grants: HashMap<TenantId, Vec<Grant>, foldhash::fast::RandomState>,
+    /// Subscriptions that a tenant owns or manages, sorted, without duplicates.
+    pub(crate) reach: HashMap<TenantId, Vec<SubscriptionId>, foldhash::fast::RandomState>,
+    /// The places in `delegations` of those in each subscription.
+    pub(crate) places: HashMap<SubscriptionId, Vec<usize>, foldhash::fast::RandomState>,
 }
 
 /// A tenant that Steward knows: a customer, a service provider, or both.
@@ -126,7 +156,7 @@ pub enum PrincipalKind {
 }
 
 /// A subscription and everything granted in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Subscription {
     /// `/subscriptions/{id}`.
     pub id: SubscriptionId,
@@ -142,9 +172,11 @@ pub struct Subscription {
     /// sorted by principal. Scopes of inherited grants are widened down to the subscription itself.
     pub grants: Vec<Grant>,
     /// System denies: they win over every grant.
-    pub denies: Vec<DenyAssignment>,
+    pub denies: Arc<[DenyAssignment]>,
     /// Tenants that hold a delegation on the subscription or one of its groups, in force or not; sorted, without duplicates.
     pub managed_by: Vec<TenantId>,
+    /// Those of them that hold one made at run time.
+    pub agreed_with: Vec<TenantId>,
     /// Where the policy says so.
     pub defined_at: SourceLocation,
 }
@@ -174,72 +206,121 @@ pub struct ManagementGroup {
 }
 
 impl Directory {
+    /// What the files declare and nothing else.
+    #[must_use]
+    pub fn new(declared: Declared) -> Self {
+        Self {
+            revision: declared.revision,
+            declared: Arc::new(declared),
+            registry: Registry::default(),
+            agreed: Map::default(),
+            relations: Map::default(),
+            managed: Map::default(),
+        }
+    }
+
+    /// What the files declare, while nobody shares it.
+    #[cfg(test)]
+    pub(crate) fn declared_mut(&mut self) -> Option<&mut Declared> {
+        Arc::get_mut(&mut self.declared)
+    }
+
+    /// `sha256:` and the hexadecimal digest over the names and contents of the policy files.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.declared.digest
+    }
+
+    /// How many policy files it was made from.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.declared.files
+    }
+
+    /// What was agreed at run time.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The tenant of this id.
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
-        self.tenants.get(&id)
+        self.declared.tenants.get(&id)
     }
 
     /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Tenant> {
-        self.tenants.values()
+        self.declared.tenants.values()
     }
 
     /// The subscription of this id.
     #[must_use]
     pub fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
-        self.subscriptions.get(&id)
+        let agreed = if self.agreed.is_empty() { None } else { self.agreed.get(&id) };
+        agreed.or_else(|| self.declared.subscriptions.get(&id)).map(Arc::as_ref)
     }
 
     /// All subscriptions, in no order.
     pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
-        self.subscriptions.values()
+        self.declared.subscriptions.keys().filter_map(|id| self.subscription(*id))
+    }
+
+    /// Subscriptions that a tenant owns, or in which something is or was delegated to it; in no order, without duplicates.
+    pub fn reach(&self, tenant: TenantId) -> impl Iterator<Item = &Subscription> {
+        let declared = self.declared.reach.get(&tenant).map_or(&[][..], Vec::as_slice);
+        let is_new = move |id: &&SubscriptionId| declared.binary_search(id).is_err();
+        let agreed = self.managed.get(&tenant).into_iter().flat_map(|managed| managed.keys()).filter(is_new);
+        declared.iter().chain(agreed).filter_map(|id| self.subscription(*id))
     }
 
     /// The management group of this name, in any case.
     #[must_use]
     pub fn management_group(&self, name: &str) -> Option<&ManagementGroup> {
-        self.management_groups.get(name.to_ascii_lowercase().as_str())
+        self.declared.management_groups.get(name.to_ascii_lowercase().as_str())
     }
 
     /// What is known about a principal beyond its id.
     #[must_use]
     pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
-        self.principals.get(&id)
+        self.declared.principals.get(&id)
     }
 
     /// All principals that the policy lists, in no order.
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
-        self.principals.values()
+        self.declared.principals.values()
     }
 
-    /// All delegations, in force or not, in the order of the files.
+    /// The delegations that the policy files declare, in force or not, in the order of the files.
     #[must_use]
     pub fn delegations(&self) -> &[Delegation] {
-        &self.delegations
+        &self.declared.delegations
     }
 
     /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.
     #[must_use]
     pub fn related(&self, managing: TenantId, customer: TenantId) -> bool {
-        managing == customer || self.relations.contains(&(managing, customer))
+        let pair = (managing, customer);
+        managing == customer
+            || self.declared.relations.contains(&pair)
+            || (!self.relations.is_empty() && self.relations.contains_key(&pair))
     }
 
     /// Grants on the root of a tenant.
     #[must_use]
     pub fn tenant_grants(&self, id: TenantId) -> &[Grant] {
-        self.tenant_grants.get(&id).map_or(&[], Vec::as_slice)
+        self.declared.tenant_grants.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// The role definitions of this snapshot.
     #[must_use]
     pub fn roles(&self) -> &RoleCatalogue {
-        &self.roles
+        &self.declared.roles
     }
 
     /// Which hosts belong to which plane.
     #[must_use]
-    pub const fn planes(&self) -> &Planes {
-        &self.planes
+    pub fn planes(&self) -> &Planes {
+        &self.declared.planes
     }
 }

@@ -16,10 +16,25 @@ use crate::https::Patience;
 /// A request body towards the backend.
 #[derive(Debug)]
 pub struct Outgoing {
-    incoming: Option<Incoming>,
+    body: RequestBody,
     bytes_left: u64,
     patience: Patience,
     watch: Watch,
+}
+
+/// Where the body of a request comes from.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// From a client, piece by piece.
+    Client(Incoming),
+    /// From the gateway itself, which carries out a part of what a client asked for.
+    Whole(Bytes),
+}
+
+impl RequestBody {
+    const fn none() -> Self {
+        Self::Whole(Bytes::new())
+    }
 }
 
 /// What the sender of a request can see of its body while it is under way.
@@ -45,16 +60,18 @@ pub enum BodyFault {
 }
 
 impl Outgoing {
-    pub(super) fn new(incoming: Incoming, config: &BackendConfig) -> (Self, Watch) {
+    pub(super) fn new(body: RequestBody, config: &BackendConfig) -> (Self, Watch) {
         let watch = Watch::default();
-        let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        let body =
-            Self { incoming, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
+        let body = match body {
+            RequestBody::Client(incoming) if incoming.is_end_stream() => RequestBody::none(),
+            body @ (RequestBody::Client(_) | RequestBody::Whole(_)) => body,
+        };
+        let body = Self { body, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
         (body, watch)
     }
 
     pub(super) fn empty() -> Self {
-        Self { incoming: None, bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
+        Self { body: RequestBody::none(), bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
@@ -80,12 +97,16 @@ impl Body for Outgoing {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = &mut *self;
-        let Some(incoming) = this.incoming.as_mut() else { return Poll::Ready(None) };
+        let incoming = match &mut this.body {
+            RequestBody::Client(incoming) => incoming,
+            RequestBody::Whole(whole) if whole.is_empty() => return Poll::Ready(None),
+            RequestBody::Whole(whole) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
+        };
         let data = match poll_data(incoming, cx) {
             Poll::Ready(Some(Ok(data))) => data,
             Poll::Ready(Some(Err(_cause))) => return this.fail(BodyFault::Cut),
             Poll::Ready(None) => {
-                this.incoming = None;
+                this.body = RequestBody::none();
                 return Poll::Ready(None);
             }
             Poll::Pending => {
@@ -103,11 +124,17 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        match &self.body {
+            RequestBody::Client(incoming) => incoming.is_end_stream(),
+            RequestBody::Whole(whole) => whole.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.body {
+            RequestBody::Client(incoming) => incoming.size_hint(),
+            RequestBody::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
+        }
     }
 }
 

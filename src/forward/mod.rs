@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::arm::action;
 use crate::pipeline::Outbound;
 
-pub use body::{AnswerBody, BodyFault, Outgoing};
+pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody};
 pub use pool::{ConnectError, Pool};
 pub use reply::{Delivery, deliver};
 
@@ -168,7 +168,7 @@ impl Backend {
     ///
     /// # Errors
     /// When no answer came that could be passed on; the error says whether the request may have been carried out.
-    pub async fn send(&self, request: &Outbound, body: Incoming) -> Result<Response<AnswerBody>, ForwardError> {
+    pub async fn send(&self, request: &Outbound, body: RequestBody) -> Result<Response<AnswerBody>, ForwardError> {
         let (body, watch) = Outgoing::new(body, &self.config);
         let repeatable = matches!(request.method(), action::Method::Get | action::Method::Head) && body.is_end_stream();
         let mut outgoing = self.head(request, body)?;

@@ -27,7 +27,7 @@ use crate::arm::planes::Planes;
 use crate::clock::Clock;
 use crate::delegation::SourceLocation;
 use crate::delegation::roles::RoleCatalogue;
-use crate::directory::{Directory, KeySource, Principal, PrincipalKind, SignatureAlgorithm, Tenant, TokenIssuer};
+use crate::directory::{Declared, Directory, KeySource, Principal, PrincipalKind, SignatureAlgorithm, Tenant, TokenIssuer};
 use crate::https::{self, Limits};
 use crate::ids::{ObjectId, PrincipalId, TenantId};
 
@@ -194,7 +194,7 @@ pub(crate) fn tenant(id: TenantId, issuer: Option<TokenIssuer>) -> Tenant {
 
 /// A snapshot of tenants alone.
 pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
-    Directory {
+    Directory::new(Declared {
         revision,
         digest: String::new(),
         files: 0,
@@ -207,13 +207,15 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         delegations: Vec::new(),
         relations: HashSet::default(),
         tenant_grants: HashMap::default(),
-    }
+        reach: HashMap::default(),
+        places: HashMap::default(),
+    })
 }
 
 /// Lets `directory` know the groups of a principal.
 pub(crate) fn know(directory: &mut Directory, id: PrincipalId, groups: Vec<ObjectId>) {
     let known = Principal { id, key: "p".into(), name: "P".into(), kind: PrincipalKind::User, groups, user_principal_name: None };
-    directory.principals.insert(id, known);
+    directory.declared_mut().unwrap().principals.insert(id, known);
 }
 
 /// A verifier with two issuers, whose keys are served by one server and kept by a running task.

@@ -1,30 +1,183 @@
-//! What the gateway answers itself, from its own directory: discovery, tenants, subscriptions, own permissions.
+//! What the gateway answers and does itself: discovery, tenants, subscriptions, own permissions, and the life of delegations.
 //!
 //! Answers hold only what the caller holds a grant on; nothing here asks the backend.
 
+mod access;
+mod body;
 mod discovery;
+mod managed_services;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::arm::action::Method;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
-use crate::delegation::{Grant, decide};
+use crate::delegation::offer::OfferError;
+use crate::delegation::{Grant, SourceLocation, decide};
 use crate::directory::{Directory, Subscription};
+use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
-use crate::pipeline::{OwnQuestion, Topic};
+use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
+use crate::state::{ChangeError, State, StateError};
 
+pub use access::AccessError;
+pub use body::BodyError;
 pub use discovery::{Discovery, document};
 
+/// A request that another one consists of.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The whole.
+    pub request: &'a OwnRequest,
+    /// What is to be done.
+    pub method: Method,
+    /// On what: a full resource id.
+    pub path: &'a str,
+    /// The query, with the API version.
+    pub query: &'a str,
+    /// With what.
+    pub body: Option<&'a Value>,
+}
+
+/// The answer to a part.
+#[derive(Debug, Clone)]
+pub struct PartAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its document, or null.
+    pub body: Value,
+}
+
+impl PartAnswer {
+    /// An error in the form of every other.
+    #[must_use]
+    pub fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, body: json!({ "error": { "code": code, "message": message.into() } }) }
+    }
+}
+
+/// Judges and carries out parts, each like a request of its own.
+pub trait Perform: Sync {
+    /// Whether a part would be permitted as things are.
+    ///
+    /// # Errors
+    /// The refusal, as the client would get it.
+    fn judge(&self, part: &Part<'_>) -> Result<(), PartAnswer>;
+
+    /// Carries a part out.
+    fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
+}
+
+/// What a request is carried out with.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// What the request was judged by.
+    pub context: &'a Context<'a>,
+    /// What was agreed at run time.
+    pub state: &'a State,
+    /// Carries out what the request consists of.
+    pub parts: &'a dyn Perform,
+}
+
+impl std::fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("context", self.context).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a request that the gateway carried out.
+#[derive(Debug)]
+pub struct OwnAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its document, if it has one.
+    pub body: Option<Value>,
+    /// Its header fields beyond those of every answer.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl OwnAnswer {
+    fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body: Some(body), headers: Vec::new() }
+    }
+
+    const fn empty(status: StatusCode) -> Self {
+        Self { status, body: None, headers: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// Carries out a permitted request.
+///
+/// # Errors
+/// When it cannot be carried out; nothing was changed then, unless the error says otherwise.
+pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+    match request.service {
+        Service::Access => access::carry_out(request, body, desk).await,
+        Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
+    }
+}
+
 /// Why a question to the gateway has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum OwnError {
     /// `api-version` is missing, doubled or malformed.
     #[error("{0}")]
     ApiVersion(#[from] ApiVersionError),
+    /// What was asked about access breaks a rule.
+    #[error("{0}")]
+    Access(#[from] AccessError),
+    /// The request's body cannot be read.
+    #[error("{0}")]
+    Body(#[from] BodyError),
+    /// Others change the state too fast.
+    #[error("others are changing the same state; try again")]
+    Busy,
+    /// It is declared in a policy file and cannot be changed here.
+    #[error("this is declared in {}:{}, and can be changed only there", at.file, at.line)]
+    Declared {
+        /// Where.
+        at: SourceLocation,
+    },
+    /// The resource type does not know the method.
+    #[error("`{method} {path}` is not an operation of this resource type")]
+    Method {
+        /// The method.
+        method: Method,
+        /// The path.
+        path: String,
+    },
+    /// There is no such object, or none that this caller may read.
+    #[error("the resource `{id}` could not be found")]
+    NotFound {
+        /// Its id.
+        id: String,
+    },
+    /// What was sent breaks a rule of delegations.
+    #[error("{0}")]
+    Offer(#[from] OfferError),
+    /// There is no such type.
+    #[error("`{path}` names a resource type that this provider does not have")]
+    ResourceType {
+        /// The path.
+        path: String,
+    },
+    /// The store cannot be used, and nothing was changed.
+    #[error("the state of this gateway cannot be changed now")]
+    State(#[source] StateError),
+    /// The store went away in the middle.
+    #[error("the store went away while the change was made: look whether it is there before trying again")]
+    Unknown,
     /// The caller's tenant may know the subscription, but nothing in it is granted to the caller.
     #[error(
         "the client '{client}' with object id '{object}' does not have authorization to perform action 'Microsoft.Resources/subscriptions/read' over scope '{scope}': nothing there is granted to it or to its groups"
@@ -44,8 +197,29 @@ impl OwnError {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::Access(error) => error.reason(),
             Self::ApiVersion(_) => "request.api_version",
+            Self::Body(BodyError::Cut) => "request.cut",
+            Self::Body(BodyError::Json(_)) => "request.malformed",
+            Self::Body(BodyError::Slow) => "request.too_slow",
+            Self::Body(BodyError::TooLarge) => "request.too_large",
+            Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
+            Self::Declared { .. } => "rule.grants_in_files",
+            Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
+            Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
+            Self::Offer(_) => "offer.invalid",
+        }
+    }
+}
+
+impl From<ChangeError<Self>> for OwnError {
+    fn from(error: ChangeError<Self>) -> Self {
+        match error {
+            ChangeError::Refused(error) => error,
+            ChangeError::Busy => Self::Busy,
+            ChangeError::Store(cause) => Self::State(cause),
+            ChangeError::Unknown => Self::Unknown,
         }
     }
 }
@@ -95,7 +269,8 @@ impl View<'_> {
     }
 
     fn granted(&self) -> Vec<&Subscription> {
-        let mut granted: Vec<_> = self.directory.subscriptions().filter(|subscription| self.is_granted_in(subscription)).collect();
+        let reach = self.directory.reach(self.caller.principal.tenant);
+        let mut granted: Vec<_> = reach.filter(|subscription| self.is_granted_in(subscription)).collect();
         granted.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
         granted
     }

@@ -163,11 +163,11 @@ impl AssertionSigner {
     fn sign(&self, whom: &OnBehalfOf<'_>, context: &Context<'_>) -> Result<(HeaderValue, Timestamp), AssertionError> {
         let grant = match whom.basis {
             Basis::Grant(grant) | Basis::GrantsBelow { grant, .. } => Some(grant),
-            Basis::Open | Basis::Starter => None,
+            Basis::Oneself | Basis::Open | Basis::Starter => None,
         };
         let scp = match whom.basis {
             Basis::Grant(grant) => grant.scope.to_string(),
-            Basis::GrantsBelow { .. } | Basis::Starter => whom.scope.to_string(),
+            Basis::GrantsBelow { .. } | Basis::Oneself | Basis::Starter => whom.scope.to_string(),
             Basis::Open => "/".to_owned(),
         };
         let expires_at = expiry(whom.caller, grant, context.now);

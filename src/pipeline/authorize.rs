@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use super::onboarding;
 use super::operations::Operation;
+use super::own;
 use super::resolve::{Place, Scoped};
 use super::trail::CheckName;
 use super::{Context, Refused};
 use crate::arm::action::{Action, Kind, Method};
 use crate::arm::scope::Scope;
 use crate::delegation::decide::{self, Decision, DenyReason, Question};
-use crate::delegation::{DenyAssignment, Grant};
+use crate::delegation::{DenyAssignment, Grant, RoleIndex};
 use crate::directory::{Directory, SubscriptionState};
 use crate::ids::{PrincipalId, SubscriptionId};
 use crate::rejection::Rejection;
@@ -35,6 +37,8 @@ pub enum Basis {
     },
     /// Reading what every signed-in caller may read, such as the list of resource providers.
     Open,
+    /// Asking for oneself: the answer holds what concerns the caller and nothing else.
+    Oneself,
     /// Polling an operation that the caller started.
     Starter,
 }
@@ -56,6 +60,12 @@ pub enum AuthorizeError {
 /// Why a permitted request is held back all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
+    /// A guest of its own tenant cannot delegate anything there.
+    #[error("`{action}` is not for guests of a tenant; sign in with an account of that tenant")]
+    Guest {
+        /// The action.
+        action: Action,
+    },
     /// It would change who may do what, and that is kept in the policy files.
     #[error("`{action}` would change who may do what, which is kept in the policy files of this gateway; change it there")]
     GrantsInFiles {
@@ -97,6 +107,68 @@ impl Scoped {
     }
 
     fn judge(&mut self, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
+        match self.derived.actions.iter().find_map(onboarding::Change::of) {
+            Some(change) => self.judge_onboarding(change, context),
+            None => self.judge_as_usual(context),
+        }
+    }
+
+    /// Delegations are made by the tenant that owns the scope, and removed by it or by a managing tenant that was given the
+    /// role for that.
+    fn judge_onboarding(&mut self, change: onboarding::Change, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
+        let Place::Subscription { id, customer } = self.place else { return self.judge_as_usual(context) };
+        if self.caller.principal.tenant != customer {
+            return self.judge_managing_tenant(change, context);
+        }
+        let basis = self.judge_as_usual(context)?;
+        let scope = Scope::subscription(id);
+        let actions = onboarding::rights_of_the_customer();
+        self.derived.actions.extend(actions.iter().cloned());
+        self.permitted(&actions, &scope, |_role| true, context)?;
+        Ok(basis)
+    }
+
+    fn judge_managing_tenant(&mut self, change: onboarding::Change, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
+        let directory = Arc::clone(&context.directory);
+        let removes = change == onboarding::Change::RemoveAssignment;
+        let is_enough = |role| removes && directory.roles().role(role).is_some_and(|role| role.id() == onboarding::DELETE_ROLE);
+        let (actions, scope) = (self.derived.actions.clone(), self.derived.scope.clone());
+        let grant = self.permitted(&actions, &scope, is_enough, context)?;
+        Ok(Basis::Grant(grant))
+    }
+
+    /// The grant by which the caller may do all of `actions` on `scope`, among those whose role is enough.
+    fn permitted(
+        &mut self,
+        actions: &[Action],
+        scope: &Scope,
+        is_enough: impl Fn(RoleIndex) -> bool,
+        context: &Context<'_>,
+    ) -> Result<Grant, AuthorizeError> {
+        let directory = Arc::clone(&context.directory);
+        let principals = self.caller.principals(&directory);
+        self.request.trail.group_source = Some(principals.source);
+        let (grants, denies) = self.rules_of_place(&directory);
+        let enough: Vec<Grant> = grants.iter().filter(|grant| is_enough(grant.role)).cloned().collect();
+        let question = Question { principals: principals.ids(), actions, scope, now: context.now };
+        match decide::decide(&enough, denies, directory.roles(), &question) {
+            Decision::Permit { grant } => Ok(grant.clone()),
+            Decision::Deny(reason) => {
+                let nearest = decide::nearest(grants, directory.roles(), &question, self.caller.principal.tenant, NEAREST_MAX);
+                self.request.trail.consider(nearest);
+                // The other roles of the tenant do reach the scope: what is missing is the role for this.
+                let reason = match reason {
+                    DenyReason::NoDelegation | DenyReason::ScopeNotCovered if !grants.is_empty() => {
+                        onboarding::role_missing(actions, reason)
+                    }
+                    reason => reason,
+                };
+                Err(AuthorizeError::Denied { reason: Box::new(reason) })
+            }
+        }
+    }
+
+    fn judge_as_usual(&mut self, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
         if let Some(operation) = self.operation
             && let Some(basis) = self.poll(operation)?
         {
@@ -107,6 +179,9 @@ impl Scoped {
         self.request.trail.group_source = Some(principals.source);
         if self.is_open_to_all() {
             return Ok(Basis::Open);
+        }
+        if self.speaks_for_oneself() {
+            return Ok(Basis::Oneself);
         }
         let (grants, denies) = self.rules_of_place(&directory);
         let question =
@@ -143,7 +218,7 @@ impl Scoped {
                 crate::arm::scope::Anchor::Tenant | crate::arm::scope::Anchor::Subscription(_) => (&[], &[]),
             },
             Place::Subscription { id, .. } => {
-                directory.subscription(id).map_or((&[], &[]), |found| (found.grants.as_slice(), found.denies.as_slice()))
+                directory.subscription(id).map_or((&[], &[]), |found| (found.grants.as_slice(), &*found.denies))
             }
         }
     }
@@ -151,8 +226,15 @@ impl Scoped {
     /// Every signed-in caller may read which resource providers there are and what operations they have.
     fn is_open_to_all(&self) -> bool {
         let reads = matches!(self.request.method, Method::Get | Method::Head);
-        let is_open = |action: &Action| action.key() == "microsoft.resources/providers/read" || action.key().ends_with("/operations/read");
+        let is_open = |action: &Action| OPEN.contains(&action.key()) || action.key().ends_with("/operations/read");
         self.place == Place::Tenant && reads && self.derived.actions.iter().all(is_open)
+    }
+
+    /// Activations need no role: who may activate or approve is said by the offer, and looked up there.
+    fn speaks_for_oneself(&self) -> bool {
+        let is_own = |action: &Action| ONESELF.iter().any(|kind| action.key().starts_with(kind));
+        let stays_here = own::is_access(&self.request.path);
+        stays_here && matches!(self.place, Place::Subscription { .. }) && self.derived.actions.iter().all(is_own)
     }
 
     /// A list above the caller's grants is answered with what the caller may read, as Azure answers it.
@@ -168,6 +250,7 @@ impl Scoped {
 
     fn obey_rules(&self, context: &Context<'_>) -> Result<(), RuleError> {
         self.leave_grants_alone()?;
+        self.refuse_guests()?;
         self.respect_state(context)
     }
 
@@ -177,6 +260,15 @@ impl Scoped {
         let grants = |action: &&Action| GRANT_TYPES.iter().any(|kind| action.key().starts_with(kind));
         match self.derived.actions.iter().find(|action| grants(action) && !reads(action)) {
             Some(action) => Err(RuleError::GrantsInFiles { action: action.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Source: Azure Lighthouse, "Onboard a customer", deployment by a non-guest account.
+    fn refuse_guests(&self) -> Result<(), RuleError> {
+        let change = self.derived.actions.iter().find(|action| onboarding::Change::of(action).is_some());
+        match change.filter(|_| self.caller.guest) {
+            Some(action) => Err(RuleError::Guest { action: action.clone() }),
             None => Ok(()),
         }
     }
@@ -200,7 +292,7 @@ impl Scoped {
         trail.pass(CheckName::Role);
         match basis {
             Basis::Grant(grant) | Basis::GrantsBelow { grant, .. } => trail.permitted_by(grant),
-            Basis::Open | Basis::Starter => {}
+            Basis::Oneself | Basis::Open | Basis::Starter => {}
         }
     }
 
@@ -255,15 +347,28 @@ fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<Strin
 }
 
 /// Types whose resources say who may do what, lower-cased and with their slash.
-const GRANT_TYPES: [&str; 8] = [
+const GRANT_TYPES: [&str; 4] = [
     "microsoft.authorization/denyassignments/",
     "microsoft.authorization/elevateaccess/",
-    "microsoft.authorization/roleassignments/",
-    "microsoft.authorization/roleassignmentschedulerequests/",
     "microsoft.authorization/roledefinitions/",
     "microsoft.authorization/roleeligibilityschedulerequests/",
-    "microsoft.managedservices/registrationassignments/",
-    "microsoft.managedservices/registrationdefinitions/",
+];
+
+/// Types whose requests speak for the caller.
+const ONESELF: [&str; 6] = [
+    "microsoft.authorization/roleassignmentapprovals/",
+    "microsoft.authorization/roleassignmentscheduleinstances/",
+    "microsoft.authorization/roleassignmentschedulerequests/",
+    "microsoft.authorization/roleassignmentschedules/",
+    "microsoft.authorization/roleeligibilityscheduleinstances/",
+    "microsoft.authorization/roleeligibilityschedules/",
+];
+
+/// What every signed-in caller may read at the tenant's root.
+const OPEN: [&str; 3] = [
+    "microsoft.authorization/roledefinitions/read",
+    "microsoft.managedservices/marketplaceregistrationdefinitions/read",
+    "microsoft.resources/providers/read",
 ];
 
 /// Roles named in a hint.

@@ -12,7 +12,9 @@ mod assertion;
 mod authorize;
 mod classify;
 mod on_behalf;
+mod onboarding;
 mod operations;
+mod own;
 mod resolve;
 mod trail;
 
@@ -23,11 +25,14 @@ use crate::directory::Directory;
 use crate::identity::Verifier;
 use crate::rejection::Rejection;
 
+use own::Route;
+
 pub use assertion::{AssertionError, AssertionSigner};
 pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
 pub use classify::{Arrival, ClassifyError, ManagementRequest};
 pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
+pub use own::{OwnRequest, Service};
 pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
 pub use trail::{CheckName, Outcome, ScoredGrant, Trail};
 
@@ -40,6 +45,8 @@ pub struct Context<'a> {
     pub directory: Arc<Directory>,
     /// Validates tokens.
     pub verifier: &'a Verifier,
+    /// Whether what was agreed at run time is known well enough to decide.
+    pub is_current: bool,
     /// Who started which long-running operation.
     pub operations: &'a OperationOwners,
     /// Signs what the backend trusts.
@@ -77,6 +84,8 @@ pub enum Admitted {
     Discovery(ManagementRequest),
     /// The gateway answers the caller from its own directory.
     Own(OwnQuestion),
+    /// The gateway carries it out; with the evidence so far.
+    CarryOut(Box<OwnRequest>, Box<Trail>),
     /// The backend answers, on behalf of the caller.
     Forward(Box<Forwardable>),
 }
@@ -99,11 +108,26 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
     if request.is_discovery() {
         return Ok(Admitted::Discovery(request));
     }
-    match request.authenticate(context).await?.resolve(context)? {
+    match request.authenticate(context).await?.require_current(context)?.resolve(context)? {
         Target::Gateway(question) => Ok(Admitted::Own(question)),
-        Target::Customer(scoped) => {
-            let authorized = scoped.authorize(context)?;
-            Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?)))
-        }
+        Target::Customer(scoped) => proceed(*scoped, context),
+    }
+}
+
+/// Takes a part of a permitted request through the stages that are about what it asks for.
+///
+/// # Errors
+/// The first refusal of any of them.
+pub fn admit_part(part: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match part.resolve(context)? {
+        Target::Gateway(question) => Ok(Admitted::Own(question)),
+        Target::Customer(scoped) => proceed(*scoped, context),
+    }
+}
+
+fn proceed(scoped: Scoped, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match scoped.authorize(context)?.route() {
+        Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),
+        Route::Backend(authorized) => Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?))),
     }
 }

@@ -22,6 +22,13 @@ pub struct Operation {
     forget_at: Timestamp,
 }
 
+impl Operation {
+    /// An operation of the gateway's own, which knows its starter itself.
+    pub(super) const fn own(starter: PrincipalId, now: Timestamp) -> Self {
+        Self { starter, forget_at: now }
+    }
+}
+
 /// The operations this gateway handed out URLs for. Bounded; lost with the process, after which polling needs a grant again.
 #[derive(Debug, Default)]
 pub struct OperationOwners {

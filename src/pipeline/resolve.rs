@@ -163,6 +163,22 @@ impl ManagementRequest {
 }
 
 impl Authenticated {
+    /// A part of a request whose caller is proven.
+    pub(super) const fn part(request: ManagementRequest, caller: Arc<Caller>) -> Self {
+        Self { request, caller }
+    }
+
+    /// Proves that this node knows of every delegation that was removed.
+    ///
+    /// # Errors
+    /// When it has not heard the store for too long.
+    pub fn require_current(self, context: &Context<'_>) -> Result<Self, Refused> {
+        match context.is_current {
+            true => Ok(self),
+            false => Err(self.request.trail.refuse(Rejection::Stale)),
+        }
+    }
+
     /// Proves what is asked for and whose it is, or finds that the gateway itself is asked.
     ///
     /// # Errors
@@ -188,7 +204,7 @@ impl Authenticated {
     fn judge(&mut self, context: &Context<'_>) -> Result<Judged, ScopeError> {
         names::check(&self.request.path)?;
         ApiVersion::from_query(self.request.query().unwrap_or_default())?;
-        let operation = context.operations.find(&self.request.path, self.request.method, context.now);
+        let operation = self.operation(context);
         let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
@@ -200,6 +216,11 @@ impl Authenticated {
             Some(topic) => Ok(Judged::Own(topic)),
             None => Ok(Judged::Placed { derived, place, operation }),
         }
+    }
+
+    fn operation(&self, context: &Context<'_>) -> Option<Operation> {
+        let ManagementRequest { path, method, .. } = &self.request;
+        context.operations.find(path, *method, context.now).or_else(|| own_operation(path, *method, context))
     }
 
     fn place(&mut self, derived: &Derived, operation: Option<Operation>, context: &Context<'_>) -> Result<Place, ScopeError> {
@@ -231,6 +252,21 @@ impl Authenticated {
         }
         Ok(Place::Subscription { id, customer })
     }
+}
+
+/// The operation of the gateway's own that a path polls: it is in the snapshot.
+fn own_operation(path: &CanonicalPath, method: Method, context: &Context<'_>) -> Option<Operation> {
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    let segments: Vec<&str> = path.segments().collect();
+    let [first, subscription, _providers, namespace, kind, id] = segments.as_slice() else { return None };
+    let polls = is(first, "subscriptions")
+        && is(namespace, "Microsoft.ManagedServices")
+        && (is(kind, "operationStatuses") || is(kind, "operationResults"));
+    if !polls || !matches!(method, Method::Get | Method::Head) {
+        return None;
+    }
+    let started = &context.directory.registry().operation(id.parse().ok()?)?.body;
+    (Ok(started.subscription) == subscription.parse()).then(|| Operation::own(started.starter, context.now))
 }
 
 enum Judged {

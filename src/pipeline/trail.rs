@@ -8,7 +8,8 @@ use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Refused};
-use crate::arm::action::Action;
+use crate::arm::action::{Action, Method};
+use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
 use crate::clock::{Clock, Timestamp};
 use crate::delegation::Grant;
@@ -160,6 +161,60 @@ struct Lap {
 }
 
 const TEXT_CHARS_MAX: usize = 256;
+
+/// What the trails of a request and of its parts have in common.
+#[derive(Debug, Clone)]
+pub(super) struct TrailSeed {
+    correlation_id: String,
+    client_request_id: Option<String>,
+    command: Option<String>,
+    peer: std::net::SocketAddr,
+    transport: String,
+}
+
+impl TrailSeed {
+    pub(super) fn of(trail: &Trail) -> Self {
+        Self {
+            correlation_id: trail.correlation_id.clone(),
+            client_request_id: trail.client_request_id.clone(),
+            command: trail.command.clone(),
+            peer: trail.peer,
+            transport: trail.transport.clone(),
+        }
+    }
+
+    /// The trail of a part: what was proven of the whole is proven of it.
+    pub(super) fn trail(&self, method: Method, path: &CanonicalPath, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
+        let started = Clock::instant();
+        let mut trail = Trail {
+            id: RequestId::random(),
+            correlation_id: self.correlation_id.clone(),
+            client_request_id: self.client_request_id.clone(),
+            returns_client_request_id: false,
+            received: context.now,
+            started,
+            method: method.as_str().to_owned(),
+            path: path.as_str().to_owned(),
+            command: self.command.clone(),
+            peer: self.peer,
+            transport: self.transport.clone(),
+            directory: Arc::clone(&context.directory),
+            caller: Some(Arc::clone(caller)),
+            group_source: None,
+            actions: Vec::new(),
+            scope: None,
+            customer: None,
+            grants: Vec::new(),
+            notes: vec!["part of another request of the same correlation id"],
+            laps: Default::default(),
+            lap_started: started,
+        };
+        for check in [CheckName::Connection, CheckName::Token, CheckName::Audience, CheckName::Tenant, CheckName::Plane] {
+            trail.pass(check);
+        }
+        trail
+    }
+}
 
 impl Trail {
     pub(super) fn begin(head: &Parts, connection: &Connection, id: RequestId, context: &Context<'_>) -> Self {

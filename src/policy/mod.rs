@@ -51,7 +51,7 @@ impl LoadOptions {
 /// A set that can be used.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The snapshot.
+    /// The snapshot: what the files declare and nothing else.
     pub directory: Directory,
     /// Warnings, and the counts for a summary.
     pub warnings: Diagnostics,
@@ -88,10 +88,10 @@ fn compile_set(sources: &SourceSet, problems: Vec<Diagnostic>, options: &LoadOpt
     for (index, file) in sources.files().iter().enumerate() {
         parsed.read(index, file, &mut diagnostics);
     }
-    let directory = compile::compile(&parsed, options, &mut diagnostics);
+    let declared = compile::compile(&parsed, options, &mut diagnostics);
     diagnostics.sort();
-    match directory {
-        Some(directory) => Ok(Loaded { directory, warnings: diagnostics }),
+    match declared {
+        Some(declared) => Ok(Loaded { directory: Directory::new(declared), warnings: diagnostics }),
         None => Err(diagnostics),
     }
 }

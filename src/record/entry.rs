@@ -86,6 +86,9 @@ pub struct Policy {
     pub version: u64,
     /// Digest of its files.
     pub digest: String,
+    /// The revision of the run-time state.
+    #[serde(default)]
+    pub state: u64,
 }
 
 /// Who called.
@@ -177,7 +180,7 @@ impl From<Finished> for Record {
             hint: rejection.as_ref().and_then(Rejection::hint).map(str::to_owned),
             status: status.as_u16(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            policy: Policy { version: directory.revision, digest: directory.digest.clone() },
+            policy: Policy { version: directory.revision, digest: directory.digest().to_owned(), state: directory.registry().revision().0 },
             method: trail.method.clone(),
             path: trail.path.clone(),
             command: trail.command.clone(),

@@ -1,22 +1,25 @@
 //! One request and its answer: the only place that times, counts, records and logs a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
 use super::Gateway;
 use super::headers::{self, Echo};
+use super::parts::Parts;
 use crate::clock::Clock;
-use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, deliver};
+use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, deliver};
 use crate::https::Connection;
 use crate::ids::RequestId;
-use crate::management;
+use crate::management::{self, Desk, OwnAnswer};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, Refused, Trail,
+    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
+use crate::store::Revision;
 
 /// What came of a request: the answer, and what its record is made of.
 struct Ended {
@@ -29,22 +32,46 @@ impl Gateway {
     /// Answers one request.
     pub async fn exchange(&self, backend: &Backend, request: Request<Incoming>, connection: Arc<Connection>) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let context = self.context();
+        let heard = self.wait_for(headers::min_revision(&head.headers)).await;
+        let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
-        let ended = match pipeline::admit(arrival, &context).await {
+        let admitted = pipeline::admit(arrival, &context).await;
+        self.end(backend, admitted, RequestBody::Client(body), &context).await
+    }
+
+    /// What was admitted is carried out, and whatever came of it is recorded.
+    pub(super) async fn end(
+        &self,
+        backend: &Backend,
+        admitted: Result<Admitted, Refused>,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Response<AnswerBody> {
+        let ended = match admitted {
             Ok(Admitted::Discovery(request)) => self.discover(request),
-            Ok(Admitted::Own(question)) => Self::answer(question, &context),
-            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, &context).await,
+            Ok(Admitted::Own(question)) => Self::answer(question, context),
+            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(backend, &request, trail, body, context).await,
+            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
     }
 
-    fn context(&self) -> Context<'_> {
+    /// Waits a little for what the client has seen elsewhere. `false` when this node has not heard of it in time.
+    async fn wait_for(&self, revision: Option<Revision>) -> bool {
+        match revision {
+            None => true,
+            Some(revision) if revision <= self.directory.borrow().registry().revision() => true,
+            Some(revision) => self.state.reach(revision, MIN_REVISION_TIME_MAX).await,
+        }
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
         Context {
             site: &self.site,
             directory: Arc::clone(&self.directory.borrow()),
             verifier: &self.verifier,
+            is_current: self.state.is_current(),
             operations: &self.operations,
             signer: &self.signer,
             now: self.clock.now(),
@@ -74,8 +101,34 @@ impl Gateway {
         }
     }
 
-    async fn forward(&self, backend: &Backend, request: Forwardable, body: Incoming, context: &Context<'_>) -> Ended {
+    async fn carry_out(
+        &self,
+        backend: &Backend,
+        request: &OwnRequest,
+        trail: Box<Trail>,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Ended {
+        let parts = Parts { gateway: self, backend, context };
+        let desk = Desk { context, state: &self.state, parts: &parts };
+        let pending = Pending { gateway: self, trail: Some(trail) };
+        let carried = management::carry_out(request, body, &desk).await;
+        let mut trail = pending.disarm();
+        match carried {
+            Ok(answer) => {
+                trail.pass(CheckName::Forward);
+                Ended { response: respond(answer), trail, rejection: None }
+            }
+            Err(error) => Ended::refused(Rejection::Own(error), trail, &context.site.default_authority),
+        }
+    }
+
+    async fn forward(&self, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (request, trail) = request.split();
+        // The process may have been stopped since the request was judged.
+        if !self.state.is_current() {
+            return Ended::refused(Rejection::Stale, trail, &context.site.default_authority);
+        }
         let pending = Pending { gateway: self, trail: Some(trail) };
         let delivered = send(backend, &request, body, context).await;
         let mut trail = pending.disarm();
@@ -107,7 +160,7 @@ impl Gateway {
 async fn send(
     backend: &Backend,
     request: &Outbound,
-    body: Incoming,
+    body: RequestBody,
     context: &Context<'_>,
 ) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
     let response = backend.send(request, body).await?;
@@ -127,6 +180,9 @@ struct Pending<'a> {
     gateway: &'a Gateway,
     trail: Option<Box<Trail>>,
 }
+
+/// How long a request waits for a revision that this node has not heard of.
+const MIN_REVISION_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The status a record shows for a client that did not wait for its answer.
 const CLIENT_LEFT: u16 = 499;
@@ -165,6 +221,12 @@ impl Ended {
         headers::refusal(response.headers_mut(), &answer, default_authority);
         Self { response, trail, rejection: Some(rejection) }
     }
+}
+
+fn respond(answer: OwnAnswer) -> Response<AnswerBody> {
+    let mut response = json(answer.status, answer.body.map(|body| body.to_string()).unwrap_or_default());
+    headers::add(response.headers_mut(), answer.headers);
+    response
 }
 
 fn json(status: StatusCode, text: String) -> Response<AnswerBody> {

@@ -6,6 +6,12 @@ use crate::clock::Timestamp;
 use crate::ids::RequestId;
 use crate::pipeline::Trail;
 use crate::rejection::Answer;
+use crate::store::Revision;
+
+/// The least revision of the run-time state that a client wants its request to be judged by: what it wrote elsewhere.
+pub(super) fn min_revision(headers: &HeaderMap) -> Option<Revision> {
+    headers.get("x-steward-min-revision")?.to_str().ok()?.parse().ok().map(Revision)
+}
 
 /// What an answer repeats of its request.
 pub(super) struct Echo<'a> {
@@ -13,12 +19,19 @@ pub(super) struct Echo<'a> {
     correlation_id: &'a str,
     client_request_id: Option<&'a str>,
     revision: u64,
+    state_revision: u64,
 }
 
 impl<'a> Echo<'a> {
     pub(super) fn of(trail: &'a Trail) -> Self {
         let client_request_id = trail.client_request_id.as_deref().filter(|_| trail.returns_client_request_id);
-        Self { id: trail.id, correlation_id: &trail.correlation_id, client_request_id, revision: trail.directory.revision }
+        Self {
+            id: trail.id,
+            correlation_id: &trail.correlation_id,
+            client_request_id,
+            revision: trail.directory.revision,
+            state_revision: trail.directory.registry().revision().0,
+        }
     }
 }
 
@@ -40,12 +53,20 @@ pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp)
     insert(headers, "x-ms-correlation-request-id", echo.correlation_id);
     insert(headers, "x-ms-routing-request-id", &format!("STEWARD:{}:{}", now.strftime("%Y%m%dT%H%M%SZ"), echo.id));
     insert(headers, "x-steward-revision", &echo.revision.to_string());
+    insert(headers, "x-steward-state-revision", &echo.state_revision.to_string());
     match echo.client_request_id {
         Some(id) => insert(headers, "x-ms-client-request-id", id),
         None => drop(headers.remove("x-ms-client-request-id")),
     }
     if !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    }
+}
+
+/// Adds what the gateway's own answer carries.
+pub(super) fn add(headers: &mut HeaderMap, fields: Vec<(&'static str, String)>) {
+    for (name, value) in fields {
+        insert(headers, name, &value);
     }
 }
 

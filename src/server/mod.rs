@@ -4,6 +4,7 @@
 
 mod exchange;
 mod headers;
+mod parts;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::identity::Verifier;
 use crate::management::Discovery;
 use crate::pipeline::{AssertionSigner, OperationOwners, Site};
 use crate::record::Recorder;
+use crate::state::State;
 use crate::telemetry::Metrics;
 
 /// Everything a request needs, shared by all workers.
@@ -33,6 +35,8 @@ pub struct Gateway {
     pub directory: watch::Receiver<Arc<Directory>>,
     /// Validates tokens.
     pub verifier: Arc<Verifier>,
+    /// What was agreed at run time, and how fresh that is.
+    pub state: Arc<State>,
     /// Who started which operation.
     pub operations: OperationOwners,
     /// Signs what the backend trusts.

@@ -26,6 +26,8 @@ use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, Gateway, Listening, StartError, Workers};
+use crate::state::{State, StateError};
+use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::Metrics;
 use crate::tls::{self, CertificateError, RootsError};
 
@@ -80,6 +82,12 @@ pub enum ServiceError {
     /// The workers did not start.
     #[error("the gateway did not start")]
     Start(#[source] StartError),
+    /// What was agreed at run time cannot be read.
+    #[error("what was agreed at run time cannot be read")]
+    State(#[source] StateError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[source] StoreError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
@@ -128,6 +136,9 @@ impl Service {
         let (watcher, policies) = Watcher::start(policies, load_options(&config, demo_issuer, &clock), clock.clone())
             .map_err(|diagnostics| ServiceError::Policies(Box::new(diagnostics)))?;
         tasks.spawn(watcher.run(turned(ending.clone())));
+        let store = store::open(&config.store).await.map_err(ServiceError::Store)?;
+        let state = State::open(store, shared_lease(&config.store), policies.published().clone()).await.map_err(ServiceError::State)?;
+        tasks.spawn(Arc::clone(&state).follow(turned(ending.clone())));
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
         let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
         let metrics = Arc::new(Metrics::default());
@@ -136,6 +147,7 @@ impl Service {
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
             policies: policies.clone(),
+            state: Arc::clone(&state),
             keys: Arc::clone(&keys),
             assertion_keys: signer.key_set(),
             guard: guard(&config.admin)?,
@@ -149,6 +161,7 @@ impl Service {
             discovery: discovery(&config),
             directory: policies.directory(),
             verifier: Arc::new(Verifier::new(config.audiences.clone(), keys, clock.clone(), CacheLimits::default())),
+            state,
             operations: OperationOwners::default(),
             signer,
             recorder,
@@ -196,6 +209,14 @@ impl Service {
 /// Resolves when the signal turns true or its sender is gone.
 pub async fn turned(mut signal: watch::Receiver<bool>) {
     drop(signal.wait_for(|on| *on).await);
+}
+
+/// Nobody else writes to a file of this process.
+const fn shared_lease(store: &StoreConfig) -> Option<Duration> {
+    match store.url {
+        StoreUrl::Postgres(_) => Some(store.lease),
+        StoreUrl::Sqlite(_) => None,
+    }
 }
 
 fn load_options(config: &Config, demo_issuer: Option<String>, clock: &Clock) -> LoadOptions {

@@ -179,7 +179,7 @@ const GRANITE: &str = "403 AuthorizationFailed delegation.none";
 
 fn own_grant() -> String {
     let id = "99999999-9999-4999-8999-999999999999";
-    format!("{}/providers/Microsoft.Authorization/roleAssignments/{id}?{V}", SHARED.subscription("alder-prod"))
+    format!("{}/providers/Microsoft.Authorization/denyAssignments/{id}?{V}", SHARED.subscription("alder-prod"))
 }
 
 fn machine(action: &str) -> String {

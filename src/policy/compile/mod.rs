@@ -14,6 +14,7 @@ mod references;
 mod tenants;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use self::people::People;
 use self::places::{Place, Places};
@@ -25,7 +26,7 @@ use super::file::At;
 use super::parse::{Entry, Parsed};
 use crate::delegation::SourceLocation;
 use crate::delegation::roles::RoleCatalogue;
-use crate::directory::Directory;
+use crate::directory::Declared;
 use crate::ids::TenantId;
 
 /// Everything the parts of the compiler share. Each part comes after those it refers to; until then they are empty.
@@ -40,7 +41,7 @@ struct Context<'a> {
 }
 
 /// Makes a snapshot, unless `diagnostics` holds an error afterwards.
-pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Directory> {
+pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Declared> {
     let roles = RoleCatalogue::builtin();
     let (tenants, people, places) = (Tenants::default(), People::default(), Places::default());
     let mut context = Context { parsed, options, roles: &roles, tenants: &tenants, people: &people, places: &places, diagnostics };
@@ -62,17 +63,19 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     places.place_delegations(&delegations.list);
     places.place_denies(denies);
     let tenant_grants = places.place_grants(grants);
-    Some(Directory {
+    Some(Declared {
         revision: options.revision,
         digest: diagnostics.sources().digest(),
         files: diagnostics.sources().files().len(),
         roles,
         planes: planes?,
         tenants: tenants.into_directory(),
-        subscriptions: places.subscriptions,
+        reach: places::reach(&places.subscriptions),
+        subscriptions: places.subscriptions.into_iter().map(|(id, subscription)| (id, Arc::new(subscription))).collect(),
         management_groups: places.management_groups,
         principals: people.into_directory(),
         relations: delegations.list.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
+        places: places::of_delegations(&delegations.list),
         delegations: delegations.list,
         tenant_grants,
     })

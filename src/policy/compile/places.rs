@@ -143,8 +143,9 @@ impl Places {
             state: body.state.unwrap_or(SubscriptionState::Enabled),
             ancestors: above.map(|key| self.names_of(&self.chain(&key))).unwrap_or_default(),
             grants: Vec::new(),
-            denies: Vec::new(),
+            denies: Arc::default(),
             managed_by: Vec::new(),
+            agreed_with: Vec::new(),
             defined_at: context.location(&entry.span()),
         };
         self.subscriptions.insert(id, subscription);
@@ -262,10 +263,15 @@ impl Places {
 
     /// Puts each deny on its subscription.
     pub(super) fn place_denies(&mut self, denies: Vec<DenyAssignment>) {
+        let mut by_subscription: HashMap<SubscriptionId, Vec<DenyAssignment>> = HashMap::new();
         for deny in denies {
-            let subscription = deny.scope.subscription_id().and_then(|id| self.subscriptions.get_mut(&id));
-            if let Some(subscription) = subscription {
-                subscription.denies.push(deny);
+            if let Some(id) = deny.scope.subscription_id() {
+                by_subscription.entry(id).or_default().push(deny);
+            }
+        }
+        for (id, denies) in by_subscription {
+            if let Some(subscription) = self.subscriptions.get_mut(&id) {
+                subscription.denies = denies.into();
             }
         }
     }
@@ -303,6 +309,32 @@ impl Places {
         }
         roots
     }
+}
+
+/// Where in the list the delegations of each subscription are.
+pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, Vec<usize>> {
+    let mut places: Map<SubscriptionId, Vec<usize>> = Map::default();
+    for (place, delegation) in delegations.iter().enumerate() {
+        if let Some(subscription) = delegation.scope.subscription_id() {
+            places.entry(subscription).or_default().push(place);
+        }
+    }
+    places
+}
+
+/// The subscriptions that each tenant owns or manages, sorted.
+pub(super) fn reach(subscriptions: &Map<SubscriptionId, Subscription>) -> Map<TenantId, Vec<SubscriptionId>> {
+    let mut reach: Map<TenantId, Vec<SubscriptionId>> = Map::default();
+    for subscription in subscriptions.values() {
+        for tenant in std::iter::once(subscription.tenant).chain(subscription.managed_by.iter().copied()) {
+            reach.entry(tenant).or_default().push(subscription.id);
+        }
+    }
+    for subscriptions in reach.values_mut() {
+        subscriptions.sort_unstable();
+        subscriptions.dedup();
+    }
+    reach
 }
 
 /// Whether a scope ends with the name of something: half an id, such as `…/resourceGroups`, would cover more than it says.

@@ -21,7 +21,7 @@ use super::diagnostics::{Diagnostics, Style};
 use super::source::Fingerprint;
 use super::{LoadOptions, Loaded, embedded, load, load_texts};
 use crate::clock::{Clock, Timestamp};
-use crate::directory::Directory;
+use crate::directory::{Directory, Published};
 
 /// How long a set is left alone after the first sign of a change: editors and deployments touch several files.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -77,7 +77,7 @@ pub struct Stopped;
 /// The way to the snapshot, for everybody who needs it. Clones share one watcher.
 #[derive(Debug, Clone)]
 pub struct PolicyHandle {
-    directory: watch::Receiver<Arc<Directory>>,
+    published: Published,
     status: watch::Receiver<LoadStatus>,
     requests: mpsc::Sender<oneshot::Sender<LoadStatus>>,
 }
@@ -86,7 +86,13 @@ impl PolicyHandle {
     /// The snapshot in use, and the ones to come.
     #[must_use]
     pub fn directory(&self) -> watch::Receiver<Arc<Directory>> {
-        self.directory.clone()
+        self.published.subscribe()
+    }
+
+    /// The place that the snapshot is published in, for whoever adds to it what was agreed at run time.
+    #[must_use]
+    pub const fn published(&self) -> &Published {
+        &self.published
     }
 
     /// What became of the last attempt to load, and of the ones to come.
@@ -112,7 +118,7 @@ pub struct Watcher {
     source: PolicySource,
     options: LoadOptions,
     clock: Clock,
-    directory: watch::Sender<Arc<Directory>>,
+    published: Published,
     status: watch::Sender<LoadStatus>,
     requests: mpsc::Receiver<oneshot::Sender<LoadStatus>>,
     fingerprint: Option<Fingerprint>,
@@ -136,11 +142,11 @@ impl Watcher {
             summary: loaded.warnings.summary().into(),
             failure: None,
         };
-        let (directory_sender, directory) = watch::channel(Arc::new(loaded.directory));
+        let published = Published::new(loaded.directory);
         let (status_sender, status) = watch::channel(status);
         let (requests_sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let watcher = Self { source, options, clock, directory: directory_sender, status: status_sender, requests, fingerprint };
-        Ok((watcher, PolicyHandle { directory, status, requests: requests_sender }))
+        let watcher = Self { source, options, clock, published: published.clone(), status: status_sender, requests, fingerprint };
+        Ok((watcher, PolicyHandle { published, status, requests: requests_sender }))
     }
 
     /// Reloads on change and on request, until `stop` ends. Whoever starts this task awaits its end.
@@ -195,7 +201,7 @@ impl Watcher {
 
     async fn load_and_report(&mut self) {
         let source = self.source.clone();
-        let options = LoadOptions { now: self.clock.now(), revision: self.directory.borrow().revision + 1, ..self.options.clone() };
+        let options = LoadOptions { now: self.clock.now(), revision: self.published.current().revision + 1, ..self.options.clone() };
         let at = options.now;
         // The fingerprint is taken first: a change while reading shows as a difference at the next look.
         let attempt = task::spawn_blocking(move || (source.fingerprint(), source.load(&options))).await;
@@ -212,11 +218,11 @@ impl Watcher {
 
     fn apply(&self, at: Timestamp, loaded: Result<Loaded, Diagnostics>) {
         match loaded {
-            Ok(loaded) if loaded.directory.digest == self.directory.borrow().digest => {
+            Ok(loaded) if loaded.directory.digest() == self.published.current().digest() => {
                 self.report(at, LoadOutcome::Unchanged, &loaded.warnings);
             }
             Ok(loaded) => {
-                self.directory.send_replace(Arc::new(loaded.directory));
+                self.published.update(|current| loaded.directory.agreeing(current.registry().clone()));
                 self.report(at, LoadOutcome::Applied, &loaded.warnings);
             }
             Err(diagnostics) => self.report(at, LoadOutcome::Refused, &diagnostics),
@@ -224,10 +230,8 @@ impl Watcher {
     }
 
     fn report(&self, at: Timestamp, outcome: LoadOutcome, diagnostics: &Diagnostics) {
-        let (revision, digest) = {
-            let directory = self.directory.borrow();
-            (directory.revision, directory.digest.clone())
-        };
+        let directory = self.published.current();
+        let (revision, digest) = (directory.revision, directory.digest());
         let summary = diagnostics.summary();
         match outcome {
             LoadOutcome::Applied => tracing::info!(revision, digest, summary, "policies replaced"),

@@ -1,0 +1,190 @@
+//! From what was agreed at run time to grants: one subscription at a time, so that a change costs what it changes.
+
+use std::sync::Arc;
+
+use super::entity::{Activation, ActivationStatus, RoleAssignment};
+use super::registry::{ApplyError, Holdings, Registry};
+use super::shown::{self, Eligibility};
+use super::{Directory, Map, Subscription};
+use crate::clock::Timestamp;
+use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
+use crate::delegation::{Grant, Origin, OriginKind, SourceLocation, Window};
+use crate::ids::{ObjectId, PrincipalId, RoleId, SubscriptionId, TenantId};
+use crate::store::Change;
+
+impl Directory {
+    /// The same policy files with other agreements: everything is made anew.
+    #[must_use]
+    pub fn agreeing(&self, registry: Registry) -> Self {
+        let mut next = Self { agreed: Map::default(), relations: Map::default(), managed: Map::default(), ..self.clone() };
+        let held: Vec<SubscriptionId> = registry.subscriptions().map(|(id, _)| id).collect();
+        next.registry = registry;
+        for id in held {
+            next.renew(id);
+        }
+        next
+    }
+
+    /// The snapshot after one more change of the store.
+    ///
+    /// # Errors
+    /// When the change does not follow, or cannot be read.
+    pub fn apply(&self, change: &Change) -> Result<Self, ApplyError> {
+        let (registry, touched) = self.registry.apply(change)?;
+        let mut next = Self { registry, ..self.clone() };
+        for id in touched {
+            next.renew(id);
+        }
+        Ok(next)
+    }
+
+    /// Makes one subscription anew from what is declared and agreed in it.
+    fn renew(&mut self, id: SubscriptionId) {
+        let Some(declared) = self.declared.subscriptions.get(&id).cloned() else { return };
+        let before = self.agreed.get(&id).map(|found| found.agreed_with.clone()).unwrap_or_default();
+        let agreed = match self.registry.holdings(id) {
+            Some(held) => Some(merge(&declared, held, self)),
+            None => None,
+        };
+        let after = agreed.as_ref().map(|found| found.agreed_with.clone()).unwrap_or_default();
+        self.relate(&declared, &before, &after);
+        match agreed {
+            Some(agreed) => self.agreed.insert_mut(id, Arc::new(agreed)),
+            None => drop(self.agreed.remove_mut(&id)),
+        }
+    }
+
+    fn relate(&mut self, subscription: &Subscription, before: &[TenantId], after: &[TenantId]) {
+        for gone in before.iter().filter(|tenant| !after.contains(tenant)) {
+            let pair = (*gone, subscription.tenant);
+            match self.relations.get(&pair).copied().unwrap_or_default() {
+                0 | 1 => drop(self.relations.remove_mut(&pair)),
+                count => self.relations.insert_mut(pair, count - 1),
+            }
+            let mut managed = self.managed.get(gone).cloned().unwrap_or_default();
+            managed.remove_mut(&subscription.id);
+            self.managed.insert_mut(*gone, managed);
+        }
+        for new in after.iter().filter(|tenant| !before.contains(tenant)) {
+            let pair = (*new, subscription.tenant);
+            let count = self.relations.get(&pair).copied().unwrap_or_default();
+            self.relations.insert_mut(pair, count + 1);
+            let mut managed = self.managed.get(new).cloned().unwrap_or_default();
+            managed.insert_mut(subscription.id, ());
+            self.managed.insert_mut(*new, managed);
+        }
+    }
+}
+
+fn merge(declared: &Subscription, held: &Holdings, directory: &Directory) -> Subscription {
+    let mut merged = declared.clone();
+    for assignment in held.assignments.values() {
+        let Some(definition) = held.definitions.get(&assignment.body.definition.name) else { continue };
+        // A subscription that moved into the managing tenant has nothing to delegate to it any more.
+        if definition.body.managing_tenant == declared.tenant {
+            continue;
+        }
+        merged.agreed_with.push(definition.body.managing_tenant);
+        merged.grants.extend(grants(&assignment.body, &definition.body, directory));
+    }
+    merged.grants.extend(held.role_assignments.values().filter_map(|one| assigned(&one.body, declared.tenant, directory)));
+    merged.grants.extend(activated(declared.id, held, directory));
+    merged.agreed_with.sort_unstable();
+    merged.agreed_with.dedup();
+    merged.managed_by.extend_from_slice(&merged.agreed_with);
+    merged.managed_by.sort_unstable();
+    merged.managed_by.dedup();
+    merged.grants.sort_by_key(|grant| grant.principal);
+    merged
+}
+
+/// The grants of one delegation. A role that the catalogue no longer has grants nothing.
+fn grants(assignment: &RegistrationAssignment, definition: &RegistrationDefinition, directory: &Directory) -> Vec<Grant> {
+    let standing = term(definition.term.not_before, definition.term.not_after);
+    let made = Made {
+        assignment,
+        definition,
+        directory,
+        kind: OriginKind::Delegation { offer: Arc::clone(&definition.offer_name), managing_tenant: definition.managing_tenant },
+    };
+    let authorized =
+        definition.authorizations.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, standing));
+    let eligible =
+        definition.eligible.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, Window::Eligible));
+    authorized.chain(eligible).collect()
+}
+
+/// A role inside the tenant: it counts while the subscription belongs to the tenant it was given in.
+fn assigned(assignment: &RoleAssignment, home: TenantId, directory: &Directory) -> Option<Grant> {
+    let principal = Some(assignment.principal).filter(|principal| principal.tenant == home)?;
+    let name = directory.principal(principal).map_or_else(|| principal.object.to_string().into(), |known| Arc::clone(&known.name));
+    let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", assignment.scope, assignment.name);
+    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: name, defined_at: kept_at(id) };
+    let role = directory.roles().by_id(assignment.role)?;
+    Some(Grant { principal, role, scope: assignment.scope.clone(), window: Window::Standing, origin: Arc::new(origin) })
+}
+
+/// The grants of activations, each for as long as the eligible role behind it is still offered.
+fn activated(subscription: SubscriptionId, held: &Holdings, directory: &Directory) -> Vec<Grant> {
+    let granted: Vec<_> = held.activations.values().filter(|one| one.body.status == ActivationStatus::Granted).collect();
+    if granted.is_empty() {
+        return Vec::new();
+    }
+    let eligible = shown::eligibilities(directory, subscription);
+    granted.into_iter().filter_map(|one| activation(&one.body, &eligible, directory)).collect()
+}
+
+fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Directory) -> Option<Grant> {
+    let behind = eligible.iter().find(|known| {
+        known.assignment.name == activation.assignment
+            && known.authorization.principal == activation.eligible
+            && known.authorization.role == activation.role
+            && known.definition.managing_tenant == activation.principal.tenant
+            && known.assignment.scope.covers(&activation.scope)
+    })?;
+    let kind =
+        OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };
+    let id = format!("{}/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/{}", activation.scope, activation.name);
+    let origin = Origin { kind, principal_name: Arc::clone(&activation.principal_name), defined_at: kept_at(id) };
+    let term = behind.definition.term;
+    let from = term.not_before.map_or(activation.from, |begin| begin.max(activation.from));
+    let until = term.not_after.map_or(activation.until, |end| end.min(activation.until));
+    Some(Grant {
+        principal: activation.principal,
+        role: directory.roles().by_id(activation.role)?,
+        scope: activation.scope.clone(),
+        window: Window::Between { from: Some(from), until: Some(until) },
+        origin: Arc::new(origin),
+    })
+}
+
+const fn term(from: Option<Timestamp>, until: Option<Timestamp>) -> Window {
+    match (from, until) {
+        (None, None) => Window::Standing,
+        (from, until) => Window::Between { from, until },
+    }
+}
+
+/// What the grants of one delegation share.
+struct Made<'a> {
+    assignment: &'a RegistrationAssignment,
+    definition: &'a RegistrationDefinition,
+    directory: &'a Directory,
+    kind: OriginKind,
+}
+
+impl Made<'_> {
+    fn grant(&self, object: ObjectId, name: Option<&str>, role: RoleId, window: Window) -> Option<Grant> {
+        let principal = PrincipalId { tenant: self.definition.managing_tenant, object };
+        let known = || self.directory.principal(principal).map(|known| Arc::clone(&known.name));
+        let principal_name = name.map(Arc::from).or_else(known).unwrap_or_else(|| object.to_string().into());
+        let origin = Origin { kind: self.kind.clone(), principal_name, defined_at: kept_at(self.assignment.id()) };
+        let role = self.directory.roles().by_id(role)?;
+        Some(Grant { principal, role, scope: self.assignment.scope.clone(), window, origin: Arc::new(origin) })
+    }
+}
+
+/// A resource id stands where a file would: that is where the grant can be changed.
+fn kept_at(id: String) -> SourceLocation {
+    SourceLocation { file: id.into(), line: 0, column: 0 }
+}

@@ -1,0 +1,271 @@
+//! What customers and providers agreed at run time: the store's rows, typed, as one immutable value.
+//!
+//! Nothing here decides or writes. [`Registry::apply`] takes one change of the store after the other, without gaps, and says
+//! which subscriptions it touched; [`super::agreed`] turns those into grants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Map;
+use super::entity::{Activation, DelegationEvent, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation};
+use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
+use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
+use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
+
+/// All of it, at one revision of the store.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    epoch: Epoch,
+    revision: Revision,
+    holdings: Map<SubscriptionId, Arc<Holdings>>,
+    operations: Map<OperationId, Versioned<StartedOperation>>,
+    events: rpds::RedBlackTreeMap<Box<str>, Versioned<DelegationEvent>, archery::ArcTK>,
+}
+
+/// A row and the revision that wrote it.
+#[derive(Debug)]
+pub struct Versioned<T> {
+    /// When it was written, in the order of all writes.
+    pub revision: Revision,
+    /// What was written.
+    pub body: Arc<T>,
+}
+
+/// Everything that was agreed in one subscription.
+#[derive(Debug, Clone, Default)]
+pub struct Holdings {
+    /// Offers.
+    pub definitions: BTreeMap<DefinitionId, Versioned<RegistrationDefinition>>,
+    /// Offers bound to a scope, by that scope in lower case and the name.
+    pub assignments: BTreeMap<(Box<str>, AssignmentId), Versioned<RegistrationAssignment>>,
+    /// Requests to activate eligible roles.
+    pub activations: BTreeMap<ActivationId, Versioned<Activation>>,
+    /// Roles of principals of the tenant that owns the subscription.
+    pub role_assignments: BTreeMap<RoleAssignmentId, Versioned<RoleAssignment>>,
+}
+
+/// A change that cannot be taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// It does not follow the one before.
+    #[error("the change {found} does not follow revision {applied}")]
+    Gap {
+        /// What was taken in so far.
+        applied: Revision,
+        /// What came.
+        found: Revision,
+    },
+    /// A row that this program does not understand, such as one of a newer version. Deciding without it could be wrong.
+    #[error("row `{kind}` `{name}` of the store cannot be read: {cause}")]
+    Row {
+        /// Its kind.
+        kind: Box<str>,
+        /// Its name.
+        name: Box<str>,
+        /// Why.
+        cause: NotAnEntity,
+    },
+}
+
+impl Default for Registry {
+    /// Nothing yet, of a store that was not read.
+    fn default() -> Self {
+        Self {
+            epoch: Epoch::from_bytes([0; 16]),
+            revision: Revision::default(),
+            holdings: Map::default(),
+            operations: Map::default(),
+            events: rpds::RedBlackTreeMap::default(),
+        }
+    }
+}
+
+impl Registry {
+    /// What a snapshot of the store holds.
+    ///
+    /// # Errors
+    /// At the first row that cannot be read.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Result<Self, ApplyError> {
+        let mut registry = Self { epoch: snapshot.epoch, revision: snapshot.revision, ..Self::default() };
+        let mut holdings: BTreeMap<SubscriptionId, Holdings> = BTreeMap::new();
+        for Object { key, revision, body } in &snapshot.objects {
+            let entity = read(key, body)?;
+            match entity.subscription() {
+                Some(id) => holdings.entry(id).or_default().put(entity, *revision),
+                None => registry.put(entity, *revision),
+            }
+        }
+        for (id, held) in holdings {
+            registry.holdings.insert_mut(id, Arc::new(held));
+        }
+        Ok(registry)
+    }
+
+    /// The registry after one more change, and the subscriptions in which something is different.
+    ///
+    /// # Errors
+    /// When the change does not follow, or holds a row that cannot be read.
+    pub fn apply(&self, change: &Change) -> Result<(Self, Vec<SubscriptionId>), ApplyError> {
+        if change.revision.0 != self.revision.0 + 1 {
+            return Err(ApplyError::Gap { applied: self.revision, found: change.revision });
+        }
+        let mut next = Self { revision: change.revision, ..self.clone() };
+        let mut touched = Vec::new();
+        for write in &change.writes {
+            let subscription = match &write.body {
+                Some(body) => next.write(read(&write.key, body)?, change.revision),
+                None => next.remove(&write.key)?,
+            };
+            touched.extend(subscription);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        Ok((next, touched))
+    }
+
+    fn write(&mut self, entity: Entity, revision: Revision) -> Option<SubscriptionId> {
+        let subscription = entity.subscription();
+        match subscription {
+            Some(id) => self.change(id, |held| held.put(entity, revision)),
+            None => self.put(entity, revision),
+        }
+        subscription
+    }
+
+    fn put(&mut self, entity: Entity, revision: Revision) {
+        match entity {
+            Entity::Event(event) => self.events.insert_mut(event.name.clone(), Versioned::new(revision, event)),
+            Entity::Operation(operation) => self.operations.insert_mut(operation.id, Versioned::new(revision, operation)),
+            // These lie in a subscription, always.
+            Entity::Activation(_) | Entity::Assignment(_) | Entity::Definition(_) | Entity::RoleAssignment(_) => {}
+        }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Result<Option<SubscriptionId>, ApplyError> {
+        let unreadable = |cause| ApplyError::Row { kind: key.kind.clone(), name: key.name.clone(), cause };
+        let kind = Kind::of(key).map_err(unreadable)?;
+        match kind {
+            Kind::Event(name) => drop(self.events.remove_mut(&name)),
+            Kind::Operation(id) => drop(self.operations.remove_mut(&id)),
+            Kind::Activation(subscription, name) => {
+                self.change(subscription, |held| drop(held.activations.remove(&name)));
+                return Ok(Some(subscription));
+            }
+            Kind::RoleAssignment(subscription, name) => {
+                self.change(subscription, |held| drop(held.role_assignments.remove(&name)));
+                return Ok(Some(subscription));
+            }
+            Kind::Definition(subscription, name) => {
+                self.change(subscription, |held| drop(held.definitions.remove(&name)));
+                return Ok(Some(subscription));
+            }
+            Kind::Assignment(subscription, scope, name) => {
+                self.change(subscription, |held| drop(held.assignments.remove(&(scope, name))));
+                return Ok(Some(subscription));
+            }
+        }
+        Ok(None)
+    }
+
+    fn change(&mut self, id: SubscriptionId, change: impl FnOnce(&mut Holdings)) {
+        let mut held = self.holdings.get(&id).map(|held| Holdings::clone(held)).unwrap_or_default();
+        change(&mut held);
+        match held.is_empty() {
+            true => drop(self.holdings.remove_mut(&id)),
+            false => self.holdings.insert_mut(id, Arc::new(held)),
+        }
+    }
+
+    /// Changes with every restore of the store from a backup.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The last change that is in it.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// What was agreed in a subscription.
+    #[must_use]
+    pub fn holdings(&self, id: SubscriptionId) -> Option<&Arc<Holdings>> {
+        self.holdings.get(&id)
+    }
+
+    /// The subscriptions in which anything was agreed, in no order.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (SubscriptionId, &Arc<Holdings>)> {
+        self.holdings.iter().map(|(id, held)| (*id, held))
+    }
+
+    /// A long-running operation that the gateway itself carries out.
+    #[must_use]
+    pub fn operation(&self, id: OperationId) -> Option<&Versioned<StartedOperation>> {
+        self.operations.get(&id)
+    }
+
+    /// How many operations are kept.
+    #[must_use]
+    pub fn operations_len(&self) -> usize {
+        self.operations.size()
+    }
+
+    /// All operations that are kept, in no order.
+    pub fn operations(&self) -> impl Iterator<Item = &Versioned<StartedOperation>> {
+        self.operations.values()
+    }
+
+    /// What happened to delegations, oldest first.
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &Versioned<DelegationEvent>> {
+        self.events.values()
+    }
+
+    /// How many events are kept.
+    #[must_use]
+    pub fn events_len(&self) -> usize {
+        self.events.size()
+    }
+}
+
+fn read(key: &ObjectKey, body: &str) -> Result<Entity, ApplyError> {
+    Entity::read(key, body).map_err(|cause| ApplyError::Row { kind: key.kind.clone(), name: key.name.clone(), cause })
+}
+
+impl Holdings {
+    fn put(&mut self, entity: Entity, revision: Revision) {
+        match entity {
+            Entity::Activation(activation) => {
+                self.activations.insert(activation.name, Versioned::new(revision, activation));
+            }
+            Entity::RoleAssignment(assignment) => {
+                self.role_assignments.insert(assignment.name, Versioned::new(revision, assignment));
+            }
+            Entity::Definition(definition) => {
+                self.definitions.insert(definition.name, Versioned::new(revision, definition));
+            }
+            Entity::Assignment(assignment) => {
+                let scope = assignment.scope.to_string().to_ascii_lowercase().into();
+                self.assignments.insert((scope, assignment.name), Versioned::new(revision, assignment));
+            }
+            // These lie in no subscription.
+            Entity::Event(_) | Entity::Operation(_) => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.definitions.is_empty() && self.assignments.is_empty() && self.activations.is_empty() && self.role_assignments.is_empty()
+    }
+}
+
+impl<T> Versioned<T> {
+    fn new(revision: Revision, body: T) -> Self {
+        Self { revision, body: Arc::new(body) }
+    }
+}
+
+impl<T> Clone for Versioned<T> {
+    fn clone(&self) -> Self {
+        Self { revision: self.revision, body: Arc::clone(&self.body) }
+    }
+}

@@ -1,0 +1,260 @@
+//! `roleAssignments`: roles of principals of the tenant that owns the scope.
+//!
+//! The tenant's own people assign what their roles let them. A managing tenant assigns only what its delegated User Access
+//! Administrator role lists, and only to managed identities. Source: Azure Lighthouse, "Deploy a policy that can be remediated".
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{AccessError, Call, OwnAnswer, OwnError, role_id, role_path, text};
+use crate::arm::scope::Scope;
+use crate::clock::Timestamp;
+use crate::delegation::roles::USER_ACCESS_ADMINISTRATOR;
+use crate::delegation::{Grant, OriginKind, SourceLocation};
+use crate::directory::entity::{self, Entity, RoleAssignment};
+use crate::directory::{Directory, PrincipalKind, shown};
+use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
+use crate::store::Write;
+
+/// A role assignment, wherever it is kept.
+struct Listed {
+    assignment: Arc<RoleAssignment>,
+    /// Set when a policy file says so.
+    declared_at: Option<SourceLocation>,
+}
+
+impl Call<'_> {
+    pub(super) fn role_assignments(&self) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let filter = self.filter();
+        let mut listed = listed(self.directory(), subscription);
+        let here = &self.request.scope;
+        let exactly = filter.to_ascii_lowercase().contains("atscope()");
+        listed.retain(|one| one.assignment.scope.covers(here) || (!exactly && here.covers(&one.assignment.scope)));
+        let named = |prefix: &str| {
+            let (_, rest) = filter.split_once(prefix)?;
+            rest.trim_start_matches([' ', '\'', '(']).get(..36).and_then(|id| id.parse::<ObjectId>().ok())
+        };
+        if let Some(object) = named("principalId eq").or_else(|| named("assignedTo")) {
+            let kin = self.directory().principal(PrincipalId { tenant: self.request.caller.principal.tenant, object });
+            let groups = kin.map(|known| known.groups.clone()).unwrap_or_default();
+            let transitive = filter.contains("assignedTo");
+            listed.retain(|one| {
+                one.assignment.principal.object == object || (transitive && groups.contains(&one.assignment.principal.object))
+            });
+        }
+        let value: Vec<Value> = listed.iter().map(|one| show(&one.assignment)).collect();
+        Ok(OwnAnswer::ok(json!({ "value": value })))
+    }
+
+    pub(super) fn role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let found = find(self.directory(), subscription, name).filter(|one| one.assignment.scope == self.request.scope);
+        found.map(|one| OwnAnswer::ok(show(&one.assignment))).ok_or_else(|| self.not_found())
+    }
+
+    pub(super) async fn put_role_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
+        let wanted = self.wanted(name, body)?;
+        let changed = self.desk.state.change(self.now(), |directory| self.plan_role_assignment(directory, &wanted)).await?;
+        let status = if changed.value { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(OwnAnswer { status, ..OwnAnswer::ok(show(&wanted)) })
+    }
+
+    fn wanted(&self, name: &str, body: &Value) -> Result<RoleAssignment, OwnError> {
+        let (subscription, customer) = self.place()?;
+        let missing = |member: &'static str, problem: &str| AccessError::Body { member, problem: problem.to_owned() };
+        let role = text(body, "roleDefinitionId").ok_or_else(|| missing("properties.roleDefinitionId", "is missing"))?;
+        let principal = text(body, "principalId").and_then(|id| id.parse().ok());
+        let principal = principal.ok_or_else(|| missing("properties.principalId", "has to be the object id of a principal, a GUID"))?;
+        if text(body, "condition").is_some_and(|condition| !condition.is_empty()) {
+            return Err(AccessError::Condition.into());
+        }
+        let role = role_id(role)?;
+        if self.directory().roles().by_id(role).is_none() {
+            return Err(AccessError::Role { role: role.to_string() }.into());
+        }
+        Ok(RoleAssignment {
+            name: name.parse().map_err(|_cause| missing("name", "has to be a GUID"))?,
+            scope: self.request.scope.clone(),
+            subscription,
+            principal: PrincipalId { tenant: customer, object: principal },
+            principal_kind: kind(text(body, "principalType"))?,
+            role,
+            description: text(body, "description").map(|text| text.chars().take(DESCRIPTION_CHARS_MAX).collect()),
+            delegated_managed_identity: text(body, "delegatedManagedIdentityResourceId").map(Box::from),
+            created_at: self.now(),
+            created_by: self.request.caller.principal,
+        })
+    }
+
+    fn plan_role_assignment(&self, directory: &Directory, wanted: &RoleAssignment) -> Result<(Vec<Write>, bool), OwnError> {
+        self.stay_within_delegation(directory, wanted)?;
+        let all = listed(directory, wanted.subscription);
+        let same = |one: &&Listed| {
+            one.assignment.role == wanted.role && one.assignment.principal == wanted.principal && one.assignment.scope == wanted.scope
+        };
+        let existing = all.iter().find(|one| one.assignment.name == wanted.name);
+        if let Some(existing) = existing {
+            return match (same(&existing), &existing.declared_at) {
+                (true, _) => Ok((Vec::new(), false)),
+                (false, _) => Err(AccessError::Update { existing: id(&existing.assignment) }.into()),
+            };
+        }
+        if let Some(other) = all.iter().find(same) {
+            return Err(AccessError::Exists { existing: id(&other.assignment) }.into());
+        }
+        Ok((vec![Entity::RoleAssignment(wanted.clone()).into_write()], true))
+    }
+
+    /// What a managing tenant may assign: the roles its delegation lists, to managed identities of the customer.
+    fn stay_within_delegation(&self, directory: &Directory, wanted: &RoleAssignment) -> Result<(), OwnError> {
+        let caller = self.request.caller.principal.tenant;
+        if caller == wanted.principal.tenant {
+            return Ok(());
+        }
+        let allowed = self.assignable(directory, wanted);
+        let name_of = |role: &RoleId| {
+            directory.roles().by_id(*role).and_then(|index| directory.roles().role(index)).map(|role| role.name().to_owned())
+        };
+        let names: Vec<String> = allowed.iter().filter_map(name_of).collect();
+        let allowed_text = format!("{} to managed identities", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") });
+        let refuse = |problem: String| Err(AccessError::Constrained { problem, allowed: allowed_text.clone() }.into());
+        if !allowed.contains(&wanted.role) {
+            let role = name_of(&wanted.role).unwrap_or_else(|| wanted.role.to_string());
+            return refuse(format!("the role `{role}` may not be assigned by the managing tenant"));
+        }
+        if wanted.principal_kind != Some(PrincipalKind::ServicePrincipal) {
+            return refuse("`properties.principalType` has to be `ServicePrincipal`".to_owned());
+        }
+        let identity = wanted.delegated_managed_identity.as_deref().and_then(|id| Scope::parse(id).ok());
+        if identity.and_then(|identity| identity.subscription_id()).and_then(|id| directory.subscription(id)).map(|found| found.tenant)
+            != Some(wanted.principal.tenant)
+        {
+            return refuse("`properties.delegatedManagedIdentityResourceId` has to name a managed identity of the customer".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The roles that the caller's delegated User Access Administrator role may assign here.
+    fn assignable(&self, directory: &Directory, wanted: &RoleAssignment) -> Vec<RoleId> {
+        let principals = self.principals(directory);
+        let tenant = self.request.caller.principal.tenant;
+        let definitions = shown::definitions(directory, wanted.subscription);
+        let covering = shown::assignments(directory, wanted.subscription).into_iter().filter(|one| one.body.scope.covers(&wanted.scope));
+        let offers = covering.filter_map(|one| definitions.iter().find(|known| known.body.name == one.body.definition.name));
+        let mine = offers.filter(|offer| offer.body.managing_tenant == tenant).flat_map(|offer| &offer.body.authorizations);
+        let mine =
+            mine.filter(|one| one.role == USER_ACCESS_ADMINISTRATOR && principals.contains(&PrincipalId { tenant, object: one.principal }));
+        mine.flat_map(|one| one.delegated_roles.iter().copied()).collect()
+    }
+
+    pub(super) async fn delete_role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let changed = self.desk.state.change(self.now(), |directory| {
+            let found = find(directory, subscription, name).filter(|one| one.assignment.scope == self.request.scope);
+            let Some(found) = found else { return Ok((Vec::new(), None)) };
+            if let Some(at) = found.declared_at {
+                return Err(OwnError::Declared { at });
+            }
+            self.stay_within_delegation(directory, &found.assignment)?;
+            Ok((vec![entity::removal(entity::role_assignment_key(subscription, found.assignment.name))], Some(found.assignment)))
+        });
+        let changed = changed.await?;
+        Ok(match changed.value {
+            Some(gone) => OwnAnswer::ok(show(&gone)),
+            None => OwnAnswer::empty(StatusCode::NO_CONTENT),
+        })
+    }
+}
+
+/// Characters of a description that are kept.
+const DESCRIPTION_CHARS_MAX: usize = 1024;
+
+fn kind(text: Option<&str>) -> Result<Option<PrincipalKind>, AccessError> {
+    match text {
+        None | Some("") => Ok(None),
+        Some("User") => Ok(Some(PrincipalKind::User)),
+        Some("Group") => Ok(Some(PrincipalKind::Group)),
+        Some("ServicePrincipal") => Ok(Some(PrincipalKind::ServicePrincipal)),
+        Some(other) => Err(AccessError::Body {
+            member: "properties.principalType",
+            problem: format!("is `{}`; expected User, Group or ServicePrincipal", other.chars().take(64).collect::<String>()),
+        }),
+    }
+}
+
+fn find(directory: &Directory, subscription: SubscriptionId, name: &str) -> Option<Listed> {
+    let name: RoleAssignmentId = name.parse().ok()?;
+    listed(directory, subscription).into_iter().find(|one| one.assignment.name == name)
+}
+
+/// The role assignments that are or were inherited into a subscription: made at run time, or declared.
+fn listed(directory: &Directory, subscription: SubscriptionId) -> Vec<Listed> {
+    let held = directory.registry().holdings(subscription);
+    let made: Vec<Listed> = held
+        .into_iter()
+        .flat_map(|held| held.role_assignments.values())
+        .map(|one| Listed { assignment: Arc::clone(&one.body), declared_at: None })
+        .collect();
+    let known = |grant: &&Grant| made.iter().any(|one| same_place(&one.assignment, &grant.origin.defined_at));
+    let grants = directory.subscription(subscription).map_or(&[][..], |found| &found.grants);
+    let declared = grants.iter().filter(|grant| grant.origin.kind == OriginKind::RoleAssignment && !known(grant));
+    let declared: Vec<Listed> = declared.filter_map(|grant| declared_assignment(directory, subscription, grant)).collect();
+    made.into_iter().chain(declared).collect()
+}
+
+fn same_place(assignment: &RoleAssignment, at: &SourceLocation) -> bool {
+    at.line == 0 && *at.file == *id(assignment)
+}
+
+fn declared_assignment(directory: &Directory, subscription: SubscriptionId, grant: &Grant) -> Option<Listed> {
+    let role = directory.roles().role(grant.role)?.id();
+    let text = format!("{}|{}|{role}", grant.scope.to_string().to_ascii_lowercase(), grant.principal.object);
+    let assignment = RoleAssignment {
+        name: RoleAssignmentId::from_bytes(*Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).as_bytes()),
+        scope: grant.scope.clone(),
+        subscription,
+        principal: grant.principal,
+        principal_kind: directory.principal(grant.principal).map(|known| known.kind),
+        role,
+        description: None,
+        delegated_managed_identity: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        created_by: grant.principal,
+    };
+    Some(Listed { assignment: Arc::new(assignment), declared_at: Some(grant.origin.defined_at.clone()) })
+}
+
+fn id(assignment: &RoleAssignment) -> String {
+    format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", assignment.scope, assignment.name)
+}
+
+fn show(assignment: &RoleAssignment) -> Value {
+    let kind = match assignment.principal_kind {
+        Some(PrincipalKind::Group) => "Group",
+        Some(PrincipalKind::User) => "User",
+        Some(PrincipalKind::ServicePrincipal) | None => "ServicePrincipal",
+    };
+    json!({
+        "id": id(assignment),
+        "name": assignment.name,
+        "type": "Microsoft.Authorization/roleAssignments",
+        "properties": {
+            "roleDefinitionId": role_path(assignment.subscription, assignment.role),
+            "principalId": assignment.principal.object,
+            "principalType": kind,
+            "scope": assignment.scope.to_string(),
+            "condition": null,
+            "conditionVersion": null,
+            "createdOn": assignment.created_at,
+            "updatedOn": assignment.created_at,
+            "createdBy": assignment.created_by.object,
+            "updatedBy": assignment.created_by.object,
+            "delegatedManagedIdentityResourceId": assignment.delegated_managed_identity,
+            "description": assignment.description,
+        },
+    })
+}

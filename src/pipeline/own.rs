@@ -1,0 +1,151 @@
+//! The fork after stage 7: what the backend is asked for on behalf of the caller, and what the gateway carries out itself.
+//!
+//! Delegations, activations, role assignments and deployments are the gateway's own: a backend that kept them would change
+//! nothing, for nobody would look there.
+
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::authorize::{Authorized, Basis};
+use super::resolve::Place;
+use super::trail::{Trail, TrailSeed};
+use super::{Authenticated, Context, ManagementRequest};
+use crate::arm::action::Method;
+use crate::arm::path::{CanonicalPath, PathError};
+use crate::arm::scope::Scope;
+use crate::identity::Caller;
+use crate::ids::{SubscriptionId, TenantId};
+
+/// Where a permitted request goes.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// To the backend.
+    Backend(Authorized),
+    /// Nowhere: the gateway does it.
+    Own(Box<OwnRequest>, Box<Trail>),
+}
+
+/// A permitted request that the gateway carries out itself.
+#[derive(Debug)]
+pub struct OwnRequest {
+    /// What it is about.
+    pub service: Service,
+    /// What is to be done.
+    pub method: Method,
+    /// The scope before the provider.
+    pub scope: Scope,
+    /// The segments after the provider: types and names in turn, as they were sent.
+    pub rest: Vec<Box<str>>,
+    /// The canonical path.
+    pub path: CanonicalPath,
+    /// The query, as it was sent.
+    pub query: Option<Box<str>>,
+    /// The subscription and its home tenant; none for what lies above subscriptions.
+    pub place: Option<(SubscriptionId, TenantId)>,
+    /// Why it is permitted.
+    pub basis: Basis,
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// The authority of ours that links are built from.
+    pub authority: Box<str>,
+    /// Joins this request with others of one operation.
+    pub correlation_id: Box<str>,
+    headers: HeaderMap,
+    seed: TrailSeed,
+}
+
+impl OwnRequest {
+    /// A request that is a part of this one: same caller, same connection, an id and a record of its own. It has to pass the same
+    /// stages as if the client had sent it.
+    ///
+    /// # Errors
+    /// When `target` is no path of the management plane.
+    pub fn part(&self, method: Method, path: &str, query: &str, context: &Context<'_>) -> Result<Authenticated, PathError> {
+        let path = CanonicalPath::parse(path)?;
+        let mut headers = self.headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let trail = Box::new(self.seed.trail(method, &path, &self.caller, context));
+        let request = ManagementRequest { method, path, query: Some(query.into()), headers, authority: self.authority.clone(), trail };
+        Ok(Authenticated::part(request, Arc::clone(&self.caller)))
+    }
+}
+
+/// The providers that are the gateway's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// `Microsoft.Authorization`: role assignments and activations.
+    Access,
+    /// `Microsoft.ManagedServices`: offers and their assignments.
+    ManagedServices,
+}
+
+impl Authorized {
+    pub(super) fn route(self) -> Route {
+        let Some((service, scope, rest)) = own_service(&self.scoped.request.path) else {
+            return Route::Backend(self);
+        };
+        let Self { scoped, basis } = self;
+        let place = match scoped.place {
+            Place::Subscription { id, customer } => Some((id, customer)),
+            Place::ManagementGroup | Place::Tenant => None,
+        };
+        let request = scoped.request;
+        let own = OwnRequest {
+            service,
+            method: request.method,
+            scope,
+            rest,
+            path: request.path,
+            query: request.query,
+            place,
+            basis,
+            caller: scoped.caller,
+            authority: request.authority,
+            correlation_id: request.trail.correlation_id.as_str().into(),
+            headers: parts_headers(&request.headers),
+            seed: TrailSeed::of(&request.trail),
+        };
+        Route::Own(Box::new(own), request.trail)
+    }
+}
+
+/// What a part of a request inherits: nothing that is about the body or the state of the whole.
+fn parts_headers(whole: &HeaderMap) -> HeaderMap {
+    let names =
+        [header::USER_AGENT, header::ACCEPT_LANGUAGE, HeaderName::from_static("commandname"), HeaderName::from_static("parametersetname")];
+    let kept = names.into_iter().filter_map(|name| Some((name.clone(), whole.get(&name)?.clone())));
+    kept.collect()
+}
+
+/// Whether a path leads to what the gateway keeps about access.
+pub(super) fn is_access(path: &CanonicalPath) -> bool {
+    own_service(path).is_some_and(|(service, _, _)| service == Service::Access)
+}
+
+/// The types of `Microsoft.Authorization` that the gateway keeps.
+const ACCESS: [&str; 8] = [
+    "roleAssignmentApprovals",
+    "roleAssignmentScheduleInstances",
+    "roleAssignmentScheduleRequests",
+    "roleAssignmentSchedules",
+    "roleAssignments",
+    "roleDefinitions",
+    "roleEligibilityScheduleInstances",
+    "roleEligibilitySchedules",
+];
+
+/// The service, the scope before it, and what comes after it.
+fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> {
+    let segments: Vec<&str> = path.segments().collect();
+    let providers = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"))?;
+    let (above, block) = segments.split_at(providers);
+    let [_providers, namespace, rest @ ..] = block else { return None };
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    let service = match rest {
+        _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
+        [kind, ..] if is(namespace, "Microsoft.Authorization") && ACCESS.iter().any(|known| is(kind, known)) => Service::Access,
+        _ => return None,
+    };
+    Some((service, Scope::from_segments(above).ok()?, rest.iter().map(|segment| Box::from(*segment)).collect()))
+}

@@ -1,0 +1,66 @@
+//! Parts of a request: what a deployment makes is asked for one by one, each judged, carried out and recorded like a request of
+//! its own.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use serde_json::Value;
+
+use super::Gateway;
+use crate::arm::path::PathError;
+use crate::forward::{AnswerBody, Backend, RequestBody};
+use crate::management::{Part, PartAnswer, Perform};
+use crate::pipeline::{self, Context, Refused};
+use crate::rejection::Rejection;
+
+/// Bytes of the answer to a part that are looked at.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Carries out parts for one request.
+pub(super) struct Parts<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) backend: &'a Backend,
+    pub(super) context: &'a Context<'a>,
+}
+
+impl Perform for Parts<'_> {
+    fn judge(&self, part: &Part<'_>) -> Result<(), PartAnswer> {
+        let authenticated = part.request.part(part.method, part.path, part.query, self.context).map_err(malformed)?;
+        match pipeline::admit_part(authenticated, self.context) {
+            Ok(_) => Ok(()),
+            Err(Refused { rejection, .. }) => Err(refused(&rejection)),
+        }
+    }
+
+    fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {
+        Box::pin(async move {
+            let body = RequestBody::Whole(part.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+            // The state may have moved since the whole was judged, by the parts before this one.
+            let context = self.gateway.context();
+            let admitted = match part.request.part(part.method, part.path, part.query, &context) {
+                Ok(authenticated) => pipeline::admit_part(authenticated, &context),
+                Err(error) => return malformed(error),
+            };
+            let response = self.gateway.end(self.backend, admitted, body, &context).await;
+            read(response).await
+        })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
+fn malformed(error: PathError) -> PartAnswer {
+    PartAnswer::error(StatusCode::BAD_REQUEST, "InvalidTemplate", error.to_string())
+}
+
+fn refused(rejection: &Rejection) -> PartAnswer {
+    let answer = rejection.answer();
+    PartAnswer::error(answer.status, answer.code, answer.message)
+}
+
+async fn read(response: hyper::Response<AnswerBody>) -> PartAnswer {
+    let (head, body) = response.into_parts();
+    let bytes = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    PartAnswer { status: head.status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+}

@@ -1,0 +1,249 @@
+//! This node's part of the revision protocol: follows the store, knows how fresh it is, and makes changes.
+//!
+//! Deciding needs a lease: each time the store was heard, this node has everything up to then, and may decide for a bounded
+//! time. A change is planned on the newest snapshot and committed only if nothing was committed in between. Reading the store
+//! tells as well how far every other node has come: a change is settled when no node can decide without it any more.
+
+mod lease;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::timeout;
+
+use self::lease::Lease;
+use crate::clock::{Clock, Timestamp};
+use crate::directory::{ApplyError, Directory, Published, Registry};
+use crate::ids::SessionId;
+use crate::store::{Change, CommitError, Heard, Revision, Store, StoreError, Tail, Write};
+use crate::telemetry;
+
+/// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
+const POLL: Duration = Duration::from_millis(250);
+/// How long one question to the store may take.
+const ASK_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often a change is planned anew because another one was faster.
+const ATTEMPTS_MAX: usize = 64;
+/// Rounds of reading what came in while reading.
+const ROUNDS_MAX: usize = 16;
+
+/// The run-time state as this node knows it.
+#[derive(Debug)]
+pub struct State {
+    store: Arc<dyn Store>,
+    session: SessionId,
+    published: Published,
+    lease: Lease,
+    /// Every node has this revision, or cannot decide.
+    fence: watch::Sender<Revision>,
+    /// Changes of this node one after the other, so that they do not make each other start again.
+    turn: Mutex<()>,
+    /// Reading one after the other.
+    reading: Mutex<()>,
+    look: Notify,
+}
+
+/// A change that is in the store.
+#[derive(Debug)]
+pub struct Changed<T> {
+    /// The revision that holds it.
+    pub revision: Revision,
+    /// What the plan says about it.
+    pub value: T,
+}
+
+/// A change that was not made, or of which that is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError<E> {
+    /// The plan refuses it.
+    #[error("{0}")]
+    Refused(E),
+    /// Others changed the state faster than this change could be planned.
+    #[error("others change the state faster than this change can be made; try again")]
+    Busy,
+    /// The store cannot be used, and nothing was changed.
+    #[error("the store cannot be used now: {0}")]
+    Store(#[source] StateError),
+    /// The store went away while it was asked to keep the change: it may be there or not.
+    #[error("the store went away while the change was made: look whether it is there before trying again")]
+    Unknown,
+}
+
+/// The state cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// What the store holds cannot be taken in.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The store did not answer in time.
+    #[error("the store did not answer within {} s", ASK_TIME_MAX.as_secs())]
+    Slow,
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl State {
+    /// Reads everything and publishes it; afterwards this node may decide. `lease` is how long it may do so without having heard the
+    /// store; none for a store that nobody else writes to.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program does not understand.
+    pub async fn open(store: Arc<dyn Store>, lease: Option<Duration>, published: Published) -> Result<Arc<Self>, StateError> {
+        let state = Self {
+            lease: Lease::new(lease),
+            store,
+            session: SessionId::random(),
+            published,
+            fence: watch::Sender::new(Revision::default()),
+            turn: Mutex::default(),
+            reading: Mutex::default(),
+            look: Notify::new(),
+        };
+        state.read_all().await?;
+        state.catch_up().await?;
+        Ok(Arc::new(state))
+    }
+
+    /// Follows the store until `stop` ends. Whoever starts this task awaits its end.
+    pub async fn follow(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut woken = self.store.woken();
+        let mut told = false;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = woken.changed() => {}
+                () = self.look.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+            match self.catch_up().await {
+                Ok(()) => told = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(cause = telemetry::chain(&error), "the store cannot be followed");
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.store.leave(self.session).await {
+            tracing::warn!(cause = telemetry::chain(&error), "the store was not told that this node ends");
+        }
+    }
+
+    /// Whether this node has heard the store recently enough to decide.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.lease.holds()
+    }
+
+    /// The store, for questions that are not about the present.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Whether no node can decide without this revision any more. Asks the store when this node does not know yet.
+    pub async fn is_settled(&self, revision: Revision) -> bool {
+        if *self.fence.borrow() >= revision {
+            return true;
+        }
+        // A failure means that nobody knows; then it is not settled.
+        self.catch_up().await.is_ok() && *self.fence.borrow() >= revision
+    }
+
+    /// The last revision that is settled, as far as this node knows.
+    #[must_use]
+    pub fn settled(&self) -> Revision {
+        *self.fence.borrow()
+    }
+
+    /// Waits until this node has a revision. `false` when it did not come in time.
+    pub async fn reach(&self, revision: Revision, time_max: Duration) -> bool {
+        let mut directory = self.published.subscribe();
+        let there = directory.wait_for(|directory| directory.registry().revision() >= revision);
+        self.look.notify_one();
+        timeout(time_max, there).await.is_ok_and(|found| found.is_ok())
+    }
+
+    /// Makes a change: `plan` sees the newest snapshot and says what to write, again whenever somebody else was faster.
+    ///
+    /// # Errors
+    /// When the plan refuses, or the store does not take it.
+    pub async fn change<T, E>(
+        &self,
+        at: Timestamp,
+        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), E>,
+    ) -> Result<Changed<T>, ChangeError<E>> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            let directory = self.published.current();
+            let base = directory.registry().revision();
+            let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
+            if writes.is_empty() {
+                return Ok(Changed { revision: base, value });
+            }
+            match self.store.commit(base, at, &writes).await {
+                Ok(revision) => {
+                    self.take(&Change { revision, at, writes }).map_err(|error| ChangeError::Store(error.into()))?;
+                    self.look.notify_one();
+                    return Ok(Changed { revision, value });
+                }
+                Err(CommitError::Conflict { .. }) => self.catch_up().await.map_err(ChangeError::Store)?,
+                Err(CommitError::Store(error)) => return Err(ChangeError::Store(error.into())),
+                Err(CommitError::Unknown(error)) => {
+                    tracing::error!(cause = telemetry::chain(&error), "it is not known whether a change was kept");
+                    self.look.notify_one();
+                    return Err(ChangeError::Unknown);
+                }
+            }
+        }
+        Err(ChangeError::Busy)
+    }
+
+    /// Takes in everything the store has, and says so to the store.
+    async fn catch_up(&self) -> Result<(), StateError> {
+        let _reading = self.reading.lock().await;
+        for _ in 0..ROUNDS_MAX {
+            let asked = Clock::instant();
+            let (epoch, applied) = {
+                let directory = self.published.current();
+                (directory.registry().epoch(), directory.registry().revision())
+            };
+            let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
+            let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;
+            match tail {
+                Tail::Changes(changes) if changes.is_empty() => {
+                    self.lease.renew(asked);
+                    // What was settled stays so: a node that comes back has to catch up before it decides.
+                    self.fence.send_if_modified(|known| {
+                        let is_newer = *known < fence;
+                        *known = fence.max(*known);
+                        is_newer
+                    });
+                    return Ok(());
+                }
+                Tail::Changes(changes) => changes.iter().try_for_each(|change| self.take(change))?,
+                Tail::Trimmed => self.read_all().await?,
+            }
+            self.lease.renew(asked);
+        }
+        Ok(())
+    }
+
+    /// Takes in one change; one that is in already is left alone.
+    fn take(&self, change: &Change) -> Result<(), ApplyError> {
+        self.published.try_update(|directory| match change.revision <= directory.registry().revision() {
+            true => Ok(None),
+            false => directory.apply(change).map(Some),
+        })
+    }
+
+    async fn read_all(&self) -> Result<(), StateError> {
+        let snapshot = self.store.snapshot().await?;
+        let registry = Registry::from_snapshot(&snapshot)?;
+        self.published.update(|directory| directory.agreeing(registry.clone()));
+        Ok(())
+    }
+}

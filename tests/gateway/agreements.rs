@@ -1,0 +1,253 @@
+//! What is agreed at run time, over HTTP: offers, assignments, activations, role assignments, and every reason to refuse them.
+
+use serde_json::{Value, json};
+
+use crate::common::backend::Front;
+use crate::common::client::{Answer, Call, call, get};
+use crate::common::installation::SHARED;
+use crate::common::signer;
+
+const MS: &str = "api-version=2022-10-01";
+const PIM: &str = "api-version=2020-10-01";
+const ROLES: &str = "api-version=2022-04-01";
+
+const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
+const VM_CONTRIBUTOR: &str = "9980e02c-c2be-4d73-94e8-173b1dc7cf3c";
+const ACCESS_ADMINISTRATOR: &str = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9";
+
+fn guid(n: u32) -> String {
+    format!("{n:08x}-0000-4000-8000-000000000000")
+}
+
+fn tenant(name: &str) -> String {
+    SHARED.demo.world.tenants[name].id.to_string()
+}
+
+fn object(name: &str) -> String {
+    SHARED.demo.world.identities[name].object_id.to_string()
+}
+
+fn in_dev(rest: &str) -> String {
+    format!("{}/providers/{rest}", SHARED.subscription("alder-dev"))
+}
+
+fn definition(n: u32) -> String {
+    in_dev(&format!("Microsoft.ManagedServices/registrationDefinitions/{}?{MS}", guid(n)))
+}
+
+fn assignment(n: u32) -> String {
+    in_dev(&format!("Microsoft.ManagedServices/registrationAssignments/{}?{MS}", guid(n)))
+}
+
+fn request(n: u32) -> String {
+    in_dev(&format!("Microsoft.Authorization/roleAssignmentScheduleRequests/{}?{PIM}", guid(n)))
+}
+
+fn role_assignment(n: u32) -> String {
+    in_dev(&format!("Microsoft.Authorization/roleAssignments/{}?{ROLES}", guid(n)))
+}
+
+fn offer(name: &str, authorizations: Value, eligible: Value) -> Value {
+    json!({ "properties": {
+        "registrationDefinitionName": name,
+        "managedByTenantId": tenant("ostra"),
+        "authorizations": authorizations,
+        "eligibleAuthorizations": eligible,
+    } })
+}
+
+fn binding(n: u32) -> Value {
+    let id = definition(n);
+    json!({ "properties": { "registrationDefinitionId": id.split('?').next().unwrap() } })
+}
+
+fn put(target: String, body: &Value) -> Call {
+    call("PUT", target).json(body)
+}
+
+async fn started(name: &str) -> Front {
+    Front::start(name, &SHARED.demo.world.backend, "").await
+}
+
+async fn told(front: &Front, identity: &str, call: Call, expected: &str) -> Answer {
+    let shown = format!("{identity} {} {}", call.method, call.target);
+    let answer = front.ask(identity, call).await;
+    assert_eq!(answer.told(), expected, "{shown} {}", String::from_utf8_lossy(&answer.body));
+    answer
+}
+
+async fn ok(front: &Front, identity: &str, call: Call, status: u16) -> Answer {
+    let shown = format!("{identity} {} {}", call.method, call.target);
+    let answer = front.ask(identity, call).await;
+    assert_eq!(answer.status, status, "{shown} {}", String::from_utf8_lossy(&answer.body));
+    answer
+}
+
+/// What the gateway itself answers to whoever holds a grant.
+fn look() -> Call {
+    get(format!("{}?{ROLES}", SHARED.subscription("alder-dev")))
+}
+
+async fn offered(front: &Front, authorizations: Value, eligible: Value) {
+    ok(front, "alder-owner", put(definition(1), &offer("Night shift", authorizations, eligible)), 201).await;
+    ok(front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+}
+
+fn path_of(answer: &Answer, name: &str) -> String {
+    let url = answer.header(name).to_owned();
+    let (_, rest) = url.split_once("//").unwrap();
+    rest[rest.find('/').unwrap()..].to_owned()
+}
+
+#[tokio::test]
+async fn a_delegation_is_made_used_and_removed() {
+    let front = started("agreements-life").await;
+    told(&front, "operator", look(), "403 AuthorizationFailed role.principal").await;
+    let mine = json!([{ "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR }]);
+    let made = ok(&front, "alder-owner", put(definition(1), &offer("Night shift", mine.clone(), json!([]))), 201).await;
+    assert_eq!(made.header("retry-after"), "1");
+    let status = ok(&front, "alder-owner", get(path_of(&made, "azure-asyncoperation")), 200).await.json();
+    assert_eq!(status["status"], "Succeeded");
+    told(&front, "operator", look(), "403 AuthorizationFailed role.principal").await;
+    ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+    ok(&front, "operator", look(), 200).await;
+    ok(&front, "alder-owner", put(definition(1), &offer("Night shift", mine, json!([]))), 200).await;
+
+    let expanded = format!("{}&$expandRegistrationDefinition=True", assignment(2));
+    let shown = ok(&front, "operator", get(expanded), 200).await.json();
+    assert_eq!(shown["properties"]["registrationDefinition"]["properties"]["registrationDefinitionName"], "Night shift");
+    let list =
+        in_dev(&format!("Microsoft.ManagedServices/registrationDefinitions?{MS}&$filter=managedByTenantId%20eq%20{}", tenant("nimbus")));
+    assert_eq!(ok(&front, "alder-owner", get(list), 200).await.json()["value"], json!([]));
+
+    let removed = ok(&front, "alder-owner", call("DELETE", assignment(2)), 202).await;
+    told(&front, "operator", look(), "403 AuthorizationFailed role.principal").await;
+    let status = get(path_of(&removed, "azure-asyncoperation"));
+    assert_eq!(ok(&front, "alder-owner", status.clone(), 200).await.json()["status"], "Succeeded");
+    ok(&front, "alder-owner", get(path_of(&removed, "location")), 204).await;
+    assert_eq!(front.ask("rival", status).await.status, 404, "an operation of others does not exist");
+    ok(&front, "alder-owner", call("DELETE", definition(1)), 200).await;
+    ok(&front, "alder-owner", call("DELETE", definition(1)), 204).await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
+    let front = started("agreements-rules").await;
+    let prod = SHARED.subscription("alder-prod");
+    let owner = |role: &str| json!([{ "principalId": object("operator"), "roleDefinitionId": role }]);
+    let refused = put(definition(1), &offer("Too much", owner("8e3af657-a8ff-443c-a75c-2fe8c4bcb635"), json!([])));
+    told(&front, "alder-owner", refused, "400 InvalidRegistrationDefinitionCreateRequest offer.invalid").await;
+    told(&front, "alder-owner", get(definition(1)), "404 ResourceNotFound resource.unknown").await;
+    let elsewhere = format!("{prod}/providers/Microsoft.ManagedServices/registrationDefinitions/{}?{MS}", guid(7));
+    let by_provider = put(elsewhere, &offer("Mine", owner(READER), json!([])));
+    told(&front, "operator", by_provider, "403 AuthorizationFailed role.action_missing").await;
+    let list = format!("{prod}/providers/Microsoft.ManagedServices/registrationAssignments?{MS}");
+    let declared = ok(&front, "alder-owner", get(list), 200).await.json()["value"][0]["id"].as_str().unwrap().to_owned();
+    let kept =
+        told(&front, "alder-owner", call("DELETE", format!("{declared}?{MS}")), "409 RequestDisallowedByPolicy rule.grants_in_files").await;
+    assert!(kept.json()["error"]["message"].as_str().unwrap().contains("alder.toml:"), "{}", kept.json());
+    let unknown = in_dev(&format!("Microsoft.ManagedServices/somethings?{MS}"));
+    told(&front, "alder-owner", get(unknown), "404 InvalidResourceType scope.malformed").await;
+    let broken = call("PUT", definition(1)).json(&json!("x"));
+    told(&front, "alder-owner", broken, "400 InvalidRequestContent offer.invalid").await;
+    told(&front, "alder-owner", call("PUT", definition(1)), "400 InvalidRequestContent request.malformed").await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn a_guest_does_not_delegate() {
+    let front = started("agreements-guest").await;
+    let body = offer("By a guest", json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]), json!([]));
+    let lynx = "/subscriptions/17110000-5000-4000-8000-000000000001/providers/Microsoft.ManagedServices/registrationDefinitions";
+    let target = format!("{lynx}/{}?{MS}", guid(1));
+    let mut claims = signer::claims();
+    claims["acct"] = 1.into();
+    let answer = front.client.send(put(target.clone(), &body).bearer(&signer::signed(&claims))).await;
+    assert_eq!(answer.told(), "403 AuthorizationFailed rule.guest");
+    claims["acct"] = 0.into();
+    let answer = front.client.send(put(target, &body).bearer(&signer::signed(&claims))).await;
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    front.drain().await;
+}
+
+fn activation(role: &str, more: Value) -> Value {
+    let mut properties = json!({ "principalId": object("operator"), "roleDefinitionId": role, "requestType": "SelfActivate" });
+    for (name, value) in more.as_object().unwrap() {
+        properties[name] = value.clone();
+    }
+    json!({ "properties": properties })
+}
+
+#[tokio::test]
+async fn an_eligible_role_is_activated_and_ends() {
+    let front = started("agreements-activation").await;
+    let standing = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    let eligible = json!([{ "principalId": object("operator"), "roleDefinitionId": VM_CONTRIBUTOR, "justInTimeAccessPolicy": {
+        "multiFactorAuthProvider": "None", "maximumActivationDuration": "PT1H",
+    } }]);
+    // Eligible authorizations are for people; the gateway's own version lets an automation have one.
+    let own = definition(1).replace("2022-10-01", "2026-11-01-steward-preview");
+    ok(&front, "alder-owner", put(own, &offer("On request", standing, eligible)), 201).await;
+    ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+
+    let list = in_dev(&format!("Microsoft.Authorization/roleEligibilityScheduleInstances?{PIM}&$filter=asTarget()"));
+    let mine = ok(&front, "operator", get(list.clone()), 200).await.json();
+    assert_eq!(mine["value"][0]["properties"]["principalId"], object("operator"));
+    assert_eq!(ok(&front, "reader", get(list), 200).await.json()["value"], json!([]));
+
+    let permissions = || get(in_dev(&format!("Microsoft.Authorization/permissions?{ROLES}")));
+    let before = ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len();
+    for (body, expected) in [
+        (activation(VM_CONTRIBUTOR, json!({})), "400 RoleAssignmentRequestPolicyValidationFailed activation.rule"),
+        (activation(CONTRIBUTOR, json!({ "justification": "x" })), "400 RoleAssignmentDoesNotExist activation.not_eligible"),
+        (activation(VM_CONTRIBUTOR, json!({ "requestType": "Please" })), "400 InvalidRequestContent assignment.invalid"),
+    ] {
+        told(&front, "operator", put(request(3), &body), expected).await;
+    }
+    let wanted = activation(VM_CONTRIBUTOR, json!({ "justification": "INC-1", "scheduleInfo": { "expiration": { "duration": "PT30M" } } }));
+    let granted = ok(&front, "operator", put(request(3), &wanted), 201).await.json();
+    assert_eq!(granted["properties"]["status"], "Provisioned");
+    assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before + 1);
+    let cancel = in_dev(&format!("Microsoft.Authorization/roleAssignmentScheduleRequests/{}/cancel?{PIM}", guid(3)));
+    told(&front, "operator", call("POST", cancel), "409 RoleAssignmentApprovalAlreadyDecided activation.decision").await;
+    let end = activation(VM_CONTRIBUTOR, json!({ "requestType": "SelfDeactivate" }));
+    ok(&front, "operator", put(request(4), &end), 201).await;
+    assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before);
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identities() {
+    let front = started("agreements-constrained").await;
+    let administrator = json!([
+        { "principalId": object("operator"), "roleDefinitionId": ACCESS_ADMINISTRATOR, "delegatedRoleDefinitionIds": [READER] },
+        { "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR },
+    ]);
+    offered(&front, administrator, json!([])).await;
+    let identity =
+        format!("{}/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i", SHARED.subscription("alder-dev"));
+    let body = |role: &str, kind: &str, identity: Option<&str>| {
+        json!({ "properties": {
+            "roleDefinitionId": role, "principalId": guid(99), "principalType": kind, "delegatedManagedIdentityResourceId": identity,
+        } })
+    };
+    for body in [
+        body(CONTRIBUTOR, "ServicePrincipal", Some(&identity)),
+        body(READER, "User", Some(&identity)),
+        body(READER, "ServicePrincipal", None),
+        body(READER, "ServicePrincipal", Some("/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups/x")),
+    ] {
+        told(&front, "operator", put(role_assignment(5), &body), "403 AuthorizationFailed assignment.constrained").await;
+    }
+    ok(&front, "operator", put(role_assignment(5), &body(READER, "ServicePrincipal", Some(&identity))), 201).await;
+    let listed = ok(&front, "alder-owner", get(in_dev(&format!("Microsoft.Authorization/roleAssignments?{ROLES}"))), 200).await.json();
+    let principals: Vec<&str> =
+        listed["value"].as_array().unwrap().iter().filter_map(|one| one["properties"]["principalId"].as_str()).collect();
+    assert!(principals.contains(&guid(99).as_str()), "{principals:?}");
+    assert!(!principals.contains(&object("operator").as_str()), "what is delegated is not listed");
+    ok(&front, "alder-owner", call("DELETE", role_assignment(5)), 200).await;
+    ok(&front, "alder-owner", call("DELETE", role_assignment(5)), 204).await;
+    front.drain().await;
+}

@@ -1,0 +1,46 @@
+//! The durable store, through its public surface: what holds for every engine, and what holds for one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers outside of test functions, in a test of its own"
+)]
+
+#[path = "store/contract.rs"]
+mod contract;
+#[path = "store/place.rs"]
+mod place;
+#[path = "store/sqlite_file.rs"]
+mod sqlite_file;
+
+/// The same test bodies for each engine.
+macro_rules! for_each_engine {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::contract::$test(crate::place::Place::sqlite()).await;
+            })*
+        }
+    };
+}
+
+for_each_engine! {
+    a_bad_write_changes_nothing
+    a_body_comes_back_byte_for_byte
+    a_commit_on_an_old_revision_changes_nothing
+    a_commit_wakes_those_who_wait
+    a_hundred_thousand_writes_are_one_commit
+    a_new_store_is_empty
+    a_session_that_has_left_holds_nothing_back
+    a_session_that_is_heard_of_no_more_holds_nothing_back
+    a_session_with_another_past_holds_everything_back
+    a_tail_that_is_too_large_is_trimmed
+    changes_are_kept_up_to_their_bound
+    changes_come_in_portions
+    four_committers_leave_no_gap
+    the_fence_is_what_all_others_have_applied
+    the_last_write_of_an_object_counts
+    what_was_committed_is_there_after_opening_again
+}

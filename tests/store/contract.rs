@@ -1,0 +1,297 @@
+//! What every engine promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use steward::ids::{Epoch, SessionId};
+use steward::store::{
+    COMMIT_BYTES_MAX, Change, CommitError, KEY_BYTES_MAX, Object, ObjectKey, Revision, Store, StoreConfig, StoreError, TAIL_BYTES_MAX,
+    Tail, Write,
+};
+
+use crate::place::{DEADLINE, Place, eventually};
+
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey { kind: "thing".into(), name: name.into() }
+}
+
+pub fn put(name: &str, body: &str) -> Write {
+    Write { key: key(name), body: Some(body.into()) }
+}
+
+pub fn delete(name: &str) -> Write {
+    Write { key: key(name), body: None }
+}
+
+pub fn now() -> Timestamp {
+    "2026-11-21T06:48:24.123456789Z".parse().unwrap()
+}
+
+/// Commits to whatever the world is.
+pub async fn commit(store: &Arc<dyn Store>, writes: &[Write]) -> Revision {
+    let head = store.snapshot().await.unwrap().revision;
+    store.commit(head, now(), writes).await.unwrap()
+}
+
+/// Names and bodies.
+pub async fn contents(store: &Arc<dyn Store>) -> Vec<(String, String)> {
+    let objects = store.snapshot().await.unwrap().objects;
+    objects.into_iter().map(|object| (object.key.name.into_string(), object.body.to_string())).collect()
+}
+
+async fn epoch(store: &Arc<dyn Store>) -> Epoch {
+    store.snapshot().await.unwrap().epoch
+}
+
+#[track_caller]
+fn revisions(tail: &Tail) -> Vec<u64> {
+    match tail {
+        Tail::Changes(changes) => changes.iter().map(|change| change.revision.0).collect(),
+        Tail::Trimmed => panic!("trimmed"),
+    }
+}
+
+fn pair(name: &str, body: &str) -> (String, String) {
+    (name.to_owned(), body.to_owned())
+}
+
+pub async fn a_new_store_is_empty(place: Place) {
+    let store = place.open().await;
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.revision, snapshot.objects), (Revision(0), vec![]));
+    assert_eq!(store.changes(snapshot.epoch, Revision(0), 10).await.unwrap(), Tail::Changes(vec![]));
+}
+
+pub async fn a_body_comes_back_byte_for_byte(place: Place) {
+    let store = place.open().await;
+    let body = " {\"a\" : \"\\u0000 \u{1F600} é\\\\\" ,\n\t\"b\": 1.0e5}\n";
+    let write = Write { key: ObjectKey { kind: "kïnd".into(), name: "/a 'b\"/%?_\\\n".into() }, body: Some(body.into()) };
+    let revision = commit(&store, std::slice::from_ref(&write)).await;
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.objects, vec![Object { key: write.key.clone(), revision, body: body.into() }]);
+    let tail = store.changes(snapshot.epoch, Revision(0), 10).await.unwrap();
+    assert_eq!(tail, Tail::Changes(vec![Change { revision, at: now(), writes: vec![write] }]));
+}
+
+pub async fn the_last_write_of_an_object_counts(place: Place) {
+    let store = place.open().await;
+    commit(&store, &[put("a", "1"), put("b", "1"), put("a", "2"), delete("b"), delete("c"), put("c", "3"), delete("never")]).await;
+    assert_eq!(contents(&store).await, vec![pair("a", "2"), pair("c", "3")]);
+    commit(&store, &[delete("a"), put("Z", "4")]).await;
+    // In byte order, whatever the locale of the server.
+    assert_eq!(contents(&store).await, vec![pair("Z", "4"), pair("c", "3")]);
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.objects.iter().map(|object| object.revision.0).collect::<Vec<_>>(), vec![2, 1]);
+}
+
+pub async fn a_commit_on_an_old_revision_changes_nothing(place: Place) {
+    let store = place.open().await;
+    commit(&store, &[put("a", "1")]).await;
+    commit(&store, &[put("a", "2")]).await;
+    for base in [0, 1, 3, u64::MAX] {
+        let refused = store.commit(Revision(base), now(), &[put("a", "3")]).await;
+        assert!(matches!(refused, Err(CommitError::Conflict { head: Revision(2) })), "{base}: {refused:?}");
+    }
+    assert_eq!(contents(&store).await, vec![pair("a", "2")]);
+    assert_eq!(revisions(&store.changes(epoch(&store).await, Revision(0), 10).await.unwrap()), vec![1, 2]);
+}
+
+pub async fn a_bad_write_changes_nothing(place: Place) {
+    let store = place.open().await;
+    let named = |kind: &str, name: &str| Write { key: ObjectKey { kind: kind.into(), name: name.into() }, body: Some("{}".into()) };
+    let long = "n".repeat(KEY_BYTES_MAX);
+    let huge: Arc<str> = "1".repeat(COMMIT_BYTES_MAX / 2).into();
+    let half = |name| Write { key: key(name), body: Some(Arc::clone(&huge)) };
+    let bad = [
+        vec![named("", "a")],
+        vec![named("a", "")],
+        vec![named("a", "x\0y")],
+        vec![named(&format!("{long}n"), "a")],
+        vec![put("good", "{}"), put("a", "\"\0\"")],
+        vec![half("a"), half("b")],
+    ];
+    for writes in bad {
+        let refused = store.commit(Revision(0), now(), &writes).await;
+        assert!(matches!(refused, Err(CommitError::Store(StoreError::Invalid(_)))), "{:?}", writes[0].key);
+    }
+    commit(&store, &[named(&long, &long)]).await;
+    assert_eq!(contents(&store).await, vec![pair(&long, "{}")]);
+}
+
+pub async fn four_committers_leave_no_gap(place: Place) {
+    const EACH: usize = 25;
+    let first = place.open().await;
+    let mut committers = tokio::task::JoinSet::new();
+    for committer in 0..4 {
+        let store = place.open_again(&first).await;
+        committers.spawn(async move {
+            let mut base = Revision(0);
+            for number in 0..EACH {
+                base = insist(&store, base, &[put(&format!("{committer}-{number}"), "{}")]).await;
+            }
+        });
+    }
+    while let Some(ended) = committers.join_next().await {
+        ended.unwrap();
+    }
+    let snapshot = first.snapshot().await.unwrap();
+    assert_eq!((snapshot.revision, snapshot.objects.len()), (Revision(100), 100));
+    assert_eq!(revisions(&first.changes(snapshot.epoch, Revision(0), 1000).await.unwrap()), (1..=100).collect::<Vec<_>>());
+}
+
+/// Commits on whatever is newest, again and again.
+async fn insist(store: &Arc<dyn Store>, mut base: Revision, writes: &[Write]) -> Revision {
+    loop {
+        match store.commit(base, now(), writes).await {
+            Ok(revision) => return revision,
+            Err(CommitError::Conflict { head }) => base = head,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn changes_come_in_portions(place: Place) {
+    let store = place.open().await;
+    for number in 0..5 {
+        commit(&store, &[put("a", &number.to_string())]).await;
+    }
+    let epoch = epoch(&store).await;
+    let after = async |revision, limit| store.changes(epoch, Revision(revision), limit).await.unwrap();
+    assert_eq!(revisions(&after(0, 2).await), vec![1, 2]);
+    assert_eq!(revisions(&after(2, 2).await), vec![3, 4]);
+    assert_eq!(revisions(&after(4, 2).await), vec![5]);
+    assert_eq!(revisions(&after(5, 2).await), vec![] as Vec<u64>);
+    assert_eq!(revisions(&after(0, 0).await), vec![] as Vec<u64>);
+    assert_eq!(revisions(&after(0, usize::MAX).await), vec![1, 2, 3, 4, 5]);
+    assert_eq!(after(6, 2).await, Tail::Trimmed, "ahead of the store");
+    assert_eq!(store.changes(Epoch::random(), Revision(2), 2).await.unwrap(), Tail::Trimmed, "another epoch");
+}
+
+pub async fn changes_are_kept_up_to_their_bound(place: Place) {
+    let store = steward::store::open(&StoreConfig { changes_max: 3, ..place.config() }).await.unwrap();
+    for number in 0..5 {
+        commit(&store, &[put("a", &number.to_string())]).await;
+    }
+    let epoch = epoch(&store).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(2), 10).await.unwrap()), vec![3, 4, 5]);
+    for after in [0, 1] {
+        assert_eq!(store.changes(epoch, Revision(after), 10).await.unwrap(), Tail::Trimmed);
+        let heard = store.poll(SessionId::random(), epoch, Revision(after)).await.unwrap();
+        assert_eq!((heard.tail, heard.fence), (Tail::Trimmed, Revision(0)));
+    }
+}
+
+pub async fn a_tail_that_is_too_large_is_trimmed(place: Place) {
+    let store = place.open().await;
+    let body = "1".repeat(TAIL_BYTES_MAX / 2);
+    for name in ["a", "b"] {
+        commit(&store, &[put(name, &body)]).await;
+    }
+    let (epoch, session) = (epoch(&store).await, SessionId::random());
+    let poll = async |applied| store.poll(session, epoch, Revision(applied)).await.unwrap().tail;
+    assert_eq!(poll(0).await, Tail::Trimmed);
+    assert_eq!(revisions(&poll(1).await), vec![2]);
+    assert_eq!(revisions(&store.changes(epoch, Revision(0), 10).await.unwrap()), vec![1]);
+}
+
+pub async fn a_hundred_thousand_writes_are_one_commit(place: Place) {
+    const MANY: usize = 100_000;
+    let store = place.open().await;
+    let body = r#"{"principal":"8f2c1a10-0000-4000-8000-000000000001","role":"acdd72a7-3385-48ef-bd42-f606fba81ae7"}"#;
+    let writes: Vec<Write> = (0..MANY).map(|number| put(&format!("/subscriptions/8f2c1a10/{number:06}"), body)).collect();
+    let begun = std::time::Instant::now();
+    commit(&store, &writes).await;
+    let (written, read) = (begun.elapsed(), store.snapshot().await.unwrap());
+    assert!(written < DEADLINE, "{written:?}");
+    let expected: Vec<_> = writes.into_iter().map(|write| (write.key, write.body.unwrap())).collect();
+    let found: Vec<_> = read.objects.into_iter().map(|object| (object.key, object.body)).collect();
+    assert!(found == expected, "{} objects", found.len());
+    commit(&store, &found.iter().map(|(key, _body)| Write { key: key.clone(), body: None }).collect::<Vec<_>>()).await;
+    assert_eq!(contents(&store).await, vec![]);
+}
+
+pub async fn the_fence_is_what_all_others_have_applied(place: Place) {
+    let first = place.open().await;
+    let second = place.open_again(&first).await;
+    let epoch = epoch(&first).await;
+    for name in ["a", "b"] {
+        commit(&first, &[put(name, "{}")]).await;
+    }
+    let (one, other) = (SessionId::random(), SessionId::random());
+    let heard = first.poll(one, epoch, Revision(0)).await.unwrap();
+    assert_eq!((revisions(&heard.tail), heard.fence), (vec![1, 2], Revision(2)), "alone");
+    let heard = second.poll(other, epoch, Revision(1)).await.unwrap();
+    assert_eq!((revisions(&heard.tail), heard.fence), (vec![2], Revision(0)), "the first one has not said what it applied");
+    let heard = first.poll(one, epoch, Revision(2)).await.unwrap();
+    assert_eq!((revisions(&heard.tail), heard.fence), (vec![], Revision(1)));
+    second.poll(other, epoch, Revision(2)).await.unwrap();
+    commit(&first, &[put("c", "{}")]).await;
+    let heard = first.poll(one, epoch, Revision(2)).await.unwrap();
+    assert_eq!((revisions(&heard.tail), heard.fence), (vec![3], Revision(2)), "the other one lacks the last change");
+}
+
+pub async fn a_session_that_has_left_holds_nothing_back(place: Place) {
+    let store = place.open().await;
+    let epoch = epoch(&store).await;
+    let (one, other) = (SessionId::random(), SessionId::random());
+    store.poll(other, epoch, Revision(0)).await.unwrap();
+    commit(&store, &[put("a", "{}")]).await;
+    assert_eq!(store.poll(one, epoch, Revision(1)).await.unwrap().fence, Revision(0));
+    store.leave(other).await.unwrap();
+    assert_eq!(store.poll(one, epoch, Revision(1)).await.unwrap().fence, Revision(1));
+    store.leave(other).await.unwrap();
+}
+
+pub async fn a_session_that_is_heard_of_no_more_holds_nothing_back(place: Place) {
+    let (lease, margin) = (Duration::from_millis(600), Duration::from_millis(200));
+    let store = steward::store::open(&StoreConfig { lease, margin, ..place.config() }).await.unwrap();
+    let epoch = epoch(&store).await;
+    let (one, other) = (SessionId::random(), SessionId::random());
+    commit(&store, &[put("a", "{}")]).await;
+    let begun = std::time::Instant::now();
+    store.poll(other, epoch, Revision(0)).await.unwrap();
+    let fence = async || store.poll(one, epoch, Revision(1)).await.unwrap().fence;
+    eventually("the end of the lease", async || (fence().await == Revision(1)).then_some(())).await;
+    assert!(begun.elapsed() >= lease + margin, "{:?}", begun.elapsed());
+    store.poll(other, epoch, Revision(0)).await.unwrap();
+    assert_eq!(fence().await, Revision(0), "it is back");
+}
+
+pub async fn a_session_with_another_past_holds_everything_back(place: Place) {
+    let store = place.open().await;
+    let epoch = epoch(&store).await;
+    let (one, other) = (SessionId::random(), SessionId::random());
+    commit(&store, &[put("a", "{}")]).await;
+    for (epoch_of_other, applied) in [(Epoch::random(), Revision(1)), (epoch, Revision(2))] {
+        let heard = store.poll(other, epoch_of_other, applied).await.unwrap();
+        assert_eq!((heard.tail, heard.fence), (Tail::Trimmed, Revision(0)));
+        assert_eq!(store.poll(one, epoch, Revision(1)).await.unwrap().fence, Revision(0));
+    }
+    store.poll(other, epoch, Revision(1)).await.unwrap();
+    assert_eq!(store.poll(one, epoch, Revision(1)).await.unwrap().fence, Revision(1));
+}
+
+pub async fn a_commit_wakes_those_who_wait(place: Place) {
+    let first = place.open().await;
+    let second = place.open_again(&first).await;
+    for store in [&first, &second] {
+        let mut woken = store.woken();
+        woken.mark_unchanged();
+        commit(&first, &[put("a", "{}")]).await;
+        tokio::time::timeout(DEADLINE, woken.changed()).await.unwrap().unwrap();
+    }
+}
+
+pub async fn what_was_committed_is_there_after_opening_again(place: Place) {
+    let store = place.open().await;
+    commit(&store, &[put("a", "1"), put("b", "1")]).await;
+    commit(&store, &[delete("b")]).await;
+    let before = store.snapshot().await.unwrap();
+    let changes = store.changes(before.epoch, Revision(0), 10).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.snapshot().await.unwrap(), before);
+    assert_eq!(store.changes(before.epoch, Revision(0), 10).await.unwrap(), changes);
+    assert_eq!(store.commit(before.revision, now(), &[]).await.unwrap(), Revision(3));
+}
