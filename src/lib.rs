@@ -29,4 +29,5 @@ pub mod resource_manager;
 pub mod server;
 pub mod service;
 pub mod telemetry;
+pub mod template;
 pub mod tls;
