@@ -1,0 +1,154 @@
+//! Template text to a JSON value: comments and strings over several lines are read as the anchor reads them. A name that stands twice
+//! in one object is refused, because two readers may keep different ones.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::error::{Reason, TemplateError};
+use super::limits;
+
+/// Reads the text of a template or of a parameters file.
+///
+/// # Errors
+/// When the text is longer than [`limits::TEMPLATE_BYTES_MAX`] or is not JSON.
+pub(super) fn parse(text: &str) -> Result<Value, TemplateError> {
+    if text.len() > limits::TEMPLATE_BYTES_MAX {
+        let max = u64::try_from(limits::TEMPLATE_BYTES_MAX).unwrap_or(u64::MAX);
+        return Err(TemplateError::new("$", Reason::Limit { what: "bytes of text", max }));
+    }
+    let plain = plain(text);
+    let mut reader = serde_json::Deserializer::from_str(&plain);
+    let read = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|cause| TemplateError::new("$", reason(&cause)))
+}
+
+/// What the parser says, without the text it stopped at.
+pub(super) fn reason(cause: &serde_json::Error) -> Reason {
+    let whole = cause.to_string();
+    let problem = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(problem, _)| problem).to_owned();
+    Reason::Json { line: cause.line(), column: cause.column(), problem }
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Code,
+    Text,
+    Escape,
+    Line,
+    Block,
+}
+
+/// The same text with spaces for comments and `\n` for line breaks inside strings. Lines and columns of what is left stay, but for
+/// columns after a broken string.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut state = State::Code;
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek().copied();
+        state = match (state, c) {
+            (State::Code, '"') => push(&mut out, c, State::Text),
+            (State::Code, '/') if next == Some('/') => push(&mut out, ' ', State::Line),
+            (State::Code, '/') if next == Some('*') => {
+                rest.next();
+                out.push(' ');
+                push(&mut out, ' ', State::Block)
+            }
+            (State::Code, _) | (State::Line, '\n') => push(&mut out, c, State::Code),
+            (State::Text, '"') => push(&mut out, c, State::Code),
+            (State::Text, '\\') => push(&mut out, c, State::Escape),
+            (State::Text, '\n') => broken(&mut out, "\\n"),
+            (State::Text, '\r') => broken(&mut out, "\\r"),
+            (State::Text, '\t') => broken(&mut out, "\\t"),
+            (State::Text | State::Escape, _) => push(&mut out, c, State::Text),
+            (State::Block, '*') if next == Some('/') => {
+                rest.next();
+                out.push(' ');
+                push(&mut out, ' ', State::Code)
+            }
+            (State::Block, '\n') => push(&mut out, c, State::Block),
+            (State::Line, _) => push(&mut out, ' ', State::Line),
+            (State::Block, _) => push(&mut out, ' ', State::Block),
+        };
+    }
+    out
+}
+
+fn push(out: &mut String, c: char, next: State) -> State {
+    out.push(c);
+    next
+}
+
+fn broken(out: &mut String, escape: &str) -> State {
+    out.push_str(escape);
+    State::Text
+}
+
+/// A value whose objects have no name twice.
+#[derive(Clone, Copy)]
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(Self)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(Self)?;
+            if object.insert(name, value).is_some() {
+                return Err(de::Error::custom("a name that its object has already; remove one of the two"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
