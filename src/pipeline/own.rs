@@ -76,6 +76,8 @@ impl OwnRequest {
 pub enum Service {
     /// `Microsoft.Authorization`: role assignments and activations.
     Access,
+    /// `Microsoft.Resources/deployments`: templates.
+    Deployments,
     /// `Microsoft.ManagedServices`: offers and their assignments.
     ManagedServices,
 }
@@ -118,6 +120,21 @@ fn parts_headers(whole: &HeaderMap) -> HeaderMap {
     kept.collect()
 }
 
+/// Whether a path leads to a deployment that the gateway carries out itself.
+pub(super) fn is_deployment(path: &CanonicalPath) -> bool {
+    own_service(path).is_some_and(|(service, _, _)| service == Service::Deployments)
+}
+
+/// A subscription or a resource group: nothing above them can be delegated.
+fn is_in_a_subscription(above: &[&str]) -> bool {
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    match above {
+        [subscriptions, _id] => is(subscriptions, "subscriptions"),
+        [subscriptions, _id, groups, _name] => is(subscriptions, "subscriptions") && is(groups, "resourceGroups"),
+        _ => false,
+    }
+}
+
 /// Whether a path leads to what the gateway keeps about access.
 pub(super) fn is_access(path: &CanonicalPath) -> bool {
     own_service(path).is_some_and(|(service, _, _)| service == Service::Access)
@@ -145,6 +162,9 @@ fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> 
     let service = match rest {
         _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
         [kind, ..] if is(namespace, "Microsoft.Authorization") && ACCESS.iter().any(|known| is(kind, known)) => Service::Access,
+        [kind, ..] if is(namespace, "Microsoft.Resources") && is(kind, "deployments") && is_in_a_subscription(above) => {
+            Service::Deployments
+        }
         _ => return None,
     };
     Some((service, Scope::from_segments(above).ok()?, rest.iter().map(|segment| Box::from(*segment)).collect()))

@@ -40,6 +40,52 @@ enum State {
     Block,
 }
 
+/// The text of a request that carries a template: as [`parse`], and names may stand without quotes, as the Azure CLI writes `template:`.
+///
+/// # Errors
+/// The same as [`parse`].
+pub(super) fn parse_request(text: &str) -> Result<Value, TemplateError> {
+    if text.len() > limits::TEMPLATE_BYTES_MAX {
+        return parse(text);
+    }
+    parse(&quoted(&plain(text)))
+}
+
+/// Quotes for names that stand in an object without. What is no name is left for the parser to refuse.
+fn quoted(plain: &str) -> String {
+    let mut out = String::with_capacity(plain.len() + 2);
+    let mut rest = plain;
+    let (mut in_text, mut before) = (false, ' ');
+    while let Some(c) = rest.chars().next() {
+        let word = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$').next().unwrap_or_default();
+        let is_name =
+            !in_text && matches!(before, '{' | ',') && !word.is_empty() && rest.trim_start_matches(word).trim_start().starts_with(':');
+        let taken = if is_name { word.len() } else { c.len_utf8() };
+        let (head, tail) = rest.split_at(taken);
+        match is_name {
+            true => out.extend(["\"", head, "\""]),
+            false => out.push_str(head),
+        }
+        match (in_text, c) {
+            (true, '\\') => {
+                // Whatever is escaped, it does not end the text.
+                let escaped = tail.chars().next().map_or(0, char::len_utf8);
+                let (escaped, tail) = tail.split_at(escaped);
+                out.push_str(escaped);
+                rest = tail;
+                continue;
+            }
+            (_, '"') => in_text = !in_text,
+            _ => {}
+        }
+        if !c.is_whitespace() {
+            before = c;
+        }
+        rest = tail;
+    }
+    out
+}
+
 /// The same text with spaces for comments and `\n` for line breaks inside strings. Lines and columns of what is left stay, but for
 /// columns after a broken string.
 fn plain(text: &str) -> String {
@@ -150,5 +196,23 @@ impl<'de> Visitor<'de> for Strict {
             }
         }
         Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_may_hold_names_without_quotes_as_the_azure_cli_writes_them() {
+        let text = r#"{"properties": {"mode": "a, b: {c:", "list": [true, null], template:{ // what it is
+            "x": "\\\", y:", $schema : 1 }}}"#;
+        let read = parse_request(text).unwrap();
+        assert_eq!(read["properties"]["template"]["$schema"], 1);
+        assert_eq!(read["properties"]["template"]["x"], "\\\", y:");
+        assert_eq!(read["properties"]["mode"], "a, b: {c:");
+        for broken in ["{a}", "{1:2}", "{a b: 1}", "[a: 1]", "{a:: 1}", "template"] {
+            assert!(parse_request(broken).is_err(), "{broken}");
+        }
     }
 }

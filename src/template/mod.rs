@@ -89,6 +89,14 @@ pub fn parse_parameters(text: &str) -> Result<Value, TemplateError> {
     json::parse(text)
 }
 
+/// Reads the body of a deployment request as clients write it: comments, strings over several lines, names without quotes.
+///
+/// # Errors
+/// When it is no JSON or too long.
+pub fn parse_request(text: &str) -> Result<Value, TemplateError> {
+    json::parse_request(text)
+}
+
 fn check_count(count: usize, what: &'static str, max: usize, path: &str) -> Result<(), TemplateError> {
     if count > max {
         return Err(TemplateError::new(path, Reason::Limit { what, max: u64::try_from(max).unwrap_or(u64::MAX) }));
