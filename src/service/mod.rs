@@ -129,7 +129,7 @@ impl Service {
             .map_err(|diagnostics| ServiceError::Policies(Box::new(diagnostics)))?;
         tasks.spawn(watcher.run(turned(ending.clone())));
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
-        let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
+        let (recorder, writer) = Recorder::open(&config.records, clock.clone()).map_err(ServiceError::Records)?;
         let metrics = Arc::new(Metrics::default());
         let mut certificates = Certificates::new(clock.clone());
         let admin = Admin {

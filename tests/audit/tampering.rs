@@ -1,0 +1,146 @@
+//! Every record of a copy, deleted, changed and moved.
+
+use steward::record::audit::{Fault, Link, Linked, Log};
+
+use crate::world::{Random, lines, logs, verify, verify_lines, written};
+
+/// All lines of a folder, records and heads.
+fn all_lines(folder: &std::path::Path) -> Vec<Vec<u8>> {
+    let mut lines = Vec::new();
+    steward::record::archive::read_folder(folder, |spot| lines.push(spot.text.to_vec())).unwrap();
+    lines
+}
+
+fn links(line: &[u8]) -> Vec<Link> {
+    Linked::parse(line).map(|line| line.links).unwrap_or_default()
+}
+
+/// Whether a fault names this record: its log, its number and, where it is still there, its line.
+fn names(fault: &Fault, log: Log, seq: u64, line: Option<u64>) -> bool {
+    match fault {
+        Fault::Changed(record) => (record.tenant, record.seq) == (log, seq) && line.is_none_or(|line| record.at.line == line),
+        Fault::Missing { tenant, from, to, .. } => (*tenant, *from, *to) == (log, seq, seq),
+        Fault::Reordered { record, behind } => {
+            [record, behind].iter().any(|one| (one.tenant, one.seq) == (log, seq) && line.is_none_or(|line| one.at.line == line))
+        }
+        Fault::Contradicted { .. } | Fault::Head { .. } | Fault::Unlinked { .. } => false,
+    }
+}
+
+#[test]
+fn what_was_written_verifies() {
+    let folder = written("sound", 400);
+    let report = verify(&folder);
+    assert_eq!(report.faults, []);
+    assert_eq!(report.logs.len(), logs().count());
+    let records: u64 = report.logs.iter().map(|log| log.records).sum();
+    assert_eq!(records, lines(&folder).iter().map(|line| links(line).len() as u64).sum::<u64>());
+    for log in &report.logs {
+        assert_eq!((log.first, log.last, log.sealed), (1, log.records, log.records), "{}", log.tenant);
+    }
+}
+
+#[test]
+fn every_deleted_record_is_named() {
+    let lines = all_lines(&written("deleted", 150));
+    for (at, line) in lines.iter().enumerate() {
+        let left = lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| line.as_slice());
+        let faults = verify_lines(left).faults;
+        let links = links(line);
+        assert_eq!(faults.len(), links.len(), "{at}: {faults:?}");
+        for link in links {
+            assert!(faults.iter().any(|fault| names(fault, link.tenant, link.seq, None)), "{at}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_is_found_and_its_record_named() {
+    let lines = all_lines(&written("changed", 60));
+    let mut random = Random(7);
+    for (at, line) in lines.iter().enumerate() {
+        let links = links(line);
+        // Every byte of a few records, some of each of the others.
+        let bytes: Vec<usize> = if at % 40 == 12 { (0..line.len()).collect() } else { (0..12).map(|_| random.below(line.len())).collect() };
+        for byte in bytes {
+            let mut copy = lines.clone();
+            copy[at][byte] ^= 1 << random.below(7);
+            if links.is_empty() || copy[at] == lines[at] {
+                continue;
+            }
+            let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+            let number = Some(at as u64 + 1);
+            // The link of one log is no part of the line in another.
+            let is_in_record = memchr::memmem::rfind(&lines[at], b",\"chain\":[").is_some_and(|links| byte < links);
+            let named = links.iter().filter(|link| faults.iter().any(|fault| names(fault, link.tenant, link.seq, number))).count();
+            let shown = String::from_utf8_lossy(&copy[at]);
+            assert!(if is_in_record { named == links.len() } else { named > 0 }, "byte {byte} of {shown}: {faults:#?}");
+            assert!(faults.len() <= links.len(), "no other record is blamed: byte {byte}, {faults:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_swap_within_a_log_is_named() {
+    let lines = all_lines(&written("swapped", 150));
+    for log in logs() {
+        let of_log: Vec<(usize, Link)> = lines
+            .iter()
+            .enumerate()
+            .flat_map(|(at, line)| links(line).into_iter().filter(|link| link.tenant == log).map(move |link| (at, link)))
+            .collect();
+        assert!(of_log.len() > 10, "{log}");
+        for pair in of_log.windows(2) {
+            let [(first, link), (second, next)] = pair else { continue };
+            let mut copy = lines.clone();
+            copy.swap(*first, *second);
+            let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+            assert!(!faults.is_empty() && faults.iter().all(|fault| matches!(fault, Fault::Reordered { .. })), "{faults:?}");
+            for (seq, line) in [(link.seq, *second), (next.seq, *first)] {
+                assert!(faults.iter().any(|fault| names(fault, log, seq, Some(line as u64 + 1))), "{faults:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_off_end_is_noticed_by_the_heads() {
+    let folder = written("cut-off", 100);
+    let lines = all_lines(&folder);
+    let first_record = lines.iter().position(|line| !links(line).is_empty()).unwrap();
+    for end in first_record..lines.len() {
+        let faults = verify_lines(lines[..end].iter().map(Vec::as_slice)).faults;
+        for log in logs() {
+            let lost = lines[end..].iter().flat_map(|line| links(line)).filter(|link| link.tenant == log).map(|link| link.seq);
+            let (lost_first, lost_last) = (lost.clone().min(), lost.max());
+            let told = faults.iter().find_map(|fault| {
+                let Fault::Missing { tenant, from, to, before: None, .. } = fault else { return None };
+                (*tenant == log).then_some((*from, *to))
+            });
+            assert_eq!(told, lost_first.zip(lost_last), "{log} cut at {end}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_added_or_a_head_forged_is_named() {
+    let lines = all_lines(&written("added", 50));
+    let first_record = lines.iter().position(|line| !links(line).is_empty()).unwrap();
+    for added in [lines[first_record].clone(), b"{\"schema\":\"steward.record/1\"}".to_vec(), b"\0\0\0".to_vec()] {
+        let mut copy = lines.clone();
+        copy.insert(first_record + 7, added);
+        let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+        let line = first_record as u64 + 8;
+        assert!(matches!(&faults[..], [Fault::Unlinked { at, .. }] if at.line == line), "{faults:?}");
+    }
+    for at in 0..first_record {
+        let text = String::from_utf8(lines[at].clone()).unwrap();
+        if !text.contains("steward.head/1") {
+            continue;
+        }
+        let mut copy = lines.clone();
+        copy[at] = text.replacen("\"seq\":", "\"seq\":1", 1).into_bytes();
+        let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+        assert!(matches!(&faults[..], [Fault::Head { at: place, .. }] if place.line == at as u64 + 1), "{faults:?}");
+    }
+}
