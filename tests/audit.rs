@@ -4,5 +4,11 @@
 #[path = "audit/world.rs"]
 mod world;
 
+#[path = "audit/commands.rs"]
+mod commands;
+#[path = "audit/crash.rs"]
+mod crash;
+#[path = "audit/retention.rs"]
+mod retention;
 #[path = "audit/tampering.rs"]
 mod tampering;

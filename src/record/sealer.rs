@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::archive::{self, Kind, Lines};
-use super::audit::{Head, HeadKind, Log, PublicKey, SignedHead, Signer, key_line, read_key_line};
+use super::audit::{Hash, Head, HeadKind, Log, PublicKey, SignedHead, Signer, key_line, read_key_line};
 use super::chains::State;
 use crate::clock::{Clock, Timestamp};
 
@@ -120,6 +120,8 @@ pub(super) struct Heads {
     /// The newest cut of each log, and the number of the file that it stands in.
     cuts: HashMap<Log, (u64, u64), foldhash::fast::RandomState>,
     bytes: Arc<AtomicU64>,
+    /// Hash of the head's line written last.
+    last: Hash,
 }
 
 #[derive(Debug)]
@@ -130,12 +132,19 @@ struct OpenFile {
 }
 
 /// What the files of heads hold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stated {
     /// The newest head of each log, checked.
     pub(super) newest: HashMap<Log, Head, foldhash::fast::RandomState>,
     cuts: HashMap<Log, (u64, u64), foldhash::fast::RandomState>,
     bytes: u64,
+    last: Hash,
+}
+
+impl Default for Stated {
+    fn default() -> Self {
+        Self { newest: HashMap::default(), cuts: HashMap::default(), bytes: 0, last: Hash::ZERO }
+    }
 }
 
 impl Stated {
@@ -162,6 +171,7 @@ impl Stated {
                     tracing::error!(file = number, log = %signed.head.tenant, seq = signed.head.seq, "a head of the audit does not hold");
                     continue;
                 }
+                stated.last = Hash::of(line.text);
                 if signed.head.kind == HeadKind::Cut {
                     stated.cuts.insert(signed.head.tenant, (signed.head.seq, *number));
                 }
@@ -193,7 +203,7 @@ fn open_if_there(path: &Path) -> io::Result<Option<Lines<BufReader<File>>>> {
 
 impl Heads {
     pub(super) fn new(folder: PathBuf, signer: Signer, clock: Clock, stated: Stated) -> Self {
-        Self { folder, signer, clock, open: None, cuts: stated.cuts, bytes: Arc::new(stated.bytes.into()) }
+        Self { folder, signer, clock, open: None, cuts: stated.cuts, bytes: Arc::new(stated.bytes.into()), last: stated.last }
     }
 
     fn carry_out(&mut self, job: &Job) -> io::Result<()> {
@@ -237,8 +247,11 @@ impl Heads {
             return Ok(());
         }
         let mut text = Vec::new();
+        let mut last = self.last;
         for head in heads {
-            text.extend_from_slice(&head.sign(&self.signer).line);
+            let line = head.sign(last, &self.signer).line;
+            last = Hash::of(&line);
+            text.extend_from_slice(&line);
             text.push(b'\n');
         }
         let open = self.file(number)?;
@@ -246,6 +259,7 @@ impl Heads {
         match written {
             Ok(()) => {
                 open.length += text.len() as u64;
+                self.last = last;
                 self.bytes.fetch_add(text.len() as u64, Ordering::AcqRel);
             }
             Err(_) => open.file.set_len(open.length)?,

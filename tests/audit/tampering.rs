@@ -43,7 +43,7 @@ fn what_was_written_verifies() {
 #[test]
 fn every_deleted_record_is_named() {
     let lines = all_lines(&written("deleted", 150));
-    for (at, line) in lines.iter().enumerate() {
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| !links(line).is_empty()) {
         let left = lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| line.as_slice());
         let faults = verify_lines(left).faults;
         let links = links(line);
@@ -142,5 +142,29 @@ fn a_record_added_or_a_head_forged_is_named() {
         copy[at] = text.replacen("\"seq\":", "\"seq\":1", 1).into_bytes();
         let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
         assert!(matches!(&faults[..], [Fault::Head { at: place, .. }] if place.line == at as u64 + 1), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_whole_log_or_a_head_taken_out_is_noticed() {
+    let folder = written("taken-out", 80);
+    let lines = all_lines(&folder);
+    let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+    let is_head = |line: &[u8]| text(line).starts_with("{\"schema\":\"steward.head/1\"");
+    for log in logs() {
+        let is_own = |line: &[u8]| {
+            (is_head(line) && text(line).contains(&format!("\"tenant\":\"{log}\""))) || links(line).iter().any(|link| link.tenant == log)
+        };
+        let left: Vec<&[u8]> = lines.iter().map(Vec::as_slice).filter(|line| !is_own(line)).collect();
+        let faults = verify_lines(left).faults;
+        assert!(faults.iter().any(|fault| matches!(fault, Fault::Head { .. })), "{log}: {faults:?}");
+    }
+    let heads: Vec<usize> = (0..lines.len()).filter(|at| is_head(&lines[*at])).collect();
+    for pair in heads[1..].windows(2) {
+        let [at, next] = pair else { continue };
+        let mut copy = lines.clone();
+        copy.remove(*at);
+        let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+        assert!(matches!(&faults[..], [Fault::Head { at: place, .. }] if place.line == *next as u64), "{faults:?}");
     }
 }

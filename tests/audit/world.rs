@@ -103,6 +103,14 @@ pub fn empty_folder(name: &str) -> PathBuf {
     folder
 }
 
+/// Appends so many random records.
+pub fn append(journal: &mut Journal, random: &mut Random, records: usize) {
+    for _ in 0..records {
+        let (record, told) = record(random);
+        journal.append(&record, told);
+    }
+}
+
 pub fn config(folder: &Path) -> RecordConfig {
     RecordConfig { folder: folder.join("records"), bytes_max: BYTES_MAX }
 }
@@ -119,10 +127,7 @@ pub fn written(name: &str, records: usize) -> PathBuf {
     // Two runs, so that a restart lies in the middle.
     for part in [records / 2, records - records / 2] {
         let mut journal = open(&config);
-        for _ in 0..part {
-            let (record, told) = record(&mut random);
-            journal.append(&record, told);
-        }
+        append(&mut journal, &mut random, part);
         journal.close();
     }
     config.folder

@@ -39,6 +39,8 @@ pub struct Head {
     pub root: Hash,
     /// Roots of its largest complete subtrees, from left to right: what the root can be computed from when more records follow.
     pub peaks: Vec<Hash>,
+    /// Hash of the head's line that was written before this one, of whatever log: no head can be taken out from among others.
+    pub before: Hash,
     /// When it was signed, RFC 3339.
     pub time: String,
     /// Name of the key.
@@ -66,6 +68,9 @@ pub enum HeadError {
         /// Its name.
         key: String,
     },
+    /// It names another head than the one before it.
+    #[error("a head before this one was deleted, added or moved")]
+    Order,
     /// Its parts contradict one another.
     #[error("root and peaks of the head contradict each other")]
     Root,
@@ -88,6 +93,7 @@ impl Head {
             hash,
             root: tree.root(),
             peaks: tree.peaks().to_vec(),
+            before: Hash::ZERO,
             time,
             key: signer.public().id().to_owned(),
         }
@@ -101,9 +107,10 @@ impl Head {
         Tree::from_peaks(self.seq, self.peaks.clone())
     }
 
-    /// The line of this head.
+    /// The line of this head, which follows the line with the hash `before`.
     #[must_use]
-    pub fn sign(self, signer: &Signer) -> SignedHead {
+    pub fn sign(mut self, before: Hash, signer: &Signer) -> SignedHead {
+        self.before = before;
         let mut line = crate::json::text(&self).into_bytes();
         line.pop();
         let signature = signer.sign(&line);
@@ -168,7 +175,7 @@ mod tests {
             tree.push(&Hash::of(&[line]));
         }
         let head = Head::of(HeadKind::Head, Log::Operator, &tree, Hash::of(&[10]), "2027-01-01T00:00:00Z".to_owned(), &ours);
-        let signed = head.clone().sign(&ours);
+        let signed = head.clone().sign(Hash::ZERO, &ours);
         let read = SignedHead::parse(&signed.line).unwrap();
         assert_eq!((&read, read.head.tree()), (&signed, Ok(tree)));
         assert_eq!(read.check([other.public(), ours.public()]), Ok(()));
@@ -179,7 +186,7 @@ mod tests {
             let is_believed = SignedHead::parse(&changed).is_ok_and(|head| head.check([ours.public()]).is_ok());
             assert!(!is_believed, "byte {at}: {}", String::from_utf8_lossy(&changed));
         }
-        let lie = Head { root: Hash::ZERO, ..head }.sign(&ours);
+        let lie = Head { root: Hash::ZERO, ..head }.sign(Hash::ZERO, &ours);
         assert_eq!(lie.check([ours.public()]), Err(HeadError::Root));
     }
 

@@ -100,6 +100,10 @@ pub struct Verifier {
     has_links: bool,
     /// The lines are an export: all of them are of one log.
     is_export: bool,
+    /// The lines are of a file that is read for its heads alone.
+    is_extra: bool,
+    /// Hash of the head's line read last.
+    last_head: Option<Hash>,
     torn: u64,
 }
 
@@ -124,7 +128,10 @@ impl Verifier {
         let before = self.unexplained.take();
         if has_schema(line, Head::SCHEMA) {
             match SignedHead::parse(line) {
-                Ok(head) => self.heads.push((at, head)),
+                Ok(head) => {
+                    self.follow(at, &head);
+                    self.heads.push((at, head));
+                }
                 Err(error) => self.unknown(line, ending, Some(error)),
             }
         } else if let Some(note) = read::<TornNote>(line, TornNote::SCHEMA) {
@@ -139,8 +146,18 @@ impl Verifier {
         }
     }
 
+    /// Heads follow one another through all logs. Where they are not all there, in an export, nothing can be said.
+    fn follow(&mut self, at: At, signed: &SignedHead) {
+        let is_next = self.last_head.is_none_or(|last| last == signed.head.before);
+        if !is_next && !self.is_export && !self.is_extra {
+            self.bad_heads.push((at, HeadError::Order));
+        }
+        self.last_head = Some(Hash::of(&signed.line));
+    }
+
     /// The next line of a file that is read for its heads and keys alone.
     pub fn head_line(&mut self, line: &[u8]) {
+        self.is_extra = true;
         if has_schema(line, Head::SCHEMA) || has_schema(line, KEY_SCHEMA) {
             self.line(line, Ending::Feed);
         } else {
@@ -171,6 +188,10 @@ impl Verifier {
     fn unknown(&mut self, line: &[u8], ending: Ending, head: Option<HeadError>) {
         let at = self.at();
         self.unexplained = Some(line.to_vec());
+        if head.is_some() {
+            // What was in its place is not known, and one fault is enough.
+            self.last_head = None;
+        }
         match (ending, head) {
             // It is being written, or a crash tore it and there was no start since.
             (Ending::File, _) => self.torn += 1,
@@ -200,8 +221,15 @@ impl Verifier {
         report.keys = keys.iter().map(|key| key.id().to_owned()).collect();
         report.keys.sort_unstable();
         report.keys.dedup();
+        let mut is_before_bad = false;
         for (at, head) in std::mem::take(&mut self.heads) {
-            match head.check(&keys) {
+            if is_before_bad {
+                // What this one follows was changed, and that is said already.
+                self.bad_heads.retain(|(bad, error)| *bad != at || *error != HeadError::Order);
+            }
+            let checked = head.check(&keys);
+            is_before_bad = checked.is_err();
+            match checked {
                 Ok(()) if self.only.is_none_or(|only| only == head.head.tenant) => self.believe(at, head.head),
                 Ok(()) => {}
                 Err(error) => self.bad_heads.push((at, error)),
