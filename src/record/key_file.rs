@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 
-use super::audit::{KeyError, Signer};
+use super::audit::{KeyError, PublicKey, Signer};
 use crate::files::{self, NotWritten, Readers};
 
 /// What is wrong with the key of the heads.
@@ -30,6 +30,13 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_else(|| "records".as_ref()).to_owned();
     name.push(".key");
     folder.with_file_name(name)
+}
+
+/// The public half of the key beside a folder of records, for whoever may read the file.
+#[must_use]
+pub fn public_key_beside(folder: &Path) -> Option<PublicKey> {
+    let pkcs8 = std::fs::read(path(folder)).ok()?;
+    Signer::new(&pkcs8).ok().map(|signer| signer.public().clone())
 }
 
 /// The key in this file; a new one when there is no such file.

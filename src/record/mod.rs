@@ -32,7 +32,7 @@ use crate::rejection::Rejection;
 use audit::PublicKey;
 pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
 pub use journal::{Journal, SegmentError};
-pub use key_file::KeyFileError;
+pub use key_file::{KeyFileError, public_key_beside};
 
 /// Requests that may wait for the writer.
 const QUEUE_MAX: usize = 16 * 1024;

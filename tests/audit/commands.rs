@@ -130,6 +130,16 @@ fn a_proof_proves_its_record_and_no_other() {
     expect(&audit(&["verify", "proof.json", "--key", "other.json"], folder), 1);
     expect(&audit(&["verify", "--records", "records", "--key", "other.json"], folder), 1);
 
+    // A folder that somebody else signed in the place of ours is sound in itself, and not ours.
+    for name in ["00000001.ndjson", "00000001.heads.ndjson"] {
+        std::fs::copy(stranger.join(name), records.join(name)).unwrap();
+    }
+    let said = expect(&audit(&["verify", "--records", "records"], folder), 1);
+    assert!(said.contains("which is not trusted"), "{said}");
+    std::fs::rename(folder.join("records.key"), folder.join("kept.key")).unwrap();
+    let said = expect(&audit(&["verify", "--records", "records"], folder), 0);
+    assert!(said.contains("compare it with the one you were given"), "{said}");
+
     expect(&audit(&["prove", "00000000-0000-4000-8000-000000000000", "--records", "records"], folder), 1);
     expect(&audit(&["prove", "abc", "--records", "records"], folder), 2);
     expect(&audit(&["verify", "--records", "nowhere"], folder), 2);

@@ -54,7 +54,8 @@ pub(crate) struct VerifyArgs {
     /// Heads kept elsewhere, such as an earlier export: the records must agree with them too
     #[arg(long, value_name = "FILE")]
     heads: Vec<PathBuf>,
-    /// Trust this public key (JWK, or a set of them) and no other
+    /// Trust this public key (JWK, or a set of them) and no other [default: the gateway's, if its file is beside the folder and
+    /// readable, else what is read beside the heads]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }

@@ -8,26 +8,29 @@ use super::{VerifyArgs, gather, unreadable};
 use crate::cli::{Console, Exit, Global, Output};
 use crate::record::archive::{Spot, read_lines};
 use crate::record::audit::{Ending, InclusionProof, LogReport, PublicKey, Report, Verifier};
+use crate::record::public_key_beside;
 
 pub(super) fn run(args: &VerifyArgs, global: &Global, console: &mut Console) -> Result<Exit, Exit> {
-    let keys = match &args.key {
+    let given = match &args.key {
         Some(path) => read_keys(path, console)?,
         None => Vec::new(),
     };
-    if let Some(file) = &args.file
-        && let Some(proof) = read_proof(file)
-    {
-        return Ok(show_proof(&proof, &keys, global.output, console));
-    }
-    let begin = || Reading { verifier: Verifier::new(args.tenant, keys.clone()), file: String::new() };
     let mut reading = match &args.file {
         Some(file) => {
-            let mut reading = begin();
+            if let Some(proof) = read_proof(file) {
+                return Ok(show_proof(&proof, &given, global.output, console));
+            }
+            let mut reading = Reading::begin(args, given);
             // A file that is handed over is whole, whatever its last line looks like.
             read_lines(file, |spot| reading.line(Spot { ending: Ending::Feed, ..spot })).map_err(|error| unreadable(&error, console))?;
             reading
         }
-        None => gather(&args.source.folder(global, console)?, console, begin, Reading::line)?,
+        None => {
+            let folder = args.source.folder(global, console)?;
+            // Who may write to the folder can put another key into it; the one beside it is the gateway's.
+            let keys = if given.is_empty() { public_key_beside(&folder).into_iter().collect() } else { given };
+            gather(&folder, console, || Reading::begin(args, keys.clone()), Reading::line)?
+        }
     };
     for heads in &args.heads {
         read_lines(heads, |spot| reading.head(spot)).map_err(|error| unreadable(&error, console))?;
@@ -50,6 +53,10 @@ struct Reading {
 }
 
 impl Reading {
+    fn begin(args: &VerifyArgs, keys: Vec<PublicKey>) -> Self {
+        Self { verifier: Verifier::new(args.tenant, keys), file: String::new() }
+    }
+
     fn line(&mut self, spot: Spot<'_>) {
         if spot.file != self.file {
             spot.file.clone_into(&mut self.file);
@@ -117,7 +124,7 @@ fn lines(report: &Report) -> Vec<String> {
     lines.extend(report.faults.iter().map(|fault| format!("✗ {fault}")));
     let keys = report.keys.join(", ");
     lines.push(match (report.keys_given, keys.is_empty()) {
-        (true, _) => format!("  checked with the given key {keys}"),
+        (true, _) => format!("  checked with the key {keys}"),
         (false, false) => format!("  checked with the key {keys}, as read beside the heads: compare it with the one you were given"),
         (false, true) => "  no key and therefore no head was read".to_owned(),
     });
