@@ -107,12 +107,10 @@ fn show_proof(proof: &InclusionProof, keys: &[PublicKey], output: Output, consol
 }
 
 fn document(report: &Report) -> Value {
-    let mut document = json!(report);
-    if let Some(members) = document.as_object_mut() {
-        members.insert("schema".to_owned(), "steward.verify/1".into());
-        members.insert("verified".to_owned(), report.faults.is_empty().into());
-        let messages: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
-        members.insert("messages".to_owned(), messages.into());
+    let messages: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    let mut document = json!({ "schema": "steward.verify/1", "verified": report.faults.is_empty(), "messages": messages });
+    if let (Some(members), Value::Object(of_report)) = (document.as_object_mut(), json!(report)) {
+        members.extend(of_report);
     }
     document
 }
