@@ -158,6 +158,8 @@ fn records_are_found_by_what_they_say() {
     };
     let all = search(&[], 0);
     assert_eq!(all.len(), 200, "a request that two lines stand for counts once");
+    let unknown = search(&["--reason", "scope.unknown"], 1);
+    assert_eq!(unknown.len(), 0, "what a stranger's log says stands in for no other record");
     let denied = search(&["--verdict", "deny", "--reason", "delegation.*"], 0);
     assert!(!denied.is_empty() && denied.iter().all(|record| record["reason"] == "delegation.none"));
     assert_eq!(

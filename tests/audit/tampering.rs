@@ -1,6 +1,6 @@
 //! Every record of a copy, deleted, changed and moved.
 
-use steward::record::audit::{Fault, Link, Linked, Log};
+use steward::record::audit::{Export, ExportLine, Fault, Link, Linked, Log};
 
 use crate::world::{Random, lines, logs, verify, verify_lines, written};
 
@@ -51,6 +51,72 @@ fn every_deleted_record_is_named() {
         for link in links {
             assert!(faults.iter().any(|fault| names(fault, link.tenant, link.seq, None)), "{at}: {faults:?}");
         }
+    }
+}
+
+#[test]
+fn every_record_of_every_export_is_named_when_it_is_deleted_changed_or_moved() {
+    let folder = written("in-exports", 150);
+    let mut random = Random(11);
+    for log in logs() {
+        let (mut export, header) = Export::begin(log, "2027-03-01T10:00:00.000Z".to_owned());
+        let own = all_lines(&folder).into_iter().filter_map(|line| match export.line(&line) {
+            ExportLine::Own(line) => Some(line),
+            ExportLine::Foreign => None,
+        });
+        let lines: Vec<Vec<u8>> = [header].into_iter().chain(own).collect();
+        assert_eq!(verify_lines(lines.iter().map(Vec::as_slice)).faults, []);
+        for (at, line) in lines.iter().enumerate() {
+            let Some(link) = links(line).first().copied() else { continue };
+            let named = |copy: &[Vec<u8>], line: Option<u64>| {
+                let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+                assert!(matches!(&faults[..], [fault] if names(fault, log, link.seq, line)), "{link:?}: {faults:?}");
+            };
+            let mut deleted = lines.clone();
+            deleted.remove(at);
+            named(&deleted, None);
+            let mut changed = lines.clone();
+            let byte = random.below(line.len());
+            changed[at][byte] ^= 1;
+            named(&changed, Some(at as u64 + 1));
+            if at + 1 < lines.len() {
+                let mut swapped = lines.clone();
+                swapped.swap(at, at + 1);
+                named(&swapped, Some(at as u64 + 2));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_lines_make_the_verifier_fail() {
+    let lines = all_lines(&written("any-lines", 40));
+    let mut random = Random(13);
+    for _ in 0..3_000 {
+        let mut copy = lines.clone();
+        for _ in 0..=random.below(4) {
+            let (at, other) = (random.below(copy.len()), random.below(copy.len()));
+            match random.below(6) {
+                0 => drop(copy.remove(at)),
+                1 => copy.swap(at, other),
+                2 => copy[at].truncate(random.below(200)),
+                3 => copy.insert(at, lines[random.below(lines.len())].clone()),
+                4 => {
+                    let text = String::from_utf8_lossy(&copy[at]).into_owned();
+                    copy[at] =
+                        text.replace("\"seq\":1", ["\"seq\":9007199254740991", "\"seq\":0", "\"seq\":99"][random.below(3)]).into_bytes();
+                }
+                _ => {
+                    if let Some(byte) = copy[at].get_mut(random.below(600)) {
+                        *byte = random.next().to_be_bytes()[0];
+                    }
+                }
+            }
+        }
+        let is_same_for_a_reader = copy == lines;
+        let faults = verify_lines(copy.iter().map(Vec::as_slice)).faults;
+        assert!(!is_same_for_a_reader || faults.is_empty());
+        assert!(faults.iter().all(|fault| !fault.to_string().is_empty()));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{SearchArgs, VerdictArg, gather};
 use crate::cli::{Console, Exit, Global, Output};
 use crate::clock::Timestamp;
+use crate::ids::RequestId;
 use crate::record::archive::Spot;
 use crate::record::audit::Linked;
 use crate::record::{Filter, Record, Verdict};
@@ -15,7 +16,7 @@ const LIMIT_MAX: usize = 100_000;
 pub(super) fn run(args: &SearchArgs, global: &Global, console: &mut Console) -> Result<Exit, Exit> {
     let folder = args.source.folder(global, console)?;
     let query = Query::of(args);
-    let found = gather(&folder, console, VecDeque::new, |found, spot| query.take(found, spot))?;
+    let found = gather(&folder, console, Found::default, |found, spot| query.take(found, spot))?.lines;
     match global.output {
         Output::Json => found.iter().for_each(|line| console.line(String::from_utf8_lossy(&line.text))),
         Output::Table => found.iter().for_each(|line| console.line(row(&line.record))),
@@ -28,6 +29,13 @@ struct Query<'a> {
     filter: Filter,
     text: Option<String>,
     limit: usize,
+}
+
+#[derive(Default)]
+struct Found {
+    lines: VecDeque<FoundLine>,
+    /// Of the line read last, found or not.
+    last: Option<RequestId>,
 }
 
 struct FoundLine {
@@ -45,17 +53,20 @@ impl<'a> Query<'a> {
         Self { args, filter, text: args.text.as_ref().map(|text| text.to_lowercase()), limit: args.limit.min(LIMIT_MAX) }
     }
 
-    /// Of the two lines of a request that was hidden from its caller's tenant, the whole one comes first.
-    fn take(&self, found: &mut VecDeque<FoundLine>, spot: Spot<'_>) {
-        let Some(line) = self.read(spot.text) else { return };
-        if found.back().is_some_and(|last| last.record.id == line.record.id) {
+    /// Of the two lines of a request that was hidden from its caller's tenant, the first is the whole one; the other is for the
+    /// log of that tenant.
+    fn take(&self, found: &mut Found, spot: Spot<'_>) {
+        let id = Linked::parse(spot.text).ok().and_then(|linked| linked.id());
+        let is_second = id.is_some() && id == std::mem::replace(&mut found.last, id);
+        if is_second && self.args.tenant.is_none() {
             return;
         }
-        if found.len() == self.limit {
-            found.pop_front();
+        let Some(line) = self.read(spot.text) else { return };
+        if found.lines.len() == self.limit {
+            found.lines.pop_front();
         }
         if self.limit > 0 {
-            found.push_back(line);
+            found.lines.push_back(line);
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::Hash;
 use super::key::{PublicKey, Signer};
-use super::line::Log;
+use super::line::{Log, SEQ_MAX};
 use super::tree::{Tree, TreeError};
 
 /// What stands before the signature; everything before it is signed.
@@ -129,7 +129,7 @@ impl SignedHead {
     pub fn parse(line: &[u8]) -> Result<Self, HeadError> {
         let (signed, _) = split(line).ok_or(HeadError::Form)?;
         let head: Head = serde_json::from_slice(&[signed, b"}"].concat()).map_err(|_other_form| HeadError::Form)?;
-        let has_form = head.schema == Head::SCHEMA;
+        let has_form = head.schema == Head::SCHEMA && (1..=SEQ_MAX).contains(&head.seq);
         has_form.then(|| Self { head, line: line.to_vec() }).ok_or(HeadError::Form)
     }
 

@@ -14,6 +14,8 @@ use crate::ids::{RequestId, TenantId};
 const MARK: &[u8] = br#","chain":["#;
 const END: &[u8] = b"]}";
 const OPERATOR: &str = "operator";
+/// Numbers up to here are exact in every JSON reader. Source: RFC 8259 §6.
+pub(super) const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// Whose log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +75,8 @@ impl<'a> Linked<'a> {
         let (head, rest) = line.split_at_checked(at).ok_or(LineError::Malformed)?;
         let array = rest.get(MARK.len() - 1..rest.len().saturating_sub(1)).ok_or(LineError::Malformed)?;
         let links: Vec<Link> = serde_json::from_slice(array).map_err(|_other_form| LineError::Malformed)?;
-        let is_canonical = !links.is_empty() && suffix(&links) == rest;
+        let has_numbers = links.iter().all(|link| (1..=SEQ_MAX).contains(&link.seq));
+        let is_canonical = !links.is_empty() && has_numbers && suffix(&links) == rest;
         is_canonical.then_some(Self { head, links }).ok_or(LineError::Malformed)
     }
 
@@ -231,6 +234,9 @@ mod tests {
         let good = String::from_utf8([br#"{"id":1"#.as_slice(), &suffix(&links())].concat()).unwrap();
         assert!(Linked::parse(good.as_bytes()).is_ok());
         let changes = [
+            ("\"seq\":1,", "\"seq\":0,"),
+            ("\"seq\":1,", "\"seq\":18446744073709551615,"),
+            ("\"seq\":1,", "\"seq\":9007199254740992,"),
             ("\"seq\":12", "\"seq\":012"),
             ("\"seq\":12", "\"seq\": 12"),
             ("0707", "0a0g"),
