@@ -278,6 +278,16 @@ impl Rejection {
         }
     }
 
+    /// Whether the caller's tenant may not learn that the target exists, nor whose it is.
+    #[must_use]
+    pub const fn hides_target(&self) -> bool {
+        matches!(
+            self,
+            Self::Scope { error: ScopeError::Subscription { owner: Some(_), .. }, .. }
+                | Self::Denied { error: AuthorizeError::ForeignOperation, .. }
+        )
+    }
+
     /// The smallest change that would help, when one is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
