@@ -21,7 +21,7 @@ use crate::ids::{SubscriptionId, TenantId};
 #[derive(Debug)]
 pub(super) enum Route {
     /// To the backend.
-    Backend(Authorized),
+    Backend(Box<Authorized>),
     /// Nowhere: the gateway does it.
     Own(Box<OwnRequest>, Box<Trail>),
 }
@@ -85,7 +85,7 @@ pub enum Service {
 impl Authorized {
     pub(super) fn route(self) -> Route {
         let Some((service, scope, rest)) = own_service(&self.scoped.request.path) else {
-            return Route::Backend(self);
+            return Route::Backend(Box::new(self));
         };
         let Self { scoped, basis } = self;
         let place = match scoped.place {

@@ -66,7 +66,7 @@ pub fn record(random: &mut Random) -> (Record, Told) {
         hint: None,
         status: if is_stranger { 404 } else { 200 },
         took_us: 40,
-        policy: Policy { version: 1, digest: "d".to_owned() },
+        policy: Policy { version: 1, digest: "d".to_owned(), state: 1 },
         method: "GET".to_owned(),
         path,
         command: None,

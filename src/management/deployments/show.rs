@@ -35,7 +35,7 @@ impl Call<'_> {
             "providers": [],
             "error": deployment.error,
         });
-        self.resource(&deployment.name, &deployment.location, properties)
+        self.resource(&deployment.name, &deployment.location, &properties)
     }
 
     pub(super) fn show_validated(&self, plan: &Plan) -> Value {
@@ -50,10 +50,10 @@ impl Call<'_> {
             "dependencies": [],
             "providers": [],
         });
-        self.resource(&plan.name, &plan.location, properties)
+        self.resource(&plan.name, &plan.location, &properties)
     }
 
-    fn resource(&self, name: &str, location: &str, properties: Value) -> Value {
+    fn resource(&self, name: &str, location: &str, properties: &Value) -> Value {
         let mut resource = json!({
             "id": format!("{}/providers/Microsoft.Resources/deployments/{name}", self.request.scope),
             "name": name,
