@@ -281,8 +281,9 @@ impl<'r> Evaluator<'r> {
         let call = Call { name: function.name, offset, arguments };
         function.check_arity(arguments.len()).map_err(|reason| Stop::new(offset, reason))?;
         match function.body {
-            Body::Pure(compute) => {
+            Body::Pure(compute, work) => {
                 let values = self.arguments(view, arguments)?;
+                self.pay(work.cost(&values)).map_err(|reason| Stop::new(offset, reason))?;
                 let value = compute(&functions::Arguments { function: function.name, values: &values });
                 value.map(Cow::Owned).map_err(|reason| Stop::new(offset, reason))
             }
@@ -335,8 +336,8 @@ impl<'r> Evaluator<'r> {
                 found: kind(&value),
             });
         };
-        let found = object.keys().find(|key| *key == name).or_else(|| object.keys().find(|key| value::same(key, name)));
-        let Some(key) = found.cloned() else {
+        let exact = object.get_key_value(name).map(|(key, _)| key);
+        let Some(key) = exact.or_else(|| object.keys().find(|key| value::same(key, name))).cloned() else {
             let known = (!self.secret).then(|| object.keys().cloned().collect());
             return Err(Reason::Property { name: quoted(name), known });
         };
@@ -377,14 +378,15 @@ impl<'r> Evaluator<'r> {
     }
 
     fn hide_name(&self, reason: Reason) -> Reason {
-        match reason {
-            Reason::Property { .. } if self.secret => Reason::Property { name: "<secret>".to_owned(), known: None },
-            Reason::Shape { found, expected, .. } => Reason::Shape {
-                what: "what stands before […]".to_owned(),
-                expected: format!("{expected}, for the index is a string"),
-                found,
-            },
-            other => other,
+        if self.secret && matches!(reason, Reason::Property { .. }) {
+            return Reason::Property { name: "<secret>".to_owned(), known: None };
+        }
+        match reason.found_instead() {
+            Some(found) => {
+                let expected = "an object, for the index is a string".to_owned();
+                Reason::Shape { what: "what stands before […]".to_owned(), expected, found }
+            }
+            None => reason,
         }
     }
 

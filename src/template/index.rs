@@ -30,7 +30,7 @@ impl Index {
     }
 
     /// Adds a resource; false when its id is there already and both are deployed.
-    pub(super) fn insert(&mut self, member: Member, name: &str, symbol: Option<&str>, in_loop: Option<&str>) -> bool {
+    pub(super) fn insert(&mut self, member: &Member, name: &str, symbol: Option<&str>, in_loop: Option<&str>) -> bool {
         let add = |map: &mut BTreeMap<String, Vec<Member>>, key: &str| {
             map.entry(key.to_lowercase()).or_default().push(member.clone());
         };
@@ -64,7 +64,7 @@ pub(super) fn relative_id(place: &Place, text: &str) -> Option<String> {
     let text = text.trim_matches('/');
     let (namespace, pairs) = text.split_once('/')?;
     let parts: Vec<&str> = pairs.split('/').collect();
-    if parts.len() % 2 != 0 || !namespace.contains('.') {
+    if !parts.len().is_multiple_of(2) || !namespace.contains('.') {
         return None;
     }
     let every_other = |from: usize| parts.iter().skip(from).step_by(2).copied().collect::<Vec<_>>().join("/");

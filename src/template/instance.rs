@@ -163,7 +163,7 @@ impl Expansion {
         let exists = get(raw, "existing").and_then(Value::as_bool).unwrap_or(false);
         let entry = if wanted && !exists { Some(self.enter(site, declared, view, &names, label.clone())?) } else { None };
         let member = Member { id: names.id.clone(), entry };
-        if !index.insert(member, &names.name, declared.symbol, serial.map(|(name, _)| name)) {
+        if !index.insert(&member, &names.name, declared.symbol, serial.map(|(name, _)| name)) {
             return Err(TemplateError::new(path.as_str(), Reason::Duplicate { what: "resource", name: quoted(&label) }));
         }
         self.declare_all(site, get(raw, "resources"), &child(path, "resources"), Some((&names, &loops)), (&mut *index, &mut *instances))?;

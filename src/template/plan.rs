@@ -159,7 +159,11 @@ impl fmt::Debug for Outputs {
 }
 
 impl Outputs {
-    fn resolve(&self, references: &dyn References) -> Result<Map<String, Value>, Unresolved> {
+    /// `{name: {type, value}}`, computed when everything they refer to is deployed; secure ones without `value`.
+    ///
+    /// # Errors
+    /// When an output is at fault, or `references` lacks a resource.
+    pub fn resolve(&self, references: &dyn References) -> Result<Map<String, Value>, Unresolved> {
         self.compute(&mut Evaluator::new(references)).map_err(Unresolved::from)
     }
 
