@@ -114,6 +114,8 @@ pub(super) struct Evaluator<'r> {
     pub(super) secret: bool,
     /// Ids that `reference` was asked for since this was last cleared.
     pub(super) referenced: Vec<String>,
+    /// Nested deployments whose outputs are known without deploying anything, by id in lower case, and whether they are secret.
+    pub(super) complete: BTreeMap<String, (Value, bool)>,
     /// With it, strings that need something deployed stay as they are and are noted here.
     pub(super) pending: Option<Vec<Needed>>,
 }
@@ -126,7 +128,17 @@ impl std::fmt::Debug for Evaluator<'_> {
 
 impl<'r> Evaluator<'r> {
     pub(super) fn new(references: &'r dyn References) -> Self {
-        Self { references, spent: 0, depth: 0, open: Vec::new(), guids: 0, secret: false, referenced: Vec::new(), pending: None }
+        Self {
+            references,
+            spent: 0,
+            depth: 0,
+            open: Vec::new(),
+            guids: 0,
+            secret: false,
+            referenced: Vec::new(),
+            complete: BTreeMap::new(),
+            pending: None,
+        }
     }
 
     /// Pays for work.
@@ -154,6 +166,10 @@ impl<'r> Evaluator<'r> {
     /// What is deployed under this id, and notes that it was asked for.
     pub(super) fn deployed(&mut self, id: &str, api_version: Option<&str>) -> Result<Value, Stop> {
         self.referenced.push(id.to_owned());
+        if let Some((deployment, secret)) = self.complete.get(&id.to_lowercase()) {
+            self.secret |= secret;
+            return Ok(deployment.clone());
+        }
         let answer = self.references.resource(id, api_version);
         answer.ok_or_else(|| Stop::Needs(Needed { id: id.to_owned(), api_version: api_version.map(str::to_owned) }))
     }
@@ -188,7 +204,8 @@ impl<'r> Evaluator<'r> {
         match self.expression(view, text) {
             Ok(value) => Ok(value.into_owned()),
             Err(Stop::Needs(needed)) if self.pending.is_some() => {
-                self.pending.iter_mut().for_each(|pending| pending.push(needed.clone()));
+                let pending = self.pending.iter_mut();
+                pending.filter(|pending| !pending.contains(&needed)).for_each(|pending| pending.push(needed.clone()));
                 Ok(Value::from(text))
             }
             Err(stop) => Err(stop.placed(path)),
@@ -310,8 +327,8 @@ impl<'r> Evaluator<'r> {
 
     fn user_function<'a>(&mut self, view: View<'a>, name: &str, arguments: &[Expr], offset: usize) -> Eval<'a> {
         let Some(function) = view.frame.functions.get(&name.to_lowercase()) else {
-            let mut known: Vec<&str> = functions::names().collect();
-            known.extend(view.frame.functions.keys().map(String::as_str));
+            let own = view.frame.functions.keys().map(String::as_str);
+            let known: Vec<&str> = if name.contains('.') { own.collect() } else { functions::names().collect() };
             let reason = Reason::Unknown { what: "function", name: quoted(name), nearest: nearest(name, known) };
             return Err(Stop::new(offset, reason));
         };

@@ -43,6 +43,13 @@ impl Index {
         !again
     }
 
+    /// Adds a resource that is left out and has no name, because that needs what is left out as well.
+    pub(super) fn insert_nameless(&mut self, symbol: Option<&str>, in_loop: Option<&str>) {
+        let none = Member { id: String::new(), entry: None };
+        symbol.into_iter().for_each(|symbol| self.symbols.entry(symbol.to_lowercase()).or_default().push(none.clone()));
+        in_loop.into_iter().for_each(|name| self.loops.entry(name.to_lowercase()).or_default().push(none.clone()));
+    }
+
     /// What a text of `dependsOn` or the first argument of `reference` means: a symbolic name, the name of a loop, an id with or
     /// without its scope, or a name.
     pub(super) fn find(&self, text: &str) -> &[Member] {

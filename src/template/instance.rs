@@ -156,10 +156,15 @@ impl Expansion {
         let Declared { raw, path, .. } = declared;
         let here = Path::root(path);
         let view = View::of(&site.closure.frame, &loops);
-        self.evaluator.secret = false;
-        let names = self.names(site, declared, view).map_err(|stop| fault(stop, path))?;
-        let label = if self.evaluator.secret { path.clone() } else { names.id.clone() };
         let wanted = plan::condition(&mut self.evaluator, view, raw, &here).map_err(|stop| fault(stop, path))?;
+        self.evaluator.secret = false;
+        let names = self.names(site, declared, view);
+        if names.is_err() && !wanted {
+            index.insert_nameless(declared.symbol, serial.map(|(name, _)| name));
+            return Ok(None);
+        }
+        let names = names.map_err(|stop| fault(stop, path))?;
+        let label = if self.evaluator.secret { path.clone() } else { names.id.clone() };
         let exists = get(raw, "existing").and_then(Value::as_bool).unwrap_or(false);
         let entry = if wanted && !exists { Some(self.enter(site, declared, view, &names, label.clone())?) } else { None };
         let member = Member { id: names.id.clone(), entry };
@@ -214,6 +219,9 @@ impl Expansion {
         let root = Path::root(path);
         let here = root.name(name);
         let value = self.evaluator.known(view, value, &here)?;
+        if value.is_null() {
+            return Ok(None);
+        }
         value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| Stop::at(&here, copy::shape(name, "a string", &value)))
     }
 
@@ -286,10 +294,25 @@ impl Expansion {
         }
     }
 
+    /// What a resource waits for by name, and by its place in a serial loop.
+    pub(super) fn dependencies(
+        &mut self,
+        site: &Site<'_>,
+        instance: &Instance<'_>,
+        index: &Index,
+    ) -> Result<BTreeSet<usize>, TemplateError> {
+        let named = self.depends_on(site, instance, index)?;
+        Ok(instance.after.iter().copied().chain(named).collect())
+    }
+
     /// Gives an entry its body and its dependencies.
-    pub(super) fn fill(&mut self, site: &Site<'_>, instance: &Instance<'_>, index: &Index) -> Result<(), TemplateError> {
-        let mut depends: BTreeSet<usize> = instance.after.iter().copied().collect();
-        depends.extend(self.depends_on(site, instance, index)?);
+    pub(super) fn fill(
+        &mut self,
+        site: &Site<'_>,
+        instance: &Instance<'_>,
+        mut depends: BTreeSet<usize>,
+        index: &Index,
+    ) -> Result<(), TemplateError> {
         if let Some(place) = &instance.names.nested {
             return self.nested(site, instance, place, depends, index);
         }
