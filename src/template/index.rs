@@ -43,6 +43,12 @@ impl Index {
         !again
     }
 
+    /// Makes the names of a loop known, which may have no turns.
+    pub(super) fn insert_loop(&mut self, symbol: Option<&str>, name: &str) {
+        self.loops.entry(name.to_lowercase()).or_default();
+        symbol.into_iter().for_each(|symbol| drop(self.symbols.entry(symbol.to_lowercase()).or_default()));
+    }
+
     /// Adds a resource that is left out and has no name, because that needs what is left out as well.
     pub(super) fn insert_nameless(&mut self, symbol: Option<&str>, in_loop: Option<&str>) {
         let none = Member { id: String::new(), entry: None };
@@ -52,12 +58,12 @@ impl Index {
 
     /// What a text of `dependsOn` or the first argument of `reference` means: a symbolic name, the name of a loop, an id with or
     /// without its scope, or a name.
-    pub(super) fn find(&self, text: &str) -> &[Member] {
+    pub(super) fn find(&self, text: &str) -> Option<&[Member]> {
         let text = text.trim_end_matches('/').to_lowercase();
         let maps = [&self.symbols, &self.loops, &self.ids];
         let direct = maps.into_iter().find_map(|map| map.get(&text));
         let relative = || self.ids.get(&self.place.as_ref().and_then(|place| relative_id(place, &text))?.to_lowercase());
-        direct.or_else(relative).or_else(|| self.names.get(&text)).map_or(&[], Vec::as_slice)
+        direct.or_else(relative).or_else(|| self.names.get(&text)).map(Vec::as_slice)
     }
 
     /// Symbolic names and names, for suggestions.

@@ -102,6 +102,7 @@ impl Expansion {
             self.instance(site, declared, declared.loops.to_vec(), None, (index, instances))?;
             return Ok(());
         };
+        index.insert_loop(declared.symbol, turns.name);
         let (mut before, mut batch) = (Vec::new(), Vec::new());
         for turn in 0..turns.count {
             if turns.batch.is_some_and(|size| batch.len() >= size) {
@@ -344,8 +345,8 @@ impl Expansion {
     pub(super) fn referenced(&self, site: &Site<'_>, index: &Index) -> BTreeSet<usize> {
         let outer = site.closure.frame.index.get();
         let members = |id: &String| {
-            let found = index.find(id);
-            if found.is_empty() { outer.map_or(found, |outer| outer.find(id)) } else { found }.iter().filter_map(|member| member.entry)
+            let found = index.find(id).or_else(|| outer?.find(id)).unwrap_or_default();
+            found.iter().filter_map(|member| member.entry)
         };
         self.evaluator.referenced.iter().flat_map(members).collect()
     }
@@ -368,12 +369,11 @@ impl Expansion {
     }
 
     fn dependency(&self, instance: &Instance<'_>, index: &Index, text: &str, path: String) -> Result<Vec<usize>, TemplateError> {
-        let found = index.find(text);
-        if found.is_empty() {
+        let Some(found) = index.find(text) else {
             let nearest = (!self.evaluator.secret).then(|| nearest(text, index.known())).flatten();
             let reason = Reason::Unknown { what: "in this template, resource", name: self.evaluator.shown(text), nearest };
             return Err(TemplateError::new(path, reason));
-        }
+        };
         // A resource may bear the name of what it depends on, as an assignment often does.
         let is_name = !text.contains('/') && found.iter().any(|member| Some(member.entry) == Some(instance.entry));
         let others = found.iter().filter(|member| !is_name || member.entry != instance.entry);

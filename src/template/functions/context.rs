@@ -129,9 +129,11 @@ fn referenced_id(evaluator: &Evaluator<'_>, view: View<'_>, call: &Call<'_>, tar
         });
     };
     match index.find(target) {
-        [one] => Ok(one.id.clone()),
-        [] => relative_id(&view.frame.place, target).ok_or_else(|| unknown(evaluator, call, "resource", target, index.known())),
-        [..] => Err(call.fault(format!("several resources are named `{}`; use resourceId", evaluator.shown(target)))),
+        Some([one]) => Ok(one.id.clone()),
+        None | Some([]) => {
+            relative_id(&view.frame.place, target).ok_or_else(|| unknown(evaluator, call, "resource", target, index.known()))
+        }
+        Some([..]) => Err(call.fault(format!("several resources are named `{}`; use resourceId", evaluator.shown(target)))),
     }
 }
 
