@@ -147,6 +147,13 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The type that was found, when another one is needed.
+    pub(super) fn found_instead(&self) -> Option<&'static str> {
+        if let Self::Shape { found, .. } = self { Some(found) } else { None }
+    }
+}
+
 fn hint(known: Option<&[String]>) -> String {
     let Some(known) = known else { return String::new() };
     if known.is_empty() {

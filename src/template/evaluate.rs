@@ -114,6 +114,8 @@ pub(super) struct Evaluator<'r> {
     pub(super) secret: bool,
     /// Ids that `reference` was asked for since this was last cleared.
     pub(super) referenced: Vec<String>,
+    /// Nested deployments whose outputs are known without deploying anything, by id in lower case, and whether they are secret.
+    pub(super) complete: BTreeMap<String, (Value, bool)>,
     /// With it, strings that need something deployed stay as they are and are noted here.
     pub(super) pending: Option<Vec<Needed>>,
 }
@@ -126,7 +128,17 @@ impl std::fmt::Debug for Evaluator<'_> {
 
 impl<'r> Evaluator<'r> {
     pub(super) fn new(references: &'r dyn References) -> Self {
-        Self { references, spent: 0, depth: 0, open: Vec::new(), guids: 0, secret: false, referenced: Vec::new(), pending: None }
+        Self {
+            references,
+            spent: 0,
+            depth: 0,
+            open: Vec::new(),
+            guids: 0,
+            secret: false,
+            referenced: Vec::new(),
+            complete: BTreeMap::new(),
+            pending: None,
+        }
     }
 
     /// Pays for work.
@@ -154,6 +166,10 @@ impl<'r> Evaluator<'r> {
     /// What is deployed under this id, and notes that it was asked for.
     pub(super) fn deployed(&mut self, id: &str, api_version: Option<&str>) -> Result<Value, Stop> {
         self.referenced.push(id.to_owned());
+        if let Some((deployment, secret)) = self.complete.get(&id.to_lowercase()) {
+            self.secret |= secret;
+            return Ok(deployment.clone());
+        }
         let answer = self.references.resource(id, api_version);
         answer.ok_or_else(|| Stop::Needs(Needed { id: id.to_owned(), api_version: api_version.map(str::to_owned) }))
     }
@@ -188,7 +204,8 @@ impl<'r> Evaluator<'r> {
         match self.expression(view, text) {
             Ok(value) => Ok(value.into_owned()),
             Err(Stop::Needs(needed)) if self.pending.is_some() => {
-                self.pending.iter_mut().for_each(|pending| pending.push(needed.clone()));
+                let pending = self.pending.iter_mut();
+                pending.filter(|pending| !pending.contains(&needed)).for_each(|pending| pending.push(needed.clone()));
                 Ok(Value::from(text))
             }
             Err(stop) => Err(stop.placed(path)),
@@ -281,8 +298,9 @@ impl<'r> Evaluator<'r> {
         let call = Call { name: function.name, offset, arguments };
         function.check_arity(arguments.len()).map_err(|reason| Stop::new(offset, reason))?;
         match function.body {
-            Body::Pure(compute) => {
+            Body::Pure(compute, work) => {
                 let values = self.arguments(view, arguments)?;
+                self.pay(work.cost(&values)).map_err(|reason| Stop::new(offset, reason))?;
                 let value = compute(&functions::Arguments { function: function.name, values: &values });
                 value.map(Cow::Owned).map_err(|reason| Stop::new(offset, reason))
             }
@@ -309,8 +327,8 @@ impl<'r> Evaluator<'r> {
 
     fn user_function<'a>(&mut self, view: View<'a>, name: &str, arguments: &[Expr], offset: usize) -> Eval<'a> {
         let Some(function) = view.frame.functions.get(&name.to_lowercase()) else {
-            let mut known: Vec<&str> = functions::names().collect();
-            known.extend(view.frame.functions.keys().map(String::as_str));
+            let own = view.frame.functions.keys().map(String::as_str);
+            let known: Vec<&str> = if name.contains('.') { own.collect() } else { functions::names().collect() };
             let reason = Reason::Unknown { what: "function", name: quoted(name), nearest: nearest(name, known) };
             return Err(Stop::new(offset, reason));
         };
@@ -335,8 +353,8 @@ impl<'r> Evaluator<'r> {
                 found: kind(&value),
             });
         };
-        let found = object.keys().find(|key| *key == name).or_else(|| object.keys().find(|key| value::same(key, name)));
-        let Some(key) = found.cloned() else {
+        let exact = object.get_key_value(name).map(|(key, _)| key);
+        let Some(key) = exact.or_else(|| object.keys().find(|key| value::same(key, name))).cloned() else {
             let known = (!self.secret).then(|| object.keys().cloned().collect());
             return Err(Reason::Property { name: quoted(name), known });
         };
@@ -377,14 +395,15 @@ impl<'r> Evaluator<'r> {
     }
 
     fn hide_name(&self, reason: Reason) -> Reason {
-        match reason {
-            Reason::Property { .. } if self.secret => Reason::Property { name: "<secret>".to_owned(), known: None },
-            Reason::Shape { found, expected, .. } => Reason::Shape {
-                what: "what stands before […]".to_owned(),
-                expected: format!("{expected}, for the index is a string"),
-                found,
-            },
-            other => other,
+        if self.secret && matches!(reason, Reason::Property { .. }) {
+            return Reason::Property { name: "<secret>".to_owned(), known: None };
+        }
+        match reason.found_instead() {
+            Some(found) => {
+                let expected = "an object, for the index is a string".to_owned();
+                Reason::Shape { what: "what stands before […]".to_owned(), expected, found }
+            }
+            None => reason,
         }
     }
 

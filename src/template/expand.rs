@@ -143,7 +143,31 @@ impl Expansion {
         let list = get(site.raw, "resources");
         self.declare_all(site, list, &child(site.path, "resources"), None, (&mut index, &mut instances))?;
         let index = if site.has_own_frame { site.closure.frame.index.get_or_init(|| index) } else { &index };
-        instances.iter().filter(|instance| instance.entry.is_some()).try_for_each(|instance| self.fill(site, instance, index))
+        // A nested deployment may use outputs of the ones that it depends on, so those go first.
+        for (instance, depends) in self.fill_order(site, &instances, index)? {
+            self.fill(site, instance, depends, index)?;
+        }
+        Ok(())
+    }
+
+    /// Resources that are deployed, with what they name as dependencies, each after those.
+    fn fill_order<'i, 't>(
+        &mut self,
+        site: &Site<'_>,
+        instances: &'i [Instance<'t>],
+        index: &Index,
+    ) -> Result<Vec<(&'i Instance<'t>, BTreeSet<usize>)>, TemplateError> {
+        let deployed: Vec<_> = instances.iter().filter(|instance| instance.entry.is_some()).collect();
+        let position: BTreeMap<_, _> = deployed.iter().enumerate().filter_map(|(at, instance)| Some((instance.entry?, at))).collect();
+        let depends = deployed.iter().map(|instance| self.dependencies(site, instance, index)).collect::<Result<Vec<_>, _>>()?;
+        let within = |entries: &BTreeSet<usize>| entries.iter().filter_map(|entry| position.get(entry).copied()).collect();
+        let local: Vec<BTreeSet<usize>> = depends.iter().map(within).collect();
+        let label = |instance: &&Instance<'_>| instance.entry.and_then(|at| self.entries.get(at)).map(|entry| entry.label.clone());
+        let labels: Vec<_> = deployed.iter().map(|instance| label(instance).unwrap_or_default()).collect();
+        let paths: Vec<_> = deployed.iter().map(|instance| instance.path.clone()).collect();
+        let order = order::order(&local, &labels, &paths)?;
+        let pair = |at: usize| Some((*deployed.get(at)?, depends.get(at)?.clone()));
+        Ok(order.into_iter().filter_map(pair).collect())
     }
 
     fn ordered(self) -> Result<Vec<PlannedResource>, TemplateError> {

@@ -30,7 +30,7 @@ impl Index {
     }
 
     /// Adds a resource; false when its id is there already and both are deployed.
-    pub(super) fn insert(&mut self, member: Member, name: &str, symbol: Option<&str>, in_loop: Option<&str>) -> bool {
+    pub(super) fn insert(&mut self, member: &Member, name: &str, symbol: Option<&str>, in_loop: Option<&str>) -> bool {
         let add = |map: &mut BTreeMap<String, Vec<Member>>, key: &str| {
             map.entry(key.to_lowercase()).or_default().push(member.clone());
         };
@@ -43,14 +43,27 @@ impl Index {
         !again
     }
 
+    /// Makes the names of a loop known, which may have no turns.
+    pub(super) fn insert_loop(&mut self, symbol: Option<&str>, name: &str) {
+        self.loops.entry(name.to_lowercase()).or_default();
+        symbol.into_iter().for_each(|symbol| drop(self.symbols.entry(symbol.to_lowercase()).or_default()));
+    }
+
+    /// Adds a resource that is left out and has no name, because that needs what is left out as well.
+    pub(super) fn insert_nameless(&mut self, symbol: Option<&str>, in_loop: Option<&str>) {
+        let none = Member { id: String::new(), entry: None };
+        symbol.into_iter().for_each(|symbol| self.symbols.entry(symbol.to_lowercase()).or_default().push(none.clone()));
+        in_loop.into_iter().for_each(|name| self.loops.entry(name.to_lowercase()).or_default().push(none.clone()));
+    }
+
     /// What a text of `dependsOn` or the first argument of `reference` means: a symbolic name, the name of a loop, an id with or
     /// without its scope, or a name.
-    pub(super) fn find(&self, text: &str) -> &[Member] {
+    pub(super) fn find(&self, text: &str) -> Option<&[Member]> {
         let text = text.trim_end_matches('/').to_lowercase();
         let maps = [&self.symbols, &self.loops, &self.ids];
         let direct = maps.into_iter().find_map(|map| map.get(&text));
         let relative = || self.ids.get(&self.place.as_ref().and_then(|place| relative_id(place, &text))?.to_lowercase());
-        direct.or_else(relative).or_else(|| self.names.get(&text)).map_or(&[], Vec::as_slice)
+        direct.or_else(relative).or_else(|| self.names.get(&text)).map(Vec::as_slice)
     }
 
     /// Symbolic names and names, for suggestions.
@@ -64,7 +77,7 @@ pub(super) fn relative_id(place: &Place, text: &str) -> Option<String> {
     let text = text.trim_matches('/');
     let (namespace, pairs) = text.split_once('/')?;
     let parts: Vec<&str> = pairs.split('/').collect();
-    if parts.len() % 2 != 0 || !namespace.contains('.') {
+    if !parts.len().is_multiple_of(2) || !namespace.contains('.') {
         return None;
     }
     let every_other = |from: usize| parts.iter().skip(from).step_by(2).copied().collect::<Vec<_>>().join("/");

@@ -102,6 +102,7 @@ impl Expansion {
             self.instance(site, declared, declared.loops.to_vec(), None, (index, instances))?;
             return Ok(());
         };
+        index.insert_loop(declared.symbol, turns.name);
         let (mut before, mut batch) = (Vec::new(), Vec::new());
         for turn in 0..turns.count {
             if turns.batch.is_some_and(|size| batch.len() >= size) {
@@ -156,14 +157,19 @@ impl Expansion {
         let Declared { raw, path, .. } = declared;
         let here = Path::root(path);
         let view = View::of(&site.closure.frame, &loops);
-        self.evaluator.secret = false;
-        let names = self.names(site, declared, view).map_err(|stop| fault(stop, path))?;
-        let label = if self.evaluator.secret { path.clone() } else { names.id.clone() };
         let wanted = plan::condition(&mut self.evaluator, view, raw, &here).map_err(|stop| fault(stop, path))?;
+        self.evaluator.secret = false;
+        let names = self.names(site, declared, view);
+        if names.is_err() && !wanted {
+            index.insert_nameless(declared.symbol, serial.map(|(name, _)| name));
+            return Ok(None);
+        }
+        let names = names.map_err(|stop| fault(stop, path))?;
+        let label = if self.evaluator.secret { path.clone() } else { names.id.clone() };
         let exists = get(raw, "existing").and_then(Value::as_bool).unwrap_or(false);
         let entry = if wanted && !exists { Some(self.enter(site, declared, view, &names, label.clone())?) } else { None };
         let member = Member { id: names.id.clone(), entry };
-        if !index.insert(member, &names.name, declared.symbol, serial.map(|(name, _)| name)) {
+        if !index.insert(&member, &names.name, declared.symbol, serial.map(|(name, _)| name)) {
             return Err(TemplateError::new(path.as_str(), Reason::Duplicate { what: "resource", name: quoted(&label) }));
         }
         self.declare_all(site, get(raw, "resources"), &child(path, "resources"), Some((&names, &loops)), (&mut *index, &mut *instances))?;
@@ -214,6 +220,9 @@ impl Expansion {
         let root = Path::root(path);
         let here = root.name(name);
         let value = self.evaluator.known(view, value, &here)?;
+        if value.is_null() {
+            return Ok(None);
+        }
         value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| Stop::at(&here, copy::shape(name, "a string", &value)))
     }
 
@@ -286,10 +295,25 @@ impl Expansion {
         }
     }
 
+    /// What a resource waits for by name, and by its place in a serial loop.
+    pub(super) fn dependencies(
+        &mut self,
+        site: &Site<'_>,
+        instance: &Instance<'_>,
+        index: &Index,
+    ) -> Result<BTreeSet<usize>, TemplateError> {
+        let named = self.depends_on(site, instance, index)?;
+        Ok(instance.after.iter().copied().chain(named).collect())
+    }
+
     /// Gives an entry its body and its dependencies.
-    pub(super) fn fill(&mut self, site: &Site<'_>, instance: &Instance<'_>, index: &Index) -> Result<(), TemplateError> {
-        let mut depends: BTreeSet<usize> = instance.after.iter().copied().collect();
-        depends.extend(self.depends_on(site, instance, index)?);
+    pub(super) fn fill(
+        &mut self,
+        site: &Site<'_>,
+        instance: &Instance<'_>,
+        mut depends: BTreeSet<usize>,
+        index: &Index,
+    ) -> Result<(), TemplateError> {
         if let Some(place) = &instance.names.nested {
             return self.nested(site, instance, place, depends, index);
         }
@@ -321,8 +345,8 @@ impl Expansion {
     pub(super) fn referenced(&self, site: &Site<'_>, index: &Index) -> BTreeSet<usize> {
         let outer = site.closure.frame.index.get();
         let members = |id: &String| {
-            let found = index.find(id);
-            if found.is_empty() { outer.map_or(found, |outer| outer.find(id)) } else { found }.iter().filter_map(|member| member.entry)
+            let found = index.find(id).or_else(|| outer?.find(id)).unwrap_or_default();
+            found.iter().filter_map(|member| member.entry)
         };
         self.evaluator.referenced.iter().flat_map(members).collect()
     }
@@ -345,12 +369,11 @@ impl Expansion {
     }
 
     fn dependency(&self, instance: &Instance<'_>, index: &Index, text: &str, path: String) -> Result<Vec<usize>, TemplateError> {
-        let found = index.find(text);
-        if found.is_empty() {
+        let Some(found) = index.find(text) else {
             let nearest = (!self.evaluator.secret).then(|| nearest(text, index.known())).flatten();
             let reason = Reason::Unknown { what: "in this template, resource", name: self.evaluator.shown(text), nearest };
             return Err(TemplateError::new(path, reason));
-        }
+        };
         // A resource may bear the name of what it depends on, as an assignment often does.
         let is_name = !text.contains('/') && found.iter().any(|member| Some(member.entry) == Some(instance.entry));
         let others = found.iter().filter(|member| !is_name || member.entry != instance.entry);

@@ -18,10 +18,18 @@ pub(super) fn parse(text: &str) -> Result<Value, TemplateError> {
         let max = u64::try_from(limits::TEMPLATE_BYTES_MAX).unwrap_or(u64::MAX);
         return Err(TemplateError::new("$", Reason::Limit { what: "bytes of text", max }));
     }
-    let plain = plain(text);
-    let mut reader = serde_json::Deserializer::from_str(&plain);
-    let read = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    read.map_err(|cause| TemplateError::new("$", reason(&cause)))
+    strict(&plain(text)).map_err(|cause| TemplateError::new("$", reason(&cause)))
+}
+
+/// Reads JSON without comments, in which no object has a name twice.
+///
+/// # Errors
+/// When it is no such JSON.
+pub(super) fn strict(text: &str) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// What the parser says, without the text it stopped at.

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub use error::{Reason, TemplateError};
-pub use plan::{Expanded, Kind, PlannedResource};
+pub use plan::{Expanded, Kind, Outputs, PlannedResource};
 pub use references::{Needed, NothingDeployed, References, Unresolved};
 pub use scope::{DeploymentScope, GroupFacts, SubscriptionFacts};
 

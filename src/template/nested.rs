@@ -16,7 +16,7 @@ use super::instance::Instance;
 use super::limits;
 use super::parameters::Given;
 use super::path::Path;
-use super::plan::{self, Kind, PlannedResource};
+use super::plan::{self, Kind, Outputs, PlannedResource};
 use super::value::{child, get, same};
 
 const NOT_FETCHED: &str = "nothing is fetched; put the template into `properties.template`, or compile the modules into one file";
@@ -70,10 +70,23 @@ impl Expansion {
         self.resources(&inner)?;
         let last = self.entries.len();
         let body = self.nested_body(instance, properties, &outer)?;
+        let outputs = expand::outputs(&inner);
+        self.complete(&instance.names.id, &outputs)?;
         if let Some(entry) = instance.entry.and_then(|at| self.entries.get_mut(at)) {
             entry.depends.extend(inherited.iter().copied().chain(first..last));
-            let kind = Kind::NestedDeployment(expand::outputs(&inner));
+            let kind = Kind::NestedDeployment(outputs);
             entry.resource = PlannedResource { body, kind, ..entry.resource.clone() };
+        }
+        Ok(())
+    }
+
+    /// Remembers the outputs of a nested deployment if all of them are known already, for those that depend on it.
+    fn complete(&mut self, id: &str, outputs: &Outputs) -> Result<(), TemplateError> {
+        self.start();
+        let known = outputs.known(&mut self.evaluator)?;
+        if known.values().all(|output| output.get("value").is_some()) {
+            let deployment = json!({ "id": id, "properties": { "outputs": known, "provisioningState": "Succeeded" } });
+            self.evaluator.complete.insert(id.to_lowercase(), (deployment, self.evaluator.secret));
         }
         Ok(())
     }

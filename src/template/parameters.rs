@@ -45,7 +45,7 @@ impl Type {
     }
 
     /// As the answer to a GET of a deployment spells it.
-    pub(super) fn shown(self) -> &'static str {
+    const fn shown(self) -> &'static str {
         match self {
             Self::Array => "Array",
             Self::Bool => "Bool",
@@ -65,6 +65,14 @@ impl Type {
             Self::Object | Self::SecureObject => value.is_object(),
             Self::SecureString | Self::String => value.is_string(),
         }
+    }
+}
+
+/// A type as the answer to a GET of a deployment spells it; one that is not known stays as it is.
+pub(super) fn type_shown(name: &str) -> &str {
+    match Type::named(name) {
+        Some(kind) => kind.shown(),
+        None => name,
     }
 }
 
@@ -91,7 +99,7 @@ impl Rules {
     }
 
     /// The type as a GET of a deployment shows it.
-    pub(super) fn type_shown(&self) -> &'static str {
+    pub(super) const fn type_shown(&self) -> &'static str {
         self.kind.shown()
     }
 

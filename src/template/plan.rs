@@ -9,6 +9,7 @@ use super::copy;
 use super::error::TemplateError;
 use super::evaluate::{Evaluator, Stop, View};
 use super::frame::Closure;
+use super::parameters;
 use super::path::Path;
 use super::references::{Needed, References, Unresolved};
 use super::value::{get, same};
@@ -159,7 +160,11 @@ impl fmt::Debug for Outputs {
 }
 
 impl Outputs {
-    fn resolve(&self, references: &dyn References) -> Result<Map<String, Value>, Unresolved> {
+    /// `{name: {type, value}}`, computed when everything they refer to is deployed; secure ones without `value`.
+    ///
+    /// # Errors
+    /// When an output is at fault, or `references` lacks a resource.
+    pub fn resolve(&self, references: &dyn References) -> Result<Map<String, Value>, Unresolved> {
         self.compute(&mut Evaluator::new(references)).map_err(Unresolved::from)
     }
 
@@ -198,22 +203,30 @@ impl Outputs {
         }
         let mut output = Map::new();
         let kind = get(raw, "type").and_then(Value::as_str).unwrap_or("object");
-        output.insert("type".to_owned(), Value::from(kind));
+        output.insert("type".to_owned(), Value::from(parameters::type_shown(kind)));
         if kind.to_ascii_lowercase().starts_with("secure") {
             return Ok(Some(Value::Object(output)));
         }
-        let open_before = evaluator.pending.as_ref().map_or(0, Vec::len);
-        let value = match get(raw, "copy").and_then(Value::as_object) {
-            Some(item) => copy::input(evaluator, view, item, "", true, &path.name("copy"))?,
-            None => {
-                let value = get(raw, "value").ok_or_else(|| copy::missing("value", path))?;
-                evaluator.value(view, value, &path.name("value"))?
-            }
-        };
-        if evaluator.pending.as_ref().map_or(0, Vec::len) == open_before {
+        let outer = evaluator.pending.is_some().then(Vec::new);
+        let outer = std::mem::replace(&mut evaluator.pending, outer);
+        let value = output_value(evaluator, view, raw, path);
+        let is_open = std::mem::replace(&mut evaluator.pending, outer).is_some_and(|pending| !pending.is_empty());
+        let value = value?;
+        if !is_open {
             output.insert("value".to_owned(), value);
         }
         Ok(Some(Value::Object(output)))
+    }
+}
+
+/// The value of an output, or the array that its loop gives.
+fn output_value(evaluator: &mut Evaluator<'_>, view: View<'_>, raw: &Map<String, Value>, path: &Path<'_>) -> Result<Value, Stop> {
+    match get(raw, "copy").and_then(Value::as_object) {
+        Some(item) => copy::input(evaluator, view, item, "", true, &path.name("copy")),
+        None => {
+            let value = get(raw, "value").ok_or_else(|| copy::missing("value", path))?;
+            evaluator.value(view, value, &path.name("value"))
+        }
     }
 }
 

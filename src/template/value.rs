@@ -48,6 +48,27 @@ fn cost_below(value: &Value, depth: usize) -> Option<u64> {
     Some(1)
 }
 
+/// What looking at the outside of a value costs: its text, or the number of its elements.
+pub(super) fn outer_cost(value: &Value) -> u64 {
+    let text = value.as_str().map(text_cost);
+    let length = || value.as_array().map(Vec::len).or_else(|| value.as_object().map(Map::len));
+    text.or_else(|| length().and_then(|length| u64::try_from(length).ok())).unwrap_or(1)
+}
+
+/// Whether two values are the same: texts with their case, numbers by value, objects without regard to the order and case of names.
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
+    if let (Some(a), Some(b)) = (a.as_array(), b.as_array()) {
+        return a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b));
+    }
+    if let (Some(a), Some(b)) = (a.as_object(), b.as_object()) {
+        return a.len() == b.len() && a.iter().all(|(name, a)| get(b, name).is_some_and(|b| equal(a, b)));
+    }
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a_float), Some(b_float)) => a == b || a_float.total_cmp(&b_float).is_eq(),
+        (Some(_) | None, _) => a == b,
+    }
+}
+
 /// What a text costs.
 pub(super) fn text_cost(text: &str) -> u64 {
     1 + u64::try_from(text.len() / 16).unwrap_or(u64::MAX / 2)

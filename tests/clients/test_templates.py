@@ -16,7 +16,7 @@ POLICY_CONTRIBUTOR = "36243c78-bf99-498c-9df9-86d9f8d28608"
 LOG_ANALYTICS_CONTRIBUTOR = "92aaf0da-9dab-42b6-94a3-d43ce8d16293"
 ACCESS_ADMINISTRATOR = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
 
-OWN = ROOT / "tests/data/templates"
+OWN = ROOT / "tests/clients/templates"
 PUBLIC = ROOT.parent / "shared/data/lighthouse-samples"
 
 

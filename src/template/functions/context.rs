@@ -10,16 +10,23 @@ use super::super::frame::Slots;
 use super::super::index::relative_id;
 use super::super::value::{kind, same};
 
-/// A name given as an argument.
-fn text<'a>(evaluator: &mut Evaluator<'_>, view: View<'a>, call: &Call<'_>, at: usize) -> Result<Cow<'a, str>, Stop> {
+/// A name given as an argument; empty when it is not given.
+pub(super) fn text<'a>(evaluator: &mut Evaluator<'_>, view: View<'a>, call: &Call<'_>, at: usize) -> Result<Cow<'a, str>, Stop> {
     let Some(argument) = call.arguments.get(at) else { return Ok(Cow::Borrowed("")) };
-    let found = match evaluator.eval(view, argument)? {
-        Cow::Borrowed(Value::String(text)) => return Ok(Cow::Borrowed(text)),
-        Cow::Owned(Value::String(text)) => return Ok(Cow::Owned(text)),
-        other => kind(&other),
+    let value = evaluator.eval(view, argument)?;
+    let found = kind(&value);
+    let text = match value {
+        Cow::Borrowed(value) => value.as_str().map(Cow::Borrowed),
+        Cow::Owned(value) => {
+            if let Value::String(text) = value {
+                Some(Cow::Owned(text))
+            } else {
+                None
+            }
+        }
     };
-    let what = format!("argument {} of `{}`", at + 1, call.name);
-    Err(Stop::new(argument.offset, Reason::Shape { what, expected: "a string".to_owned(), found }))
+    let what = || format!("argument {} of `{}`", at + 1, call.name);
+    text.ok_or_else(|| Stop::new(argument.offset, Reason::Shape { what: what(), expected: "a string".to_owned(), found }))
 }
 
 fn unknown<'k>(evaluator: &Evaluator<'_>, call: &Call<'_>, what: &'static str, name: &str, known: impl Iterator<Item = &'k str>) -> Stop {
@@ -122,8 +129,16 @@ fn referenced_id(evaluator: &Evaluator<'_>, view: View<'_>, call: &Call<'_>, tar
         });
     };
     match index.find(target) {
-        [one] => Ok(one.id.clone()),
-        [] => relative_id(&view.frame.place, target).ok_or_else(|| unknown(evaluator, call, "resource", target, index.known())),
-        [..] => Err(call.fault(format!("several resources are named `{}`; use resourceId", evaluator.shown(target)))),
+        Some([one]) => Ok(one.id.clone()),
+        None | Some([]) => {
+            relative_id(&view.frame.place, target).ok_or_else(|| unknown(evaluator, call, "resource", target, index.known()))
+        }
+        Some([..]) => Err(call.fault(format!("several resources are named `{}`; use resourceId", evaluator.shown(target)))),
     }
+}
+
+/// `fail(message)`: the template's own refusal.
+pub(super) fn fail<'a>(evaluator: &mut Evaluator<'_>, view: View<'a>, call: Call<'_>) -> Eval<'a> {
+    let message = text(evaluator, view, &call, 0)?;
+    Err(call.fault(format!("the template says: {}", evaluator.shown(&message))))
 }
