@@ -16,11 +16,13 @@
 
 pub mod backup;
 mod error;
+mod postgres;
 mod rows;
 mod sqlite;
 mod url;
 
 use std::fmt::{self, Debug};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use self::error::{CommitError, InvalidWrite, StoreError};
-pub use self::url::{NotAStoreUrl, StoreUrl};
+pub use self::url::{NotAStoreUrl, PostgresUrl, StoreUrl};
 use crate::clock::Timestamp;
 pub use crate::ids::{Epoch, SessionId};
 
@@ -132,10 +134,11 @@ pub trait Store: Send + Sync + Debug {
     /// The whole world at the newest revision.
     fn snapshot(&self) -> Answer<'_, Snapshot>;
 
-    /// Writes to the world at revision `base`, all or nothing, durably, and answers with the next revision.
+    /// Writes to the world at revision `base` of this epoch, all or nothing, durably, and answers with the next revision.
     ///
-    /// [`CommitError::Unknown`] means that the commit may or may not have happened; only reading tells.
-    fn commit<'a>(&'a self, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError>;
+    /// [`CommitError::Conflict`] when the newest world is another one. [`CommitError::Unknown`] means that the commit may or may not have
+    /// happened; only reading tells.
+    fn commit<'a>(&'a self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError>;
 
     /// Records that this session is alive and has applied a revision, and answers with what it lacks. See the module for the order.
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard>;
@@ -154,7 +157,7 @@ pub trait Store: Send + Sync + Debug {
 
 /// What restoring needs of an engine beyond what a gateway may do.
 trait Engine: Store {
-    /// Replaces everything by this world, in a new epoch, and makes every session of before hold the fence at zero.
+    /// Replaces everything by this world, whose epoch is a new one.
     fn replace(&self, world: Snapshot, existing: backup::Existing) -> Answer<'_, (), ReplaceError>;
 }
 
@@ -176,6 +179,10 @@ impl From<StoreError> for ReplaceError {
 pub struct StoreConfig {
     /// Where it is.
     pub url: StoreUrl,
+    /// File with the password of a server, read for each connection; none for the one in the URL.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the roots that a server's certificate may chain to; none for those of the system.
+    pub trusted_roots: Option<PathBuf>,
     /// How long a gateway may decide without having heard from the store.
     pub lease: Duration,
     /// What the fence waits beyond that, for clocks that run at different speeds.
@@ -188,7 +195,14 @@ impl StoreConfig {
     /// Two seconds of lease, half a second of margin, 200,000 changes.
     #[must_use]
     pub const fn new(url: StoreUrl) -> Self {
-        Self { url, lease: Duration::from_secs(2), margin: Duration::from_millis(500), changes_max: 200_000 }
+        Self {
+            url,
+            password_file: None,
+            trusted_roots: None,
+            lease: Duration::from_secs(2),
+            margin: Duration::from_millis(500),
+            changes_max: 200_000,
+        }
     }
 }
 
@@ -203,6 +217,6 @@ pub async fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
 async fn open_engine(config: &StoreConfig) -> Result<Arc<dyn Engine>, StoreError> {
     match &config.url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, config).await?)),
-        StoreUrl::Postgres(_) => Err(StoreError::Stopped),
+        StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, config).await?)),
     }
 }
