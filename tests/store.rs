@@ -42,6 +42,9 @@ macro_rules! for_each_engine {
 }
 
 for_each_engine! {
+    a_backup_replaces_what_is_there_only_when_told
+    a_backup_restores_the_same_world_in_another_epoch
+    a_backup_with_a_flipped_byte_is_refused
     a_bad_write_changes_nothing
     a_body_comes_back_byte_for_byte
     a_commit_on_an_old_revision_changes_nothing

@@ -14,7 +14,7 @@
 //!
 //! The store never looks into a body and decides nothing. It never creates an empty world where there should be one that cannot be read.
 
-pub mod backup;
+mod backup;
 mod error;
 mod postgres;
 mod rows;
@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use self::backup::{Backup, BackupError, Damage, RestoreError, backup, restore, write_backup};
 pub use self::error::{CommitError, InvalidWrite, StoreError};
 pub use self::url::{NotAStoreUrl, PostgresUrl, StoreUrl};
 use crate::clock::Timestamp;
@@ -158,7 +159,16 @@ pub trait Store: Send + Sync + Debug {
 /// What restoring needs of an engine beyond what a gateway may do.
 trait Engine: Store {
     /// Replaces everything by this world, whose epoch is a new one.
-    fn replace(&self, world: Snapshot, existing: backup::Existing) -> Answer<'_, (), ReplaceError>;
+    fn replace(&self, world: Snapshot, existing: Existing) -> Answer<'_, (), ReplaceError>;
+}
+
+/// What becomes of a world when another one is put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and the other one is refused, if anything was ever committed.
+    Keep,
+    /// It is lost.
+    Replace,
 }
 
 /// Why a world could not be replaced.
@@ -212,6 +222,17 @@ impl StoreConfig {
 /// When it cannot be reached, is held by another process, is damaged, is not ours or was written by a later version.
 pub async fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(open_engine(config).await?)
+}
+
+/// The world in a store that gateways may be working with. Nothing is made, locked or migrated.
+///
+/// # Errors
+/// As for [`open`], but for the lock; and when its schema is an earlier one.
+pub async fn look(config: &StoreConfig) -> Result<Snapshot, StoreError> {
+    match &config.url {
+        StoreUrl::Sqlite(path) => sqlite::look(path).await,
+        StoreUrl::Postgres(url) => postgres::look(url, config).await,
+    }
 }
 
 async fn open_engine(config: &StoreConfig) -> Result<Arc<dyn Engine>, StoreError> {

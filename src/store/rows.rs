@@ -124,20 +124,21 @@ pub(super) fn check(writes: &[Write]) -> Result<(), InvalidWrite> {
     if writes.len() > WRITES_MAX || bytes > COMMIT_BYTES_MAX {
         return Err(InvalidWrite::TooLarge { writes: writes.len(), bytes });
     }
-    writes.iter().try_for_each(check_one)
+    writes.iter().try_for_each(|write| check_one(&write.key, write.body.as_deref()))
 }
 
 fn size(write: &Write) -> usize {
     write.key.kind.len() + write.key.name.len() + write.body.as_deref().map_or(0, str::len)
 }
 
-fn check_one(write: &Write) -> Result<(), InvalidWrite> {
+/// The same for one write.
+pub(super) fn check_one(key: &ObjectKey, body: Option<&str>) -> Result<(), InvalidWrite> {
     let is_name = |text: &str| (1..=KEY_BYTES_MAX).contains(&text.len()) && !text.contains('\0');
-    if !is_name(&write.key.kind) || !is_name(&write.key.name) {
-        return Err(InvalidWrite::Key { key: quoted(&write.key) });
+    if !is_name(&key.kind) || !is_name(&key.name) {
+        return Err(InvalidWrite::Key { key: quoted(key) });
     }
-    if write.body.as_deref().is_some_and(|body| body.contains('\0')) {
-        return Err(InvalidWrite::Body { key: quoted(&write.key) });
+    if body.is_some_and(|body| body.contains('\0')) {
+        return Err(InvalidWrite::Body { key: quoted(key) });
     }
     Ok(())
 }

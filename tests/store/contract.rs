@@ -1,13 +1,14 @@
 //! What every engine promises.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use steward::ids::{Epoch, SessionId};
 use steward::store::{
-    COMMIT_BYTES_MAX, Change, CommitError, KEY_BYTES_MAX, Object, ObjectKey, Revision, Store, StoreConfig, StoreError, TAIL_BYTES_MAX,
-    Tail, Write,
+    COMMIT_BYTES_MAX, Change, CommitError, Existing, KEY_BYTES_MAX, Object, ObjectKey, RestoreError, Revision, Store, StoreConfig,
+    StoreError, TAIL_BYTES_MAX, Tail, Write, backup, look, restore,
 };
 
 use crate::place::{DEADLINE, Place, eventually};
@@ -297,4 +298,87 @@ pub async fn what_was_committed_is_there_after_opening_again(place: Place) {
     assert_eq!(store.snapshot().await.unwrap(), before);
     assert_eq!(store.changes(before.epoch, Revision(0), 10).await.unwrap(), changes);
     assert_eq!(store.commit(before.epoch, before.revision, now(), &[]).await.unwrap(), Revision(3));
+}
+
+/// A world of some objects, some of which were written and deleted before.
+async fn furnish(store: &Arc<dyn Store>) {
+    let body = "{\"a\": \"\\n é 😀\"}";
+    let many: Vec<Write> = (0..50).map(|number| put(&format!("/things/{number:02}"), body)).collect();
+    commit(store, &many).await;
+    commit(store, &[delete("/things/07"), put("/things/08", "[]"), put("/é", "\"\\\\\"")]).await;
+}
+
+pub async fn a_backup_restores_the_same_world_in_another_epoch(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    furnish(&store).await;
+    let before = store.snapshot().await.unwrap();
+    let taken = backup(store.as_ref(), &path).await.unwrap();
+    assert_eq!((taken.epoch, taken.revision, taken.objects), (before.epoch, Revision(2), 50));
+    // As another process does it beside a running gateway.
+    assert_eq!(look(&place.config()).await.unwrap(), before);
+
+    let (restored, copy) = (place.another().await, place.folder().join("copy"));
+    assert_eq!(restore(&restored.config(), &path, Existing::Keep).await.unwrap(), taken);
+    let other = restored.open().await;
+    let after = other.snapshot().await.unwrap();
+    assert_eq!((after.revision, &after.objects), (before.revision, &before.objects));
+    assert_ne!(after.epoch, before.epoch);
+    let again = backup(other.as_ref(), &copy).await.unwrap();
+    assert_eq!(again.content_sha256, taken.content_sha256);
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Nobody is taken along from the old epoch, neither by number nor by commit.
+    let session = SessionId::random();
+    assert_eq!(other.poll(session, before.epoch, before.revision).await.unwrap().tail, Tail::Trimmed);
+    assert_eq!(other.changes(before.epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed);
+    assert_eq!(other.changes(after.epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed, "the past was not restored");
+    let refused = other.commit(before.epoch, before.revision, now(), &[]).await;
+    assert!(matches!(refused, Err(CommitError::Conflict { head: Revision(2) })), "{refused:?}");
+    assert_eq!(commit(&other, &[put("new", "1")]).await, Revision(3));
+    assert_eq!(revisions(&other.changes(after.epoch, Revision(2), 10).await.unwrap()), vec![3]);
+}
+
+pub async fn a_backup_replaces_what_is_there_only_when_told(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    furnish(&store).await;
+    let before = store.snapshot().await.unwrap();
+    backup(store.as_ref(), &path).await.unwrap();
+    commit(&store, &[put("later", "1"), delete("/é")]).await;
+    let (later, session) = (store.snapshot().await.unwrap(), SessionId::random());
+    store.poll(session, later.epoch, later.revision).await.unwrap();
+    drop(store);
+    let error = restore(&place.config(), &path, Existing::Keep).await.unwrap_err();
+    assert_eq!(error.to_string(), "the store holds revision 3; name an empty one, or say that what it holds may be lost");
+    assert_eq!(look(&place.config()).await.unwrap(), later);
+    restore(&place.config(), &path, Existing::Replace).await.unwrap();
+    let store = place.open().await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.revision, after.objects), (before.revision, before.objects));
+    assert!(after.epoch != before.epoch);
+}
+
+pub async fn a_backup_with_a_flipped_byte_is_refused(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    commit(&store, &[put("/a", "{\"x\": 1}"), put("/b", "[]")]).await;
+    backup(store.as_ref(), &path).await.unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let target = place.another().await;
+    let mut refused = async |content: &[u8], what: String| {
+        std::fs::write(&path, content).unwrap();
+        let error = restore(&target.config(), &path, Existing::Keep).await.expect_err(&what);
+        assert!(matches!(error, RestoreError::Damaged { .. } | RestoreError::Newer { .. }), "{what}: {error:?}");
+    };
+    for position in 0..good.len() {
+        for bit in [0x01, 0x20, 0x80] {
+            let mut bad = good.clone();
+            bad[position] ^= bit;
+            refused(&bad, format!("byte {position} with {bit:#x}")).await;
+        }
+    }
+    for length in [0, 1, good.len() / 2, good.len() - 1] {
+        refused(&good[..length], format!("cut to {length}")).await;
+    }
+    refused(&[good.as_slice(), b"\n"].concat(), "one byte too many".to_owned()).await;
+    std::fs::write(&path, &good).unwrap();
+    restore(&target.config(), &path, Existing::Keep).await.unwrap();
 }

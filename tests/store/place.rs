@@ -24,6 +24,14 @@ impl Place {
         Self::with(Some((cluster.database(), cluster)))
     }
 
+    /// An empty one of the same kind.
+    pub async fn another(&self) -> Self {
+        match self.database {
+            Some(_) => Self::postgres().await,
+            None => Self::sqlite(),
+        }
+    }
+
     fn with(database: Option<(String, Arc<Cluster>)>) -> Self {
         let folder = std::env::temp_dir().join(format!("steward-store-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();

@@ -21,10 +21,9 @@ use tokio_postgres::config::SslMode;
 use self::failure::{failed, is_rolled_back};
 use self::lane::{Access, Lane, Session};
 use self::sql::{Order, Outcome, Prepared, Trouble};
-use super::backup::Existing;
 use super::{
-    Answer, CommitError, Engine, Epoch, Heard, PostgresUrl, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError,
-    Tail, Write, rows,
+    Answer, CommitError, Engine, Epoch, Existing, Heard, PostgresUrl, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig,
+    StoreError, Tail, Write, rows,
 };
 use crate::clock::Timestamp;
 
@@ -58,12 +57,18 @@ impl fmt::Debug for Postgres {
 
 impl Postgres {
     pub(super) async fn open(url: &PostgresUrl, config: &StoreConfig) -> Result<Self, StoreError> {
+        let store = Self::new(url, config)?;
+        store.prepare().await?;
+        Ok(store)
+    }
+
+    fn new(url: &PostgresUrl, config: &StoreConfig) -> Result<Self, StoreError> {
         let name: Box<str> = url.to_string().into();
         let tls = tls(url, config).map_err(|cause| StoreError::Refused { store: name.clone(), cause })?;
         let access =
             Arc::new(Access { name: name.clone(), config: url.config().clone(), password_file: config.password_file.clone(), tls });
         let woken = watch::Sender::new(0);
-        let store = Self {
+        Ok(Self {
             name,
             commits: Lane::new(&access, WRITE_TIME_MAX, None),
             polls: Lane::new(&access, ANSWER_TIME_MAX, Some(woken.clone())),
@@ -71,9 +76,7 @@ impl Postgres {
             woken,
             session_kept: config.lease.saturating_add(config.margin),
             changes_max: config.changes_max.max(1),
-        };
-        store.prepare().await?;
-        Ok(store)
+        })
     }
 
     /// The schema, and the connection that listens.
@@ -122,6 +125,15 @@ impl Postgres {
             Err(late) => Err(CommitError::Unknown(StoreError::Unreachable { store: self.name.clone(), cause: late.into() })),
         }
     }
+}
+
+/// The world in a database, without changing anything there.
+pub(super) async fn look(url: &PostgresUrl, config: &StoreConfig) -> Result<Snapshot, StoreError> {
+    let store = Postgres::new(url, config)?;
+    let held = within(&store.name, ANSWER_TIME_MAX, store.reads.take()).await?;
+    within(&store.name, ANSWER_TIME_MAX, schema::check_current(&store.name, &held.session.client)).await?;
+    held.keep();
+    store.snapshot().await
 }
 
 /// Roots are read once; without TLS none are needed.

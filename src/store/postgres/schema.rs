@@ -45,6 +45,14 @@ pub(super) async fn is_older(name: &str, client: &Client) -> Result<bool, StoreE
     Ok(check(name, client).await? < known())
 }
 
+/// Refuses a schema that would have to be migrated first.
+pub(super) async fn check_current(name: &str, client: &Client) -> Result<(), StoreError> {
+    match check(name, client).await? {
+        found if found < known() => Err(StoreError::Older { store: name.into(), found, known: known() }),
+        _current => Ok(()),
+    }
+}
+
 /// Brings the schema up to date.
 pub(super) async fn migrate(name: &str, client: &mut Client) -> Result<(), StoreError> {
     while is_older(name, client).await? {

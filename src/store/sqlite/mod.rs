@@ -17,10 +17,9 @@ use tokio::time::timeout;
 
 use self::file::{failed, name};
 use self::sql::{Committed, Order, Sessions};
-use super::backup::Existing;
 use super::{
-    Answer, CommitError, Engine, Epoch, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail, Write,
-    rows,
+    Answer, CommitError, Engine, Epoch, Existing, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail,
+    Write, rows,
 };
 use crate::clock::Timestamp;
 
@@ -140,7 +139,7 @@ impl Engine for Sqlite {
 }
 
 /// The world in a file that another process may be writing.
-pub(super) async fn snapshot_beside(path: &Path) -> Result<Snapshot, StoreError> {
+pub(super) async fn look(path: &Path) -> Result<Snapshot, StoreError> {
     on_a_thread(path, |path| sql::snapshot(&mut file::open_beside(path)?).map_err(|cause| failed(path, cause))).await
 }
 
