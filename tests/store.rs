@@ -1,32 +1,50 @@
 //! The durable store, through its public surface: what holds for every engine, and what holds for one.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,
     reason = "helpers outside of test functions, in a test of its own"
 )]
 
+#[path = "common/postgres.rs"]
+mod postgres;
+
 #[path = "store/contract.rs"]
 mod contract;
+#[path = "store/cut.rs"]
+mod cut;
 #[path = "store/place.rs"]
 mod place;
+#[path = "store/postgres_server.rs"]
+mod postgres_server;
 #[path = "store/sqlite_file.rs"]
 mod sqlite_file;
 
 /// The same test bodies for each engine.
 macro_rules! for_each_engine {
     ($($test:ident)*) => {
-        mod sqlite {
+        mod on_sqlite {
             $(#[tokio::test]
             async fn $test() {
                 crate::contract::$test(crate::place::Place::sqlite()).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::contract::$test(crate::place::Place::postgres().await).await;
             })*
         }
     };
 }
 
 for_each_engine! {
+    a_backup_replaces_what_is_there_only_when_told
+    a_backup_restores_the_same_world_in_another_epoch
+    a_backup_with_a_flipped_byte_is_refused
     a_bad_write_changes_nothing
     a_body_comes_back_byte_for_byte
     a_commit_on_an_old_revision_changes_nothing

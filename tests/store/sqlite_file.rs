@@ -107,9 +107,10 @@ async fn every_released_schema_is_opened() {
 #[ignore = "started by another test, and never ends by itself"]
 async fn commits_until_it_is_killed() {
     let store = steward::store::open(&steward::store::StoreConfig::new("state.db".parse().unwrap())).await.unwrap();
-    let mut base = store.snapshot().await.unwrap().revision;
+    let begun = store.snapshot().await.unwrap();
+    let mut base = begun.revision;
     loop {
-        base = store.commit(base, now(), &[put(&base.to_string(), "{}")]).await.unwrap();
+        base = store.commit(begun.epoch, base, now(), &[put(&base.to_string(), "{}")]).await.unwrap();
         println!("acknowledged {base}");
     }
 }
