@@ -28,6 +28,8 @@ pub struct ConfigFile {
     pub backend: BackendFile,
     /// Decision records.
     pub records: RecordsFile,
+    /// Durable state.
+    pub store: StoreFile,
 }
 
 /// `[gateway]`
@@ -143,4 +145,24 @@ pub struct RecordsFile {
     /// Bytes of all records together, 65536 to 1099511627776; the oldest go first. Default 268435456 (256 MiB).
     #[schemars(with = "Option<u64>")]
     pub bytes_max: Option<At<u64>>,
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreFile {
+    /// Path of a file that one gateway keeps its state in, or `postgres://user@host/database?sslmode=require` for several. Default `state.db`.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<At<String>>,
+    /// File with the password of the server, so that it need not be in the URL.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the roots that the server's certificate may chain to. Default: those of the system.
+    pub trusted_roots_file: Option<PathBuf>,
+    /// How long the gateway may decide without having heard from the store, in milliseconds, 500 to 60000. Default 2000. The same for all
+    /// gateways of a store.
+    #[schemars(with = "Option<u64>")]
+    pub lease_time_ms: Option<At<u64>>,
+    /// Changes kept for those who follow, 1000 to 10000000. Default 200000.
+    #[schemars(with = "Option<u64>")]
+    pub changes_max: Option<At<u64>>,
 }

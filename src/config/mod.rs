@@ -19,6 +19,7 @@ use crate::pipeline::WrongTenant;
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use crate::policy::source::SourceSet;
 use crate::record::RecordConfig;
+use crate::store::{StoreConfig, StoreUrl};
 
 /// Everything `steward serve` needs, checked.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Config {
     pub assertion_key: PathBuf,
     /// Decision records.
     pub records: RecordConfig,
+    /// Durable state.
+    pub store: StoreConfig,
 }
 
 /// A certificate and its key.
@@ -123,7 +126,7 @@ struct Checker<'a> {
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 6] = ["admin", "backend", "gateway", "identity", "policies", "records"];
+const SECTIONS: [&str; 7] = ["admin", "backend", "gateway", "identity", "policies", "records", "store"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -141,6 +144,7 @@ impl Checker<'_> {
                 "identity" => self.section(value, &mut file.identity),
                 "policies" => self.section(value, &mut file.policies),
                 "records" => self.section(value, &mut file.records),
+                "store" => self.section(value, &mut file.store),
                 unknown => {
                     let diagnostic = Diagnostic::error("config.unknown", format!("unknown section `{unknown}`"));
                     let suggestion = closest(unknown, SECTIONS).map(str::to_owned);
@@ -204,6 +208,7 @@ impl Checker<'_> {
         let admin = self.admin(&file);
         let backend = self.backend(&file);
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
+        let store = self.store(&file);
         let bytes_max = self.number(file.records.bytes_max.as_ref(), "bytes_max", 65_536..=1 << 40, 256 << 20);
         Some(Config {
             listen: listen?,
@@ -221,6 +226,7 @@ impl Checker<'_> {
             backend: backend?,
             assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
             records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
+            store: store?,
         })
     }
 
@@ -317,6 +323,24 @@ impl Checker<'_> {
         })
     }
 
+    fn store(&mut self, file: &ConfigFile) -> Option<StoreConfig> {
+        let store = &file.store;
+        let lease = self.time(store.lease_time_ms.as_ref(), "lease_time_ms", 500..=60_000, 2_000);
+        let changes_max = self.number(store.changes_max.as_ref(), "changes_max", 1_000..=10_000_000, 200_000);
+        let url = match store.url.as_ref().map_or("state.db", |url| url.get_ref()).parse() {
+            Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
+            Ok(url @ StoreUrl::Postgres(_)) => url,
+            Err(error) => {
+                // Without its place: the line would be shown, and may hold a password.
+                self.diagnostics.push(Diagnostic::error("config.store", format!("store.url: {error}")));
+                return None;
+            }
+        };
+        let [password_file, trusted_roots] =
+            [&store.password_file, &store.trusted_roots_file].map(|path| path.as_ref().map(|path| self.folder.join(path)));
+        Some(StoreConfig { password_file, trusted_roots, lease, changes_max, ..StoreConfig::new(url) })
+    }
+
     fn login_endpoint(&mut self, value: Option<&At<String>>) -> String {
         let Some(value) = value else { return "https://login.microsoftonline.com".to_owned() };
         if !is_origin(value.get_ref()) {
@@ -410,6 +434,18 @@ mod tests {
                 "unknown section `recrods`",
             ],
         );
+    }
+
+    #[test]
+    fn the_state_is_in_a_file_or_in_a_database() {
+        let url = |text: &str| format!("{:?}", parse(Path::new("conf"), "steward.toml", text).unwrap().store.url);
+        assert_eq!(url(BACKEND), "Sqlite(\"conf/state.db\")");
+        let server = format!("{BACKEND}[store]\nurl = \"postgres://me:secret@db.example/state?sslmode=require\"\n");
+        assert_eq!(url(&server), "Postgres(postgres://db.example:5432/state)");
+        let misspelt = format!("{BACKEND}[store]\nurl = \"postgres://me:se/cret@db.example:port/state\"\nlease_time_ms = 1\n");
+        check(&misspelt, &["store.url: the URL of the store cannot be read", "lease_time_ms is 1; allowed: 500 to 60000"]);
+        let told = parse(Path::new("conf"), "steward.toml", &misspelt).unwrap_err().render(crate::policy::diagnostics::Style::default());
+        assert!(!told.contains("cret@"), "{told}");
     }
 
     #[test]
