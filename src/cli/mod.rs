@@ -11,6 +11,7 @@ mod explain;
 mod http;
 mod serve;
 mod signals;
+mod state;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -129,6 +130,13 @@ enum Command {
         #[arg(default_value = "policies")]
         folders: Vec<PathBuf>,
     },
+    /// Write the state to a file, beside a running gateway or without one
+    Backup {
+        /// The file, replaced as a whole
+        file: PathBuf,
+    },
+    /// Put the state of a backup into a store, and begin a new epoch
+    Restore(RestoreArgs),
     /// Print the JSON Schema of policy files or of the configuration
     Schema {
         /// Which
@@ -171,6 +179,16 @@ pub(crate) struct DemoArgs {
     /// Policy files [default: policies, if there is such a folder, else those inside the binary]
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RestoreArgs {
+    /// What `steward backup` wrote
+    file: PathBuf,
+    /// Lose what the store holds
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Arguments of `explain`.
@@ -236,6 +254,8 @@ fn dispatch(cli: Cli, console: &mut Console) -> Exit {
         Some(Command::Explain(args)) => explain::run(&args, &global, console),
         Some(Command::Audit { command }) => audit::run(&command, &global, console),
         Some(Command::Check { folders }) => run_check(&folders, &global, console),
+        Some(Command::Backup { file }) => state::backup(&file, &global, console),
+        Some(Command::Restore(args)) => state::restore(&args, &global, console),
         Some(Command::Schema { of }) => {
             let mut out = Vec::new();
             let written = match of {
