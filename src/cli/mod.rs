@@ -9,6 +9,7 @@ mod demo;
 mod env;
 mod explain;
 mod http;
+mod onboard;
 mod serve;
 mod signals;
 mod state;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::clock::Clock;
 use crate::demo::ports::Ports;
+use crate::ids::{SubscriptionId, TenantId};
 use crate::policy::diagnostics::Style;
 use crate::telemetry::LogFormat;
 
@@ -137,6 +139,8 @@ enum Command {
     },
     /// Put the state of a backup into a store, and begin a new epoch
     Restore(RestoreArgs),
+    /// What an onboarding template would delegate, and whether the rules allow it
+    Onboard(OnboardArgs),
     /// Print the JSON Schema of policy files or of the configuration
     Schema {
         /// Which
@@ -189,6 +193,32 @@ pub(crate) struct RestoreArgs {
     /// Lose what the store holds
     #[arg(long)]
     replace: bool,
+}
+
+/// Arguments of `onboard`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OnboardArgs {
+    /// Deployment template
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// Its parameters
+    #[arg(long, value_name = "FILE")]
+    parameters: Option<PathBuf>,
+    /// The customer's subscription
+    #[arg(long, value_name = "ID", default_value_t = onboard::ANY_SUBSCRIPTION)]
+    subscription: SubscriptionId,
+    /// The resource group to deploy in, for a template that is made for one
+    #[arg(long, value_name = "NAME")]
+    resource_group: Option<String>,
+    /// The customer's tenant
+    #[arg(long, value_name = "ID", default_value_t = onboard::ANY_TENANT)]
+    tenant: TenantId,
+    /// Where the deployment would be kept
+    #[arg(long, default_value = "westeurope")]
+    location: String,
+    /// Print entries for a policy file
+    #[arg(long)]
+    toml: bool,
 }
 
 /// Arguments of `explain`.
@@ -256,6 +286,7 @@ fn dispatch(cli: Cli, console: &mut Console) -> Exit {
         Some(Command::Check { folders }) => run_check(&folders, &global, console),
         Some(Command::Backup { file }) => state::backup(&file, &global, console),
         Some(Command::Restore(args)) => state::restore(&args, &global, console),
+        Some(Command::Onboard(args)) => onboard::run(&args, &global, console),
         Some(Command::Schema { of }) => {
             let mut out = Vec::new();
             let written = match of {
