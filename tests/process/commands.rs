@@ -180,7 +180,7 @@ fn a_template_is_tried_offline_and_becomes_a_policy_file() {
         let authorization = serde_json::json!({ "principalId": "05710000-3000-4000-8000-000000000001", "roleDefinitionId": role });
         serde_json::json!({ "parameters": {
             "mspOfferName": { "value": "Tried \"offline\"" },
-            "managedByTenantId": { "value": "05710000-1000-4000-8000-000000000001" },
+            "managedByTenantId": { "value": "05712a00-1000-4000-8000-000000000001" },
             "authorizations": { "value": [authorization] },
         } })
     };
