@@ -444,6 +444,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
         OwnError::NothingGranted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
@@ -457,7 +458,9 @@ fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
         OwnError::NothingGranted { .. } => CheckName::Role,
-        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Deployment(_) | OwnError::Offer(_) => CheckName::Rules,
+        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Deployment(_) | OwnError::Full { .. } | OwnError::Offer(_) => {
+            CheckName::Rules
+        }
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }
