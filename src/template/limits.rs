@@ -49,9 +49,9 @@ pub const STRING_BYTES_MAX: usize = 131_072;
 /// Numbers that `range` may make. Source: Azure Resource Manager, "Array functions", range.
 pub const RANGE_MAX: i64 = 10_000;
 
-/// What one evaluation may cost: one per call, per value looked at or made, and per 16 bytes of text. Eight hundred resources of some
-/// size cost a tenth of it; at the bound a second has passed (measured: tests/template/bounds.rs, release build).
-pub const COST_MAX: u64 = 4_000_000;
+/// What one evaluation may cost: one per call, per value looked at or made, and per 16 bytes of text. Two hundred definitions with a
+/// hundred authorizations each cost a quarter of it. At the bound 0.2 s and 130 MB are spent (measured: tests/template/bounds.rs, release).
+pub const COST_MAX: u64 = 2_000_000;
 
 /// Names that are quoted in an error, and characters of one.
 pub const QUOTED_MAX: usize = 8;
