@@ -178,3 +178,12 @@ fn facts_about_other_places_are_asked_for() {
     let world = World::default().with(&group, json!({ "location": "north" }));
     assert_eq!(plan.resources[0].resolve(&world).unwrap()["properties"]["at"], json!("north"));
 }
+
+#[test]
+fn a_plan_can_be_carried_out_on_another_thread() {
+    let uses = thing("a", json!({ "x": "[reference('b').x]" }));
+    let plan = expand(json!({ "resources": [uses, thing("b", json!({}))] }), &Value::Null).unwrap();
+    let world = World::default().with(&id("b"), json!({ "properties": { "x": 1 } }));
+    let body = std::thread::spawn(move || plan.resources[1].resolve(&world)).join().unwrap().unwrap();
+    assert_eq!(body["properties"]["x"], json!(1));
+}
