@@ -6,6 +6,7 @@ mod access;
 mod body;
 mod discovery;
 mod managed_services;
+mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -24,6 +25,7 @@ use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
+use crate::record::Recorder;
 use crate::state::{ChangeError, State, StateError};
 
 pub use access::AccessError;
@@ -81,6 +83,8 @@ pub struct Desk<'a> {
     pub context: &'a Context<'a>,
     /// What was agreed at run time.
     pub state: &'a State,
+    /// What was decided before.
+    pub recorder: &'a Recorder,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
 }
@@ -124,7 +128,9 @@ impl OwnAnswer {
 pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
+        Service::ActivityLog => Err(OwnError::NotFound { id: request.path.as_str().to_owned() }),
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
+        Service::Views => views::carry_out(request, body, desk).await,
     }
 }
 
@@ -166,6 +172,14 @@ pub enum OwnError {
     /// What was sent breaks a rule of delegations.
     #[error("{0}")]
     Offer(#[from] OfferError),
+    /// A value of the query cannot be used.
+    #[error("the query parameter `{name}` {problem}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
@@ -209,6 +223,7 @@ impl OwnError {
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
             Self::Offer(_) => "offer.invalid",
+            Self::Parameter { .. } => "request.parameter",
         }
     }
 }
@@ -232,6 +247,7 @@ pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> 
     let caller = &question.caller;
     let view = View { directory, caller, principals: caller.principals(directory).ids().to_vec(), now };
     match &question.topic {
+        Topic::Description => Ok(json!({})),
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),
         Topic::Subscriptions => {

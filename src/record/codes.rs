@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 52] = pages![
+const PAGES: [(&str, &str); 53] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -30,6 +30,7 @@ const PAGES: [(&str, &str); 52] = pages![
     "request.api_version",
     "request.cut",
     "request.malformed",
+    "request.parameter",
     "request.too_large",
     "request.too_slow",
     "resource.unknown",
