@@ -305,6 +305,11 @@ fn own() -> Vec<Row> {
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],
         OwnError::Parameter { .. } => [OwnError::Parameter { name: "delegable", problem: text("has to be `true` or `false`") }],
+        OwnError::Restricted { .. } => [OwnError::Restricted {
+            client: text("Deniz Aydin"),
+            action: "Microsoft.Authorization/roleAssignments/read",
+            scope: text("/subscriptions/…"),
+        }],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],

@@ -186,6 +186,16 @@ pub enum OwnError {
         /// The path.
         path: String,
     },
+    /// The answer is for those who may read who has access.
+    #[error("the client '{client}' does not have authorization to perform action '{action}' over scope '{scope}', which this answer takes")]
+    Restricted {
+        /// Display name of the caller.
+        client: String,
+        /// What the answer takes.
+        action: &'static str,
+        /// Where.
+        scope: String,
+    },
     /// The store cannot be used, and nothing was changed.
     #[error("the state of this gateway cannot be changed now")]
     State(#[source] StateError),
@@ -224,6 +234,7 @@ impl OwnError {
             Self::NothingGranted { .. } => "role.principal",
             Self::Offer(_) => "offer.invalid",
             Self::Parameter { .. } => "request.parameter",
+            Self::Restricted { .. } => "role.action_missing",
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct OwnRequest {
     /// Joins this request with others of one operation.
     pub correlation_id: Box<str>,
     headers: HeaderMap,
-    seed: TrailSeed,
+    pub(super) seed: TrailSeed,
 }
 
 impl OwnRequest {

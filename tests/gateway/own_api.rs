@@ -246,3 +246,96 @@ async fn what_the_provider_does_not_have_is_said() {
     }
     assert_eq!(SHARED.client.send(own("customers")).await.told(), "401 AuthenticationFailed token.missing");
 }
+
+fn object(name: &str) -> String {
+    SHARED.demo.world.identities[name].object_id.to_string()
+}
+
+fn explain(method: &str, url: &str, principal: Option<(&str, &str)>) -> Call {
+    let mut body = json!({ "method": method, "url": url });
+    if let Some((of, name)) = principal {
+        body["principal"] = json!({ "tenantId": tenant(of), "objectId": object(name) });
+    }
+    call("POST", format!("/providers/Steward.Delegation/explain?{V}")).json(&body)
+}
+
+#[tokio::test]
+async fn what_is_foreseen_is_what_happens() {
+    let kinds = [
+        ("GET", "~/resourceGroups?api-version=2024-07-01"),
+        ("POST", START),
+        ("PUT", "~/resourceGroups/x/providers/Microsoft.Network/virtualNetworks/none?api-version=2024-07-01"),
+        ("PUT", "~/providers/Microsoft.ManagedServices/registrationDefinitions/x?api-version=2022-10-01"),
+        ("GET", "~?api-version=2022-12-01"),
+        ("GET", "~/resourceGroups"),
+        ("GET", "/subscriptions/x?api-version=2022-12-01"),
+    ];
+    for identity in ["deniz", "rival", "alder-owner", "member", "nobody", "reader"] {
+        for subscription in ["alder-prod", "alder-dev", "bramble-core", "granite-main", "holly-frozen", "ivy-main"] {
+            for (method, target) in kinds {
+                let target = target.replace('~', &SHARED.subscription(subscription));
+                let shown = format!("{identity} {method} {target}");
+                let foreseen = SHARED.ask(identity, explain(method, &target, None)).await;
+                assert_eq!(foreseen.status, 200, "{shown} {:?}", foreseen.body);
+                let foreseen = foreseen.json();
+                let answer = SHARED.ask(identity, call(method, target)).await;
+                let really = SHARED.record(&answer).await;
+                // A permitted request may still be refused by the one who carries it out.
+                let refused_later =
+                    really["reason"].as_str().is_some_and(|reason| reason.starts_with("offer.") || reason == "request.malformed");
+                if refused_later || really["outcome"] == "allow" {
+                    assert_eq!(foreseen["outcome"], "allow", "{shown} {foreseen}");
+                    continue;
+                }
+                let reason = if answer.told() == "404 SubscriptionNotFound" { json!("scope.unknown") } else { really["reason"].clone() };
+                assert_eq!((&foreseen["outcome"], &foreseen["reason"]), (&json!("deny"), &reason), "{shown}");
+                assert_eq!(foreseen["refusal"]["status"], answer.status.as_u16(), "{shown}");
+                assert_eq!(foreseen["checks"].as_array().unwrap().len(), 10);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn about_others_only_those_may_ask_who_may_read_access_there() {
+    let start = START.replace('~', &SHARED.subscription("alder-prod"));
+    let about = |who: (&'static str, &'static str)| explain("POST", &start, Some(who));
+    let mine = SHARED.ask("alder-owner", about(("ostra", "deniz"))).await.json();
+    assert_eq!((&mine["outcome"], &mine["reason"]), (&json!("deny"), &json!("role.not_active")));
+    assert_eq!(SHARED.ask("alder-owner", about(("ostra", "member"))).await.json()["reason"], "role.principal");
+    assert_eq!(SHARED.ask("reader", about(("ostra", "operator"))).await.json()["outcome"], "allow");
+    let unknown = explain("POST", &START.replace('~', "/subscriptions/99999999-9999-4999-8999-999999999999"), Some(("ostra", "operator")));
+    for (identity, call) in [
+        ("reader", about(("alder", "alder-owner"))),
+        ("nobody", about(("ostra", "operator"))),
+        ("rival", about(("ostra", "operator"))),
+        ("rival", unknown),
+        ("rival", explain("GET", "https://x.vault.azure.net/secrets/s", Some(("ostra", "operator")))),
+    ] {
+        assert_eq!(told(identity, call).await, "403 AuthorizationFailed role.action_missing", "{identity}");
+    }
+    // Groups of others are those that the directory knows.
+    let core = START.replace('~', &SHARED.subscription("bramble-core"));
+    assert_eq!(SHARED.ask("reader", explain("POST", &core, Some(("ostra", "member")))).await.json()["outcome"], "allow");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_request_is_explained_as_well() {
+    let path = format!("{}?api-version=2024-07-01", SHARED.subscription("alder-prod"));
+    let ours = format!("{}{path}", SHARED.demo.world.gateway);
+    for (method, url, expected) in [
+        ("GET", ours.as_str(), None),
+        ("GET", "https://acct.blob.core.windows.net/x", Some("plane.data")),
+        ("GET", "https://other.example/x", Some("plane.foreign")),
+        ("BREW", path.as_str(), Some("plane.method")),
+        ("GET", "/subscriptions/../x", Some("path.ambiguous")),
+        ("GET", "", Some("path.ambiguous")),
+    ] {
+        let foreseen = SHARED.ask("reader", explain(method, url, None)).await.json();
+        assert_eq!(foreseen["reason"].as_str(), expected, "{method} {url} {foreseen}");
+    }
+    for body in [json!({}), json!({ "method": "GET" }), json!({ "method": "GET", "url": "/", "principle": 1 }), json!([])] {
+        let call = call("POST", format!("/providers/Steward.Delegation/explain?{V}")).json(&body);
+        assert_eq!(told("reader", call).await, "400 InvalidRequestContent request.malformed");
+    }
+}

@@ -31,7 +31,7 @@ const READ_DELEGATIONS: &str = "Microsoft.ManagedServices/registrationAssignment
 const READ_ACCESS: &str = "Microsoft.Authorization/roleAssignments/read";
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, _body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let call = Call { request, desk, principals: request.caller.principals(&desk.context.directory).ids().to_vec() };
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
     let kind = rest.first().map(|kind| kind.to_ascii_lowercase()).unwrap_or_default();
@@ -42,11 +42,12 @@ pub(super) async fn carry_out(request: &OwnRequest, _body: RequestBody, desk: &D
         (Method::Get, "changes", [_]) => call.changes(),
         (Method::Get, "customers", [_]) => call.customers(),
         (Method::Get, "customers", [_, tenant]) => call.customer(tenant),
+        (Method::Post, "explain", [_]) => call.explain(body).await,
         (Method::Get, "explanations", [_, id]) => call.explanation(id).await,
         (Method::Get, "rolecatalog", [_]) => call.role_catalogue(),
         (Method::Get, "serviceproviders", [_]) => call.service_providers(),
         (Method::Get, "serviceproviders", [_, tenant]) => call.service_provider(tenant),
-        (method, "changes" | "customers" | "explanations" | "rolecatalog" | "serviceproviders", _) => {
+        (method, "changes" | "customers" | "explain" | "explanations" | "rolecatalog" | "serviceproviders", _) => {
             Err(OwnError::Method { method, path: request.path.as_str().to_owned() })
         }
         _ => Err(call.no_such_type()),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::delegation::roles::Exposure;
 use crate::ids::{ObjectId, RoleId, SubscriptionId, TenantId};
+use crate::record::{CheckEntry, Verdict};
 
 /// A list, or one page of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -253,4 +254,41 @@ pub(super) struct Party {
     pub(super) tenant_id: TenantId,
     /// Display name, where the gateway knows one.
     pub(super) name: Option<String>,
+}
+
+/// What would be decided about a request, and why.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Explanation {
+    /// `allow` or `deny`.
+    #[schemars(with = "String")]
+    pub(super) outcome: Verdict,
+    /// The reason code of the refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// The smallest change that would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+    /// What the client would be answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refusal: Option<Refusal>,
+    /// The actions it asks for.
+    pub(super) actions: Vec<String>,
+    /// The scope it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scope: Option<String>,
+    /// The ten checks, in their order and in the form of a decision record.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
+    pub(super) checks: Vec<CheckEntry>,
+}
+
+/// An error answer.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Refusal {
+    /// HTTP status.
+    pub(super) status: u16,
+    /// The error code in the body.
+    pub(super) code: &'static str,
+    pub(super) message: String,
 }
