@@ -31,4 +31,5 @@ pub mod service;
 pub mod state;
 pub mod store;
 pub mod telemetry;
+pub mod template;
 pub mod tls;

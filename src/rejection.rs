@@ -278,6 +278,16 @@ impl Rejection {
         }
     }
 
+    /// Whether the caller's tenant may not learn that the target exists, nor whose it is.
+    #[must_use]
+    pub const fn hides_target(&self) -> bool {
+        matches!(
+            self,
+            Self::Scope { error: ScopeError::Subscription { owner: Some(_), .. }, .. }
+                | Self::Denied { error: AuthorizeError::ForeignOperation, .. }
+        )
+    }
+
     /// The smallest change that would help, when one is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
@@ -433,6 +443,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
+        OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
         OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
@@ -447,7 +458,9 @@ fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
         OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => CheckName::Role,
-        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Offer(_) | OwnError::Parameter { .. } => CheckName::Rules,
+        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Deployment(_) | OwnError::Offer(_) | OwnError::Parameter { .. } => {
+            CheckName::Rules
+        }
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }
@@ -460,7 +473,9 @@ fn busy(error: &impl std::fmt::Display) -> Answer {
 /// An error text as a sentence.
 fn sentence(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
+    // The path of a member is no word.
+    let is_word = text.split([' ', ':']).next().is_some_and(|word| word.chars().all(char::is_alphanumeric));
     let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    let first = chars.next().map(|first| if is_word { first.to_ascii_uppercase() } else { first });
     first.into_iter().chain(chars).chain(['.']).collect()
 }

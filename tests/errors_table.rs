@@ -25,11 +25,12 @@ use steward::directory::SubscriptionState;
 use steward::forward::{ConnectError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
-use steward::management::{AccessError, BodyError, OwnError};
+use steward::management::{AccessError, BodyError, DeploymentError, OwnError};
 use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, RuleError, ScopeError, WrongTenant};
 use steward::record::codes;
 use steward::rejection::{Answer, Rejection};
 use steward::state::StateError;
+use steward::template::Template;
 
 const PAGE: &str = "docs/errors.md";
 
@@ -58,7 +59,7 @@ impl Row {
     fn named(rejection: Rejection) -> Self {
         let Rejection::Own(error) = &rejection else { unreachable!("of the gateway's own") };
         let debug = format!("{error:?}");
-        let inner = ["Access(", "Body(", "Offer("].iter().find_map(|prefix| debug.strip_prefix(prefix)).unwrap_or(&debug);
+        let inner = ["Access(", "Body(", "Deployment(", "Offer("].iter().find_map(|prefix| debug.strip_prefix(prefix)).unwrap_or(&debug);
         let variant = inner.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap().to_owned();
         Self { variant, rejection }
     }
@@ -301,6 +302,19 @@ fn own() -> Vec<Row> {
             OwnError::Body(BodyError::TooLarge),
         ],
         OwnError::Declared { .. } => [OwnError::Declared { at }],
+        OwnError::Deployment(_) => [
+            OwnError::Deployment(DeploymentError::Body { member: "properties.template", problem: text("is missing") }),
+            OwnError::Deployment(DeploymentError::Group { name: text("rg-web") }),
+            OwnError::Deployment(DeploymentError::Name { name: text("a b") }),
+            OwnError::Deployment(DeploymentError::Refused {
+                count: 1,
+                all: 2,
+                id: text("/subscriptions/…"),
+                code: text("AuthorizationFailed"),
+                message: text("the client … does not have authorization"),
+            }),
+            OwnError::Deployment(Template::parse("{").unwrap_err().into()),
+        ],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],

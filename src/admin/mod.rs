@@ -75,6 +75,7 @@ impl Admin {
             (&Method::GET, ["readyz"]) => self.ready(query.contains("verbose")),
             (&Method::GET, ["metrics"]) => self.metrics(),
             (&Method::GET, [".well-known", "jwks.json"]) => document(StatusCode::OK, &self.assertion_keys),
+            (&Method::GET, ["api", "audit", "keys"]) => document(StatusCode::OK, &json!({ "keys": [self.recorder.audit_key().jwk()] })),
             (&Method::GET, ["api", "status"]) => document(StatusCode::OK, &self.status()),
             (&Method::GET, ["api", "records"]) => self.recent(&query).await,
             (&Method::GET, ["api", "records", prefix]) => self.find(prefix).await,

@@ -4,6 +4,7 @@ pub mod check;
 pub mod schema;
 
 mod admin_call;
+mod audit;
 mod demo;
 mod env;
 mod explain;
@@ -117,6 +118,11 @@ enum Command {
     Status,
     /// Why was this request allowed or denied
     Explain(ExplainArgs),
+    /// Verify, search and export the audit log
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Find every mistake in policy files, with file, line and column
     Check {
         /// Folders, each a set of its own
@@ -228,6 +234,7 @@ fn dispatch(cli: Cli, console: &mut Console) -> Exit {
         Some(Command::Reload) => admin_call::reload(&global, console),
         Some(Command::Status) => admin_call::status(&global, console),
         Some(Command::Explain(args)) => explain::run(&args, &global, console),
+        Some(Command::Audit { command }) => audit::run(&command, &global, console),
         Some(Command::Check { folders }) => run_check(&folders, &global, console),
         Some(Command::Schema { of }) => {
             let mut out = Vec::new();

@@ -140,9 +140,9 @@ pub struct BackendFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordsFile {
-    /// Folder of the segment files. Default `records`.
+    /// Folder of the segment files. Default `records`. The key of the audit is beside it, under its name and `.key`.
     pub folder: Option<PathBuf>,
-    /// Bytes of all records together, 65536 to 1099511627776; the oldest go first. Default 268435456 (256 MiB).
+    /// Bytes of all records together, with the heads of the audit, 65536 to 1099511627776; the oldest go first. Default 268435456 (256 MiB).
     #[schemars(with = "Option<u64>")]
     pub bytes_max: Option<At<u64>>,
 }

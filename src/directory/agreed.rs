@@ -42,10 +42,7 @@ impl Directory {
     fn renew(&mut self, id: SubscriptionId) {
         let Some(declared) = self.declared.subscriptions.get(&id).cloned() else { return };
         let before = self.agreed.get(&id).map(|found| found.agreed_with.clone()).unwrap_or_default();
-        let agreed = match self.registry.holdings(id) {
-            Some(held) => Some(merge(&declared, held, self)),
-            None => None,
-        };
+        let agreed = self.registry.holdings(id).map(|held| merge(&declared, held, self));
         let after = agreed.as_ref().map(|found| found.agreed_with.clone()).unwrap_or_default();
         self.relate(&declared, &before, &after);
         match agreed {

@@ -20,6 +20,8 @@ pub enum Entity {
     Assignment(RegistrationAssignment),
     /// An offer.
     Definition(RegistrationDefinition),
+    /// A template that was deployed.
+    Deployment(Deployment),
     /// Something that happened to a delegation.
     Event(DelegationEvent),
     /// A change under way.
@@ -37,6 +39,8 @@ pub enum Kind {
     Assignment(SubscriptionId, Box<str>, AssignmentId),
     /// `registration_definition`, `{subscription}/{id}`.
     Definition(SubscriptionId, DefinitionId),
+    /// `deployment`, `{scope in lower case}/{name in lower case}`.
+    Deployment(SubscriptionId, Box<str>),
     /// `event`, a name that sorts by time.
     Event(Box<str>),
     /// `operation`, `{id}`.
@@ -93,6 +97,70 @@ pub struct Stage {
     /// What was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+}
+
+/// A template that was deployed, and what became of it. Source: Deployments, 2021-04-01.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The last segment of its id, as it was sent.
+    pub name: Box<str>,
+    /// A subscription or a resource group.
+    #[serde(with = "as_text")]
+    pub scope: Scope,
+    /// The subscription that `scope` is or lies in.
+    pub subscription: SubscriptionId,
+    /// The last segment of the URL that its end is polled at.
+    pub operation: OperationId,
+    /// Joins the records of its parts.
+    pub correlation_id: Box<str>,
+    /// Who deployed it.
+    pub caller: PrincipalId,
+    /// `Incremental`.
+    pub mode: Box<str>,
+    /// Where Azure would keep it.
+    pub location: Box<str>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// What became of it.
+    pub state: DeploymentState,
+    /// `{name: {type, value}}`, without secure values.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// `{name: {type, value}}`, without secure values.
+    pub outputs: serde_json::Map<String, serde_json::Value>,
+    /// Its parts, in the order in which they were asked for.
+    pub resources: Vec<DeployedResource>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<serde_json::Value>,
+}
+
+/// One part of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedResource {
+    /// Full resource id.
+    pub id: Box<str>,
+    /// Resource type.
+    pub kind: Box<str>,
+    /// What became of it.
+    pub state: DeploymentState,
+    /// Why it failed: `{code, message}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<serde_json::Value>,
+}
+
+/// What became of a deployment or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// A part was refused or failed.
+    Failed,
+    /// It has begun.
+    Running,
+    /// All of it is there.
+    Succeeded,
 }
 
 /// A ticket of another system.
@@ -248,6 +316,7 @@ pub enum NotAnEntity {
 const ACTIVATION: &str = "activation";
 const ASSIGNMENT: &str = "registration_assignment";
 const DEFINITION: &str = "registration_definition";
+const DEPLOYMENT: &str = "deployment";
 const EVENT: &str = "event";
 const OPERATION: &str = "operation";
 const ROLE_ASSIGNMENT: &str = "role_assignment";
@@ -261,6 +330,7 @@ impl Entity {
             ACTIVATION => parse(body).map(Self::Activation),
             ASSIGNMENT => parse(body).map(Self::Assignment),
             DEFINITION => parse(body).map(Self::Definition),
+            DEPLOYMENT => parse(body).map(Self::Deployment),
             EVENT => parse(body).map(Self::Event),
             OPERATION => parse(body).map(Self::Operation),
             ROLE_ASSIGNMENT => parse(body).map(Self::RoleAssignment),
@@ -275,6 +345,7 @@ impl Entity {
             Self::Activation(activation) => Some(activation.subscription),
             Self::Assignment(assignment) => assignment.scope.subscription_id(),
             Self::Definition(definition) => Some(definition.subscription),
+            Self::Deployment(deployment) => Some(deployment.subscription),
             Self::RoleAssignment(assignment) => Some(assignment.subscription),
             Self::Event(_) | Self::Operation(_) => None,
         }
@@ -287,6 +358,7 @@ impl Entity {
             Self::Activation(activation) => activation_key(activation.subscription, activation.name),
             Self::Assignment(assignment) => assignment_key(&assignment.scope, assignment.name),
             Self::Definition(definition) => definition_key(definition.subscription, definition.name),
+            Self::Deployment(deployment) => deployment_key(&deployment.scope, &deployment.name),
             Self::Event(event) => key(EVENT, event.name.clone()),
             Self::Operation(operation) => operation_key(operation.id),
             Self::RoleAssignment(assignment) => role_assignment_key(assignment.subscription, assignment.name),
@@ -300,6 +372,7 @@ impl Entity {
             Self::Activation(activation) => json::text(activation),
             Self::Assignment(assignment) => json::text(assignment),
             Self::Definition(definition) => json::text(definition),
+            Self::Deployment(deployment) => json::text(deployment),
             Self::Event(event) => json::text(event),
             Self::Operation(operation) => json::text(operation),
             Self::RoleAssignment(assignment) => json::text(assignment),
@@ -332,6 +405,12 @@ pub fn definition_key(subscription: SubscriptionId, name: DefinitionId) -> Objec
     key(DEFINITION, format!("{subscription}/{name}").into())
 }
 
+/// The row of a deployment; names are compared without case.
+#[must_use]
+pub fn deployment_key(scope: &Scope, name: &str) -> ObjectKey {
+    key(DEPLOYMENT, format!("{scope}/{name}").to_ascii_lowercase().into())
+}
+
 /// The row of an operation.
 #[must_use]
 pub fn operation_key(id: OperationId) -> ObjectKey {
@@ -361,6 +440,7 @@ impl Kind {
             ASSIGNMENT => assignment(&key.name),
             DEFINITION => in_subscription(&key.name).map(|(subscription, id)| Self::Definition(subscription, id)),
             ROLE_ASSIGNMENT => in_subscription(&key.name).map(|(subscription, id)| Self::RoleAssignment(subscription, id)),
+            DEPLOYMENT => deployment(&key.name),
             EVENT => Ok(Self::Event(key.name.clone())),
             OPERATION => key.name.parse().map(Self::Operation).or(Err(NotAnEntity::Name)),
             _ => Err(NotAnEntity::Kind),
@@ -372,6 +452,12 @@ fn assignment(name: &str) -> Result<Kind, NotAnEntity> {
     let (scope, id) = name.rsplit_once('/').ok_or(NotAnEntity::Name)?;
     let subscription = Scope::parse(scope).ok().and_then(|scope| scope.subscription_id());
     Ok(Kind::Assignment(subscription.ok_or(NotAnEntity::Name)?, scope.into(), id.parse().or(Err(NotAnEntity::Name))?))
+}
+
+fn deployment(name: &str) -> Result<Kind, NotAnEntity> {
+    let (scope, _) = name.rsplit_once('/').ok_or(NotAnEntity::Name)?;
+    let subscription = Scope::parse(scope).ok().and_then(|scope| scope.subscription_id());
+    Ok(Kind::Deployment(subscription.ok_or(NotAnEntity::Name)?, name.into()))
 }
 
 /// `{subscription}/{id}`.

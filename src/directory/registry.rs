@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Map;
-use super::entity::{Activation, DelegationEvent, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation};
+use super::entity::{Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation};
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
 use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
@@ -41,6 +41,8 @@ pub struct Holdings {
     pub definitions: BTreeMap<DefinitionId, Versioned<RegistrationDefinition>>,
     /// Offers bound to a scope, by that scope in lower case and the name.
     pub assignments: BTreeMap<(Box<str>, AssignmentId), Versioned<RegistrationAssignment>>,
+    /// Templates that were deployed, by scope and name in lower case.
+    pub deployments: BTreeMap<Box<str>, Versioned<Deployment>>,
     /// Requests to activate eligible roles.
     pub activations: BTreeMap<ActivationId, Versioned<Activation>>,
     /// Roles of principals of the tenant that owns the subscription.
@@ -140,7 +142,7 @@ impl Registry {
             Entity::Event(event) => self.events.insert_mut(event.name.clone(), Versioned::new(revision, event)),
             Entity::Operation(operation) => self.operations.insert_mut(operation.id, Versioned::new(revision, operation)),
             // These lie in a subscription, always.
-            Entity::Activation(_) | Entity::Assignment(_) | Entity::Definition(_) | Entity::RoleAssignment(_) => {}
+            Entity::Activation(_) | Entity::Assignment(_) | Entity::Definition(_) | Entity::Deployment(_) | Entity::RoleAssignment(_) => {}
         }
     }
 
@@ -152,6 +154,10 @@ impl Registry {
             Kind::Operation(id) => drop(self.operations.remove_mut(&id)),
             Kind::Activation(subscription, name) => {
                 self.change(subscription, |held| drop(held.activations.remove(&name)));
+                return Ok(Some(subscription));
+            }
+            Kind::Deployment(subscription, name) => {
+                self.change(subscription, |held| drop(held.deployments.remove(&name)));
                 return Ok(Some(subscription));
             }
             Kind::RoleAssignment(subscription, name) => {
@@ -247,6 +253,10 @@ impl Holdings {
             Entity::Activation(activation) => {
                 self.activations.insert(activation.name, Versioned::new(revision, activation));
             }
+            Entity::Deployment(deployment) => {
+                let name = super::entity::deployment_key(&deployment.scope, &deployment.name).name;
+                self.deployments.insert(name, Versioned::new(revision, deployment));
+            }
             Entity::RoleAssignment(assignment) => {
                 self.role_assignments.insert(assignment.name, Versioned::new(revision, assignment));
             }
@@ -263,7 +273,11 @@ impl Holdings {
     }
 
     fn is_empty(&self) -> bool {
-        self.definitions.is_empty() && self.assignments.is_empty() && self.activations.is_empty() && self.role_assignments.is_empty()
+        self.definitions.is_empty()
+            && self.assignments.is_empty()
+            && self.activations.is_empty()
+            && self.role_assignments.is_empty()
+            && self.deployments.is_empty()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod body;
+mod deployments;
 mod discovery;
 mod managed_services;
 mod views;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use crate::arm::action::Method;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::delegation::offer::OfferError;
 use crate::delegation::{Grant, SourceLocation, decide};
 use crate::directory::{Directory, Subscription};
@@ -30,6 +31,7 @@ use crate::state::{ChangeError, State, StateError};
 
 pub use access::AccessError;
 pub use body::BodyError;
+pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
 
 /// A request that another one consists of.
@@ -85,6 +87,8 @@ pub struct Desk<'a> {
     pub state: &'a State,
     /// What was decided before.
     pub recorder: &'a Recorder,
+    /// The time.
+    pub clock: &'a Clock,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
 }
@@ -129,6 +133,7 @@ pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>)
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
         Service::ActivityLog => Err(OwnError::NotFound { id: request.path.as_str().to_owned() }),
+        Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
         Service::Views => views::carry_out(request, body, desk).await,
     }
@@ -149,6 +154,9 @@ pub enum OwnError {
     /// Others change the state too fast.
     #[error("others are changing the same state; try again")]
     Busy,
+    /// A deployment cannot be carried out.
+    #[error("{0}")]
+    Deployment(#[from] DeploymentError),
     /// It is declared in a policy file and cannot be changed here.
     #[error("this is declared in {}:{}, and can be changed only there", at.file, at.line)]
     Declared {
@@ -229,6 +237,7 @@ impl OwnError {
             Self::Body(BodyError::TooLarge) => "request.too_large",
             Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
+            Self::Deployment(_) => "deployment.invalid",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",

@@ -157,12 +157,8 @@ impl Scoped {
                 let nearest = decide::nearest(grants, directory.roles(), &question, self.caller.principal.tenant, NEAREST_MAX);
                 self.request.trail.consider(nearest);
                 // The other roles of the tenant do reach the scope: what is missing is the role for this.
-                let reason = match reason {
-                    DenyReason::NoDelegation | DenyReason::ScopeNotCovered if !grants.is_empty() => {
-                        onboarding::role_missing(actions, reason)
-                    }
-                    reason => reason,
-                };
+                let hidden = matches!(reason, DenyReason::NoDelegation | DenyReason::ScopeNotCovered) && !grants.is_empty();
+                let reason = if hidden { onboarding::role_missing(actions, reason) } else { reason };
                 Err(AuthorizeError::Denied { reason: Box::new(reason) })
             }
         }

@@ -21,7 +21,7 @@ use crate::ids::{SubscriptionId, TenantId};
 #[derive(Debug)]
 pub(super) enum Route {
     /// To the backend.
-    Backend(Authorized),
+    Backend(Box<Authorized>),
     /// Nowhere: the gateway does it.
     Own(Box<OwnRequest>, Box<Trail>),
 }
@@ -78,6 +78,8 @@ pub enum Service {
     Access,
     /// `Microsoft.Insights`, its event types: the activity log.
     ActivityLog,
+    /// `Microsoft.Resources/deployments`: templates.
+    Deployments,
     /// `Microsoft.ManagedServices`: offers and their assignments.
     ManagedServices,
     /// `Steward.Delegation`: what each side may see of delegations.
@@ -87,7 +89,7 @@ pub enum Service {
 impl Authorized {
     pub(super) fn route(self) -> Route {
         let Some((service, scope, rest)) = own_service(&self.scoped.request.path) else {
-            return Route::Backend(self);
+            return Route::Backend(Box::new(self));
         };
         let Self { scoped, basis } = self;
         let place = match scoped.place {
@@ -120,6 +122,21 @@ fn parts_headers(whole: &HeaderMap) -> HeaderMap {
         [header::USER_AGENT, header::ACCEPT_LANGUAGE, HeaderName::from_static("commandname"), HeaderName::from_static("parametersetname")];
     let kept = names.into_iter().filter_map(|name| Some((name.clone(), whole.get(&name)?.clone())));
     kept.collect()
+}
+
+/// Whether a path leads to a deployment that the gateway carries out itself.
+pub(super) fn is_deployment(path: &CanonicalPath) -> bool {
+    own_service(path).is_some_and(|(service, _, _)| service == Service::Deployments)
+}
+
+/// A subscription or a resource group: nothing above them can be delegated.
+fn is_in_a_subscription(above: &[&str]) -> bool {
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    match above {
+        [subscriptions, _id] => is(subscriptions, "subscriptions"),
+        [subscriptions, _id, groups, _name] => is(subscriptions, "subscriptions") && is(groups, "resourceGroups"),
+        _ => false,
+    }
 }
 
 /// Whether a path leads to what the gateway keeps about access.
@@ -161,6 +178,9 @@ fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> 
             Service::ActivityLog
         }
         [kind, ..] if is(namespace, "Microsoft.Authorization") && ACCESS.iter().any(|known| is(kind, known)) => Service::Access,
+        [kind, ..] if is(namespace, "Microsoft.Resources") && is(kind, "deployments") && is_in_a_subscription(above) => {
+            Service::Deployments
+        }
         _ => return None,
     };
     Some((service, Scope::from_segments(above).ok()?, rest.iter().map(|segment| Box::from(*segment)).collect()))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::classify::ManagementRequest;
 use super::operations::Operation;
+use super::own;
 use super::trail::{CheckName, Trail};
 use super::{Context, Refused};
 use crate::arm::action::{self, ActionError, Derived, Method};
@@ -213,7 +214,8 @@ impl Authenticated {
         let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
-        if derived.body_names_scopes() {
+        // What a deployment names is judged part by part.
+        if derived.body_names_scopes() && !own::is_deployment(&self.request.path) {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
         }
         let place = self.place(&derived, operation, context)?;

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 53] = pages![
+const PAGES: [(&str, &str); 54] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -19,6 +19,7 @@ const PAGES: [(&str, &str); 53] = pages![
     "delegation.management_group",
     "delegation.none",
     "delegation.suspended",
+    "deployment.invalid",
     "internal.assertion",
     "limit.connections",
     "offer.invalid",

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Finished;
+use super::audit::{Link, Log};
 use crate::delegation::{OriginKind, SourceLocation, Window};
 use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind};
-use crate::ids::{ObjectId, RequestId, TenantId};
-use crate::pipeline::{CheckName, Outcome, ScoredGrant, Trail};
+use crate::ids::{ObjectId, RequestId, SubscriptionId, TenantId};
+use crate::pipeline::{CheckName, Outcome, ScopeError, ScoredGrant, Trail};
 use crate::rejection::Rejection;
 
 /// The name and version of the form.
@@ -77,6 +78,62 @@ pub struct Record {
     pub notes: Vec<String>,
     /// The ten checks, in their order.
     pub checks: Vec<CheckEntry>,
+    /// Its places in the logs of tenants; the last member of the document, see `docs/audit.md`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Link>,
+}
+
+/// What the caller's own tenant may read of a request to another tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// All of it.
+    Everything,
+    /// What its caller was answered: that there is no such target, whether there is one or not.
+    NoSuchTarget,
+}
+
+impl Told {
+    pub(super) fn of(rejection: Option<&Rejection>) -> Self {
+        if rejection.is_some_and(Rejection::hides_target) { Self::NoSuchTarget } else { Self::Everything }
+    }
+}
+
+impl Record {
+    /// The log it belongs to, and the caller's own one where that is another.
+    pub(super) fn logs(&self) -> (Log, Option<Log>) {
+        let owner = self.customer.as_ref().map(|customer| Log::Tenant(customer.tenant));
+        let home = self.principal.as_ref().map(|principal| Log::Tenant(principal.tenant));
+        match (owner, home) {
+            (Some(owner), home) => (owner, home.filter(|home| *home != owner)),
+            (None, Some(home)) => (home, None),
+            (None, None) => (Log::Operator, None),
+        }
+    }
+
+    /// The record that would have been made if there were no such target: of the same form and with the same words.
+    #[must_use]
+    pub fn without_target(&self) -> Self {
+        let words = subscription_in(&self.path).map(|id| ScopeError::Subscription { id, owner: None });
+        let mut checks = self.checks.clone();
+        for check in checks.iter_mut().filter(|check| check.name >= CheckName::Scope) {
+            let is_scope = check.name == CheckName::Scope;
+            check.outcome = if is_scope { Outcome::Fail } else { Outcome::NotReached };
+            check.seen = words.as_ref().filter(|_| is_scope).map(ToString::to_string);
+            check.took_ns = check.took_ns.filter(|_| is_scope);
+            check.grants.clear();
+        }
+        let reason = Some(UNKNOWN_TARGET.to_owned());
+        Self { reason, hint: None, customer: None, notes: Vec::new(), checks, ..self.clone() }
+    }
+}
+
+/// The reason code of a target that does not exist.
+const UNKNOWN_TARGET: &str = "scope.unknown";
+
+fn subscription_in(path: &str) -> Option<SubscriptionId> {
+    let mut segments = path.trim_start_matches('/').split('/');
+    segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions"))?;
+    segments.next()?.parse().ok()
 }
 
 /// The snapshot a request was judged by.
@@ -191,6 +248,7 @@ impl From<Finished> for Record {
             customer: trail.customer.map(|tenant| Customer { tenant, name: name_of(directory, tenant) }),
             notes: trail.notes.iter().map(|note| (*note).to_owned()).collect(),
             checks: CheckName::ALL.map(|name| check(name, &trail)).into(),
+            chain: Vec::new(),
         }
     }
 }

@@ -5,23 +5,34 @@
 //! full queue makes requests wait. Only a request whose client has left cannot wait: with a full queue its record is lost,
 //! and the log says so.
 
+pub mod archive;
+pub mod audit;
 pub mod codes;
+
+mod chains;
 mod entry;
+mod journal;
+mod key_file;
+mod sealer;
 mod segments;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::pipeline::Trail;
 use crate::rejection::Rejection;
 
-pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Verdict};
-pub use segments::SegmentError;
-use segments::Segments;
+use audit::PublicKey;
+pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
+pub use journal::{Journal, SegmentError};
+pub use key_file::{KeyFileError, public_key_beside};
 
 /// Requests that may wait for the writer.
 const QUEUE_MAX: usize = 16 * 1024;
@@ -81,6 +92,7 @@ enum Order {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     orders: mpsc::Sender<Order>,
+    key: Arc<PublicKey>,
 }
 
 /// The writer thread; it ends when the last [`Recorder`] is gone.
@@ -92,12 +104,21 @@ impl Recorder {
     ///
     /// # Errors
     /// When the folder cannot be made, read or written.
-    pub fn open(config: &RecordConfig) -> Result<(Self, Writer), SegmentError> {
-        let segments = Segments::open(config)?;
+    pub fn open(config: &RecordConfig, clock: Clock) -> Result<(Self, Writer), SegmentError> {
+        let failed = |cause| SegmentError::Io { path: config.folder.clone(), cause };
+        let journal = Journal::open(config, clock)?;
+        let key = journal.key().clone();
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let spawned = std::thread::Builder::new().name("records".to_owned()).spawn(move || write(segments, queue));
-        let thread = spawned.map_err(|cause| SegmentError::Io { path: config.folder.clone(), cause })?;
-        Ok((Self { orders }, Writer(thread)))
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        let write = move || timer.block_on(write(journal, queue));
+        let thread = std::thread::Builder::new().name("records".to_owned()).spawn(write).map_err(failed)?;
+        Ok((Self { orders, key: Arc::new(key) }, Writer(thread)))
+    }
+
+    /// The public key that heads of the audit are checked with.
+    #[must_use]
+    pub fn audit_key(&self) -> &PublicKey {
+        &self.key
     }
 
     /// Hands over an ended request; waits while the queue is full.
@@ -154,20 +175,59 @@ fn answer<T>(reply: oneshot::Sender<T>, value: T) {
     }
 }
 
-fn write(mut segments: Segments, mut queue: mpsc::Receiver<Order>) {
-    while let Some(order) = queue.blocking_recv() {
-        match order {
-            Order::Append(finished) => segments.append(&Record::from(*finished)),
-            Order::Find { prefix, reply } => answer(reply, segments.find(&prefix)),
-            Order::Recent { filter, reply } => answer(reply, segments.recent(&filter)),
-            Order::Flush { reply } => {
-                segments.flush();
-                answer(reply, ());
+/// The thread's work. Waiting for an order ends when heads are due.
+async fn write(mut journal: Journal, mut queue: mpsc::Receiver<Order>) {
+    loop {
+        let order = match queue.try_recv() {
+            Ok(order) => Some(order),
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                journal.flush();
+                match next(&mut queue, journal.seal_due()).await {
+                    Waited::Due => None,
+                    Waited::Ended => break,
+                    Waited::Order(order) => Some(order),
+                }
             }
+        };
+        if let Some(order) = order {
+            carry_out(&mut journal, order);
         }
-        if queue.is_empty() {
-            segments.flush();
+        if journal.seal_due().is_some_and(|due| due <= Clock::instant()) {
+            journal.seal();
         }
     }
-    segments.flush();
+    journal.close();
+}
+
+enum Waited {
+    Due,
+    Ended,
+    Order(Order),
+}
+
+async fn next(queue: &mut mpsc::Receiver<Order>, due: Option<Instant>) -> Waited {
+    let order = match due {
+        Some(due) => match tokio::time::timeout_at(due.into(), queue.recv()).await {
+            Ok(order) => order,
+            Err(_elapsed) => return Waited::Due,
+        },
+        None => queue.recv().await,
+    };
+    order.map_or(Waited::Ended, Waited::Order)
+}
+
+fn carry_out(journal: &mut Journal, order: Order) {
+    match order {
+        Order::Append(finished) => {
+            let told = Told::of(finished.rejection.as_ref());
+            journal.append(&Record::from(*finished), told);
+        }
+        Order::Find { prefix, reply } => answer(reply, journal.find(&prefix)),
+        Order::Recent { filter, reply } => answer(reply, journal.recent(&filter)),
+        Order::Flush { reply } => {
+            journal.flush();
+            answer(reply, ());
+        }
+    }
 }

@@ -140,7 +140,7 @@ impl Service {
         let state = State::open(store, shared_lease(&config.store), policies.published().clone()).await.map_err(ServiceError::State)?;
         tasks.spawn(Arc::clone(&state).follow(turned(ending.clone())));
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
-        let (recorder, writer) = Recorder::open(&config.records).map_err(ServiceError::Records)?;
+        let (recorder, writer) = Recorder::open(&config.records, clock.clone()).map_err(ServiceError::Records)?;
         let metrics = Arc::new(Metrics::default());
         let mut certificates = Certificates::new(clock.clone());
         let admin = Admin {

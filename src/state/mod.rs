@@ -138,6 +138,12 @@ impl State {
         self.lease.holds()
     }
 
+    /// The newest snapshot that this node has.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.published.current()
+    }
+
     /// The store, for questions that are not about the present.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

@@ -31,7 +31,8 @@ def removed_at_the_end(az_of, demo):
     az = az_of("alder-owner")
     where = ["--subscription", "alder-dev"]
     for assignment in az("managedservices", "assignment", "list", *where, "-o", "json").json:
-        az("managedservices", "assignment", "delete", *where, "--assignment", assignment["name"], "--yes")
+        group = ["-g", assignment["resourceGroup"]] if assignment.get("resourceGroup") else []
+        az("managedservices", "assignment", "delete", *where, *group, "--assignment", assignment["name"], "--yes")
     for definition in az("managedservices", "definition", "list", *where, "-o", "json").json:
         az("managedservices", "definition", "delete", *where, "--definition", definition["name"], "--yes")
 

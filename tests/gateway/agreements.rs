@@ -153,6 +153,9 @@ async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
     let broken = call("PUT", definition(1)).json(&json!("x"));
     told(&front, "alder-owner", broken, "400 InvalidRequestContent offer.invalid").await;
     told(&front, "alder-owner", call("PUT", definition(1)), "400 InvalidRequestContent request.malformed").await;
+    let deployment = in_dev("Microsoft.Resources/deployments/d?api-version=2021-04-01");
+    let linked = put(deployment, &json!({ "properties": { "templateLink": { "uri": "https://x.example/t.json" } } }));
+    told(&front, "alder-owner", linked, "400 InvalidRequestContent deployment.invalid").await;
     front.drain().await;
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use steward::record::audit::{Linked, PublicKey};
 
 use crate::common::backend::{Act, Backend, Front, json_answer};
 use crate::common::client::{Call, call, get};
@@ -102,10 +103,10 @@ async fn records_are_bounded_by_bytes_and_survive_a_restart() {
     let find = |id: &str| get(format!("/api/records/{id}"));
     let kept = front.admin(find(last.request_id())).await.json();
     assert_eq!(front.admin(find(first.request_id())).await.status, 404, "the oldest went first");
+    front.drain().await;
     let bytes = bytes_in(&folder.join("records"));
     // The newest segment may be filled up while the others are at the limit.
     assert!((BYTES_MAX / 2..=BYTES_MAX + BYTES_MAX / 8).contains(&bytes), "{bytes}");
-    front.drain().await;
 
     let front = Front::start_in(&folder, &url, &more, "").await;
     assert_eq!(front.admin(find(last.request_id())).await.json(), kept);
@@ -165,4 +166,59 @@ async fn the_admin_listener_answers_this_machine_only() {
     let keys = SHARED.admin(get("/.well-known/jwks.json")).await.json();
     assert_eq!(keys["keys"][0]["crv"], "Ed25519");
     assert!(keys["keys"][0].get("d").is_none(), "the private half stays inside: {keys}");
+}
+
+/// The lines of the log of the tenant with this name.
+async fn log_of(tenant: &str) -> Vec<Value> {
+    let tenant = SHARED.demo.world.tenants[tenant].id.to_string();
+    // Asking for a record has the writer hand over everything before it.
+    SHARED.admin(get("/api/records?limit=1")).await;
+    let mut lines = Vec::new();
+    let folder = SHARED.folder.join("state").join("records");
+    steward::record::archive::read_folder(&folder, |spot| {
+        let Ok(linked) = Linked::parse(spot.text) else { return };
+        let own = linked.links.iter().find(|link| link.tenant.to_string() == tenant);
+        lines.extend(own.map(|link| serde_json::from_slice::<Value>(&linked.line_of(link)).unwrap()));
+    })
+    .unwrap();
+    lines
+}
+
+#[tokio::test]
+async fn the_log_of_a_strangers_tenant_does_not_tell_which_subscriptions_exist() {
+    let unknown = "/subscriptions/99999999-9999-4999-8999-999999999999".to_owned();
+    let targets = [SHARED.subscription("alder-prod"), unknown];
+    let mut answers = Vec::new();
+    for target in &targets {
+        answers.push(SHARED.ask("rival", get(format!("{target}/resourceGroups?{V}"))).await);
+    }
+    let log = log_of(&SHARED.demo.world.identities["rival"].tenant).await;
+    let told = answers.iter().zip(&targets).map(|(answer, target)| {
+        let own = log.iter().find(|line| line["id"] == answer.request_id()).unwrap();
+        let mut own = own.clone();
+        for (member, value) in [("id", "id"), ("correlation_id", "id"), ("time", "time"), ("client", "client"), ("chain", "chain")] {
+            own[member] = json!(value);
+        }
+        own["took_us"] = json!(0);
+        own["policy"] = json!(0);
+        for check in own["checks"].as_array_mut().unwrap() {
+            check["took_ns"] = json!(check["took_ns"].is_null());
+        }
+        own.to_string().replace(target.rsplit('/').next().unwrap(), "target")
+    });
+    let told: Vec<String> = told.collect();
+    assert_eq!(told[0], told[1]);
+    assert!(!told[0].contains("Alder") && told[0].contains("scope.unknown"), "{}", told[0]);
+    // The owner reads who it was.
+    let of_owner = log_of(&SHARED.demo.world.subscriptions["alder-prod"].tenant).await;
+    let asked = of_owner.iter().find(|line| line["id"] == answers[0].request_id()).unwrap();
+    assert_eq!((&asked["reason"], &asked["customer"]["name"]), (&json!("delegation.none"), &json!("Alder Foods")));
+    assert_eq!(SHARED.record(&answers[0]).await["reason"], "delegation.none", "and so does the operator");
+}
+
+#[tokio::test]
+async fn the_key_of_the_audit_is_served() {
+    let keys = SHARED.admin(get("/api/audit/keys")).await.json();
+    let served = PublicKey::from_jwk(&keys["keys"][0]).unwrap();
+    assert!(keys["keys"][0].get("d").is_none() && !served.id().is_empty());
 }

@@ -136,7 +136,7 @@ async fn a_target_that_cannot_be_resolved_is_refused() {
         ("GET", format!("{alder}/resourceGroups/g/providers/A.B/c/d/providers/e?{V}"), "403 AuthorizationFailed scope.unreadable"),
         (
             "PUT",
-            format!("{alder}/resourceGroups/rg-web-prod/providers/Microsoft.Resources/deployments/d?{V}"),
+            format!("{alder}/resourceGroups/rg-web-prod/providers/Microsoft.Resources/deploymentStacks/d?{V}"),
             "403 AuthorizationFailed scope.in_body",
         ),
         ("POST", format!("/batch?{V}"), "403 AuthorizationFailed scope.in_body"),

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::client::{call, get};
-use crate::program::{Demo, copy, empty_folder, run};
+use crate::program::{Demo, copy, empty_folder, run, until};
 
 const V: &str = "api-version=2024-07-01";
 
@@ -152,6 +152,13 @@ async fn a_running_demo_answers_every_command() {
     let (out, _) = check(&[&["explain", denied.request_id(), "-o", "json"], &server[..]].concat(), &demo.folder, 0);
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["schema"], "steward.explain/1");
     check(&[&["explain", "00000000-0000-4000-8000-000000000000"], &server[..]].concat(), &demo.folder, 1);
+
+    // Heads come within seconds; the gateway goes on writing meanwhile.
+    let prove = ["audit", "prove", denied.request_id(), "--records", "state/records"];
+    let proof = until("a head covers the request", async || Some(run(&prove, &demo.folder)).filter(|output| output.status.success())).await;
+    std::fs::write(demo.folder.join("proof.json"), proof.stdout).unwrap();
+    check(&["audit", "verify", "proof.json"], &demo.folder, 0);
+    check(&["audit", "verify", "--records", "state/records"], &demo.folder, 0);
 
     let (out, _) = check(&[&["status"], &server[..]].concat(), &demo.folder, 0);
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["schema"], "steward.status/1");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::client::{call, get};
-use crate::program::{Demo, alone};
+use crate::program::{Demo, alone, run};
 
 const V: &str = "api-version=2024-07-01";
 
@@ -33,6 +33,8 @@ async fn what_was_acknowledged_survives_a_kill() {
     }
     let kept = demo.admin(get(format!("/api/records/{}", made.request_id().get(..8).unwrap()))).await;
     assert_eq!(kept.json(), record, "a record is found by its prefix after the restart");
+    let audit = run(&["audit", "verify", "--records", "state/records"], &demo.folder);
+    assert_eq!(audit.status.code(), Some(0), "the logs go on over the kill: {audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -157,7 +157,8 @@ impl Call<'_> {
             );
             return Err(rule("ExpirationRule", problem).into());
         }
-        let latest = self.now().checked_add(AHEAD_MAX).unwrap_or(self.now());
+        let now = self.now();
+        let latest = now.checked_add(AHEAD_MAX).unwrap_or(now);
         let until = wish.from.checked_add(duration).ok().filter(|_| wish.from <= latest);
         let until = until.ok_or_else(|| rule("ExpirationRule", "it begins more than 30 days from now".to_owned()))?;
         let (subscription, customer) = self.place()?;

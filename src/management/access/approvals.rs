@@ -57,7 +57,7 @@ impl Call<'_> {
         let changed = self.desk.state.change(self.now(), |directory| {
             let found = self.find_approval(directory, name)?;
             let asked = self.stage(&found, stage)?;
-            let decided = self.decided(directory, &found, asked, self.review(approved, text(body, "justification")))?;
+            let decided = self.decided(directory, &found, asked, &self.review(approved, text(body, "justification")))?;
             Ok::<_, OwnError>((vec![Entity::Activation(decided.clone()).into_write()], decided))
         });
         let decided = changed.await?.value;
@@ -75,7 +75,7 @@ impl Call<'_> {
         }
     }
 
-    fn decided(&self, directory: &Directory, found: &Activation, asked: &Stage, review: Review) -> Result<Activation, OwnError> {
+    fn decided(&self, directory: &Directory, found: &Activation, asked: &Stage, review: &Review) -> Result<Activation, OwnError> {
         let now = self.now();
         if found.status != ActivationStatus::PendingApproval || asked.review.is_some() {
             return Err(AccessError::AlreadyDecided { id: found.name.to_string(), status: status_text(found, now) }.into());

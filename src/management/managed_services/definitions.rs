@@ -14,8 +14,9 @@ use crate::delegation::offer::{
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::directory::{self, Directory, Holdings};
-use crate::ids::{DefinitionId, SubscriptionId};
+use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId};
 use crate::pipeline::Basis;
+use crate::store::Write;
 
 impl Call<'_> {
     pub(super) fn definitions(&self) -> Result<OwnAnswer, OwnError> {
@@ -74,11 +75,11 @@ impl Call<'_> {
         subscription: SubscriptionId,
         name: DefinitionId,
         body: &Value,
-    ) -> Result<(Vec<crate::store::Write>, (RegistrationDefinition, crate::ids::OperationId, bool)), OwnError> {
+    ) -> Result<(Vec<Write>, Planned), OwnError> {
         let shown = shown::definitions(directory, subscription).into_iter().find(|one| one.body.name == name);
         refuse_declared(shown.as_ref())?;
         let home = directory.subscription(subscription).map(|found| found.tenant).ok_or_else(|| self.not_found())?;
-        let kind = |tenant, object| directory.principal(crate::ids::PrincipalId { tenant, object }).map(|known| kind_of(known.kind));
+        let kind = |tenant, object| directory.principal(PrincipalId { tenant, object }).map(|known| kind_of(known.kind));
         let context = DefinitionContext {
             subscription,
             home_tenant: home,
@@ -131,6 +132,9 @@ impl Call<'_> {
         self.desk.context.now
     }
 }
+
+/// An offer about to be written, the operation that writes it, and whether it is new.
+type Planned = (RegistrationDefinition, OperationId, bool);
 
 /// The assignments of an offer.
 pub(super) fn bound_by(held: Option<&Holdings>, name: DefinitionId) -> impl Iterator<Item = Arc<RegistrationAssignment>> {

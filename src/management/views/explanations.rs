@@ -17,7 +17,7 @@ use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{ObjectId, PrincipalId, RequestId, TenantId};
 use crate::management::{self, body};
-use crate::pipeline::{CheckName, Foreseen, Outcome, Refused, ScopeError, Supposed, Trail};
+use crate::pipeline::{CheckName, Foreseen, Outcome, Refused, Supposed, Trail};
 use crate::record::{Finished, Found, Record};
 use crate::rejection::Rejection;
 
@@ -138,19 +138,11 @@ fn answered(mut trail: Box<Trail>, refused: Option<&Rejection>) -> Box<Trail> {
 
 /// What somebody may read of its own request.
 pub(super) fn for_asker(mut record: Record) -> Record {
+    // Whose logs it is in tells whose scope it is.
+    record.chain.clear();
     for check in &mut record.checks {
         check.grants.retain(|grant| grant.principal);
     }
     let failed_at_scope = record.checks.iter().any(|check| check.name == CheckName::Scope && check.outcome == Outcome::Fail);
-    if failed_at_scope && record.customer.is_some() { without_target(record) } else { record }
-}
-
-/// The record that would have been made if there were no such target.
-fn without_target(mut record: Record) -> Record {
-    let subscription = record.path.split('/').nth(2).and_then(|id| id.parse().ok());
-    let words = subscription.map(|id| ScopeError::Subscription { id, owner: None }.to_string());
-    for check in record.checks.iter_mut().filter(|check| check.name == CheckName::Scope) {
-        check.seen.clone_from(&words);
-    }
-    Record { reason: Some("scope.unknown".to_owned()), hint: None, customer: None, notes: Vec::new(), ..record }
+    if failed_at_scope && record.customer.is_some() { record.without_target() } else { record }
 }

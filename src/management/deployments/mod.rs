@@ -1,0 +1,178 @@
+//! `Microsoft.Resources/deployments` in subscriptions and resource groups.
+//!
+//! A template is expanded here, and what it holds is asked for one by one in the caller's name: each resource is judged, carried out
+//! and recorded like a request of its own, so a deployment can do nothing that its caller could not do without it. All parts are judged
+//! before the first is carried out. Deployments are kept, with what became of each part; secure parameters are not.
+
+mod changes;
+mod plan;
+mod run;
+mod show;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{BodyError, Desk, OwnAnswer, OwnError, body};
+use crate::arm::action::Method;
+use crate::clock::Timestamp;
+use crate::directory::Versioned;
+use crate::directory::entity::{self, Deployment};
+use crate::forward::RequestBody;
+use crate::ids::{SubscriptionId, TenantId};
+use crate::pipeline::OwnRequest;
+use crate::template::{self, TemplateError};
+
+/// A deployment that cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeploymentError {
+    /// The name of the path cannot be one.
+    #[error("`{name}` cannot name a deployment; expected 1 to 64 letters, digits, `-`, `_`, `.`, `(` or `)`")]
+    Name {
+        /// As sent.
+        name: String,
+    },
+    /// A member of the body is missing or wrong.
+    #[error("`{member}` {problem}")]
+    Body {
+        /// Its path in the body.
+        member: &'static str,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
+    /// The resource group is not there.
+    #[error("the resource group `{name}` could not be found; create it first")]
+    Group {
+        /// Its name.
+        name: String,
+    },
+    /// The caller may not do all of what the template asks for; nothing was changed.
+    #[error(
+        "{count} of the {all} resources of the template may not be deployed, and nothing was changed; the first is `{id}`: {code}: {message}"
+    )]
+    Refused {
+        /// How many.
+        count: usize,
+        /// Of how many.
+        all: usize,
+        /// The first of them.
+        id: String,
+        /// Why.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
+    /// The template or its parameters are wrong.
+    #[error("the template cannot be deployed: {0}")]
+    Template(#[from] TemplateError),
+}
+
+impl DeploymentError {
+    /// The ARM error code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Body { .. } => "InvalidRequestContent",
+            Self::Group { .. } => "ResourceGroupNotFound",
+            Self::Name { .. } => "InvalidDeploymentName",
+            Self::Refused { .. } => "InvalidTemplateDeployment",
+            Self::Template(_) => "InvalidTemplate",
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Body { .. } | Self::Name { .. } | Self::Template(_) => 400,
+            Self::Group { .. } => 404,
+            Self::Refused { .. } => 403,
+        }
+    }
+}
+
+/// Carries out one request.
+pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+    super::version(request.query.as_deref())?;
+    let call = Call { request, desk };
+    let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
+    let lower = |word: Option<&&str>| word.map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+    match (request.method, rest.as_slice(), lower(rest.get(2)).as_str()) {
+        (Method::Get, [_], _) => call.list(),
+        (Method::Get, [_, name], _) => Ok(OwnAnswer::ok(call.show(&call.find(name)?))),
+        (Method::Head, [_, name], _) => {
+            Ok(OwnAnswer::empty(if call.find(name).is_ok() { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }))
+        }
+        (Method::Put, [_, name], _) => call.put(name, &read(body).await?).await,
+        (Method::Delete, [_, name], _) => call.delete(name).await,
+        (Method::Post, [_, name, _], "validate") => call.validate(name, &read(body).await?).await,
+        (Method::Post, [_, name, _], "whatif") => call.what_if(name, &read(body).await?).await,
+        (Method::Post, [_, name, _], "cancel") => call.cancel(name),
+        (Method::Get, [_, name, _], "operations") => call.operations(name),
+        (Method::Get, [_, name, _, id], "operationstatuses") => call.operation_status(name, id).await,
+        (method, _, _) => Err(OwnError::Method { method, path: request.path.as_str().to_owned() }),
+    }
+}
+
+/// The Azure CLI puts the text of a template into its request as it stands in the file: comments and strings over several lines too.
+async fn read(body: RequestBody) -> Result<Value, OwnError> {
+    let bytes = body::read(body).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|cause| BodyError::Json(cause.to_string()))?;
+    Ok(template::parse_request(text).map_err(DeploymentError::from)?)
+}
+
+/// One request and everything it is answered with.
+struct Call<'a> {
+    request: &'a OwnRequest,
+    desk: &'a Desk<'a>,
+}
+
+impl Call<'_> {
+    fn now(&self) -> Timestamp {
+        self.desk.context.now
+    }
+
+    fn place(&self) -> Result<(SubscriptionId, TenantId), OwnError> {
+        self.request.place.ok_or_else(|| self.not_found())
+    }
+
+    fn not_found(&self) -> OwnError {
+        OwnError::NotFound { id: self.request.path.as_str().to_owned() }
+    }
+
+    /// As this moment knows it, which may be later than what the request was judged by.
+    fn find(&self, name: &str) -> Result<Versioned<Deployment>, OwnError> {
+        let (subscription, _) = self.place()?;
+        let key = entity::deployment_key(&self.request.scope, name);
+        let directory = self.desk.state.directory();
+        let found = directory.registry().holdings(subscription).and_then(|held| held.deployments.get(&key.name)).cloned();
+        found.ok_or_else(|| self.not_found())
+    }
+
+    fn list(&self) -> Result<OwnAnswer, OwnError> {
+        let (subscription, _) = self.place()?;
+        let directory = self.desk.state.directory();
+        let held = directory.registry().holdings(subscription).cloned().unwrap_or_default();
+        let here = held.deployments.values().filter(|one| one.body.scope == self.request.scope);
+        let value: Vec<Value> = here.map(|one| self.show(one)).collect();
+        Ok(OwnAnswer::ok(json!({ "value": value })))
+    }
+
+    async fn delete(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let key = entity::deployment_key(&self.request.scope, name);
+        let (subscription, _) = self.place()?;
+        let changed = self.desk.state.change(self.now(), |directory| {
+            let held = directory.registry().holdings(subscription);
+            let is_there = held.is_some_and(|held| held.deployments.contains_key(&key.name));
+            Ok::<_, OwnError>((if is_there { vec![entity::removal(key.clone())] } else { Vec::new() }, ()))
+        });
+        changed.await?;
+        Ok(OwnAnswer::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// What is asked for is done by the time its request is answered, so there is never anything to stop.
+    fn cancel(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let found = self.find(name)?;
+        let problem = format!("names a deployment that has ended: it is {}", show::state(&found.body, self.now()));
+        Err(DeploymentError::Body { member: "name", problem }.into())
+    }
+}

@@ -1,0 +1,233 @@
+//! The journal: records in their segments, linked into the logs of their tenants, and heads over them.
+//!
+//! A record is in the journal once [`Journal::append`] returns, in the file after the next flush, and on the disk for certain when
+//! a head covers it. The end of a killed process loses what was not flushed, and never breaks a log: the next start goes on from
+//! what is in the files.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::archive::{self, Kind};
+use super::audit::{Linked, PublicKey};
+use super::chains::Chains;
+use super::key_file::{self, KeyFileError};
+use super::sealer::{Heads, Job, Sealer, Stated};
+use super::segments::Segments;
+use super::{Filter, Found, Record, RecordConfig, Told};
+use crate::clock::{Clock, Timestamp};
+
+/// A head follows a record after this time at the latest, if the disk is not behind.
+pub(super) const SEAL_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The records cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The folder or a file of it.
+    #[error("cannot keep records in `{}`", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The key of the heads.
+    #[error("the key of the audit `{}` cannot be used", path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: KeyFileError,
+    },
+}
+
+/// Records, appended by one owner.
+#[derive(Debug)]
+pub struct Journal {
+    segments: Segments,
+    chains: Chains,
+    sealer: Sealer,
+    key: PublicKey,
+    /// Since when something has no head.
+    unsealed_since: Option<Instant>,
+    is_losing: bool,
+}
+
+impl Journal {
+    /// Opens the folder and goes on where its files end.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, read or written, or the key beside it not be used.
+    pub fn open(config: &RecordConfig, clock: Clock) -> Result<Self, SegmentError> {
+        let key_path = key_file::path(&config.folder);
+        let failed = |cause| SegmentError::Io { path: config.folder.clone(), cause };
+        std::fs::create_dir_all(&config.folder).map_err(failed)?;
+        let signer = key_file::load_or_make(&key_path).map_err(|cause| SegmentError::Key { path: key_path, cause })?;
+        let key = signer.public().clone();
+        mend(config, clock.now()).map_err(failed)?;
+        let heads = Kind::Heads.numbers(&config.folder).map_err(failed)?;
+        let stated = Stated::read(&config.folder, &heads, &key).map_err(failed)?;
+        let mut chains = Chains::default();
+        stated.newest.values().for_each(|head| chains.resume(head));
+        let sealer = Sealer::start(Heads::new(config.folder.clone(), signer, clock, stated)).map_err(failed)?;
+        let segments = Segments::open(config).map_err(failed)?;
+        let mut journal = Self { segments, chains, sealer, key, unsealed_since: None, is_losing: false };
+        journal.take_up(config, &heads).map_err(failed)?;
+        Ok(journal)
+    }
+
+    /// Reads what is there, signs for what had no head yet, and removes what is too much.
+    fn take_up(&mut self, config: &RecordConfig, heads: &[u64]) -> io::Result<()> {
+        let numbers = Kind::Records.numbers(&config.folder)?;
+        let mut is_intact = true;
+        for number in &numbers {
+            self.segments.index(*number, |line| is_intact &= self.chains.find(line))?;
+            let file = archive::append_to(&Kind::Records.path(&config.folder, *number))?;
+            self.order_heads(*number, file);
+        }
+        if !is_intact {
+            tracing::error!(folder = %config.folder.display(), "records were changed or lost; `steward audit verify` says which");
+        }
+        let oldest = numbers.first().copied().unwrap_or(1);
+        for orphan in heads.iter().filter(|number| **number < oldest) {
+            self.sealer.order(Job::Remove { segment: *orphan, newest: self.segments.newest() });
+        }
+        self.make_room();
+        Ok(())
+    }
+
+    /// Appends a record to the logs it belongs to. When the disk has taken nothing for long, the record is lost, and that is said.
+    pub fn append(&mut self, record: &Record, told: Told) {
+        if self.segments.is_full() && self.segments.has_room() {
+            self.turn_over();
+        }
+        if !self.segments.has_room() {
+            return self.lose();
+        }
+        self.is_losing = false;
+        let (log, home) = record.logs();
+        match (home, told) {
+            (Some(home), Told::NoSuchTarget) => {
+                self.write(record, [log]);
+                self.write(&record.without_target(), [home]);
+            }
+            (home, Told::Everything) | (home @ None, Told::NoSuchTarget) => self.write(record, [log].into_iter().chain(home)),
+        }
+        if self.unsealed_since.is_none() {
+            self.unsealed_since = Some(Clock::instant());
+        }
+    }
+
+    fn write(&mut self, record: &Record, logs: impl IntoIterator<Item = super::audit::Log>) {
+        match serde_json::to_vec(record) {
+            Ok(json) => {
+                let line = self.chains.link(json, logs.into_iter());
+                self.segments.write(record.id, &line);
+            }
+            Err(cause) => tracing::error!(id = %record.id, %cause, "a decision record cannot be written as JSON"),
+        }
+    }
+
+    fn lose(&mut self) {
+        if !self.is_losing {
+            self.is_losing = true;
+            tracing::error!("decision records are lost: the disk takes none");
+        }
+        self.segments.flush();
+    }
+
+    fn turn_over(&mut self) {
+        let closed = self.segments.newest();
+        let handle = self.segments.handle();
+        if !self.segments.turn_over() {
+            return;
+        }
+        match handle {
+            Ok(file) => self.order_heads(closed, file),
+            Err(cause) => tracing::error!(%cause, segment = closed, "a closed segment has no heads"),
+        }
+        self.make_room();
+    }
+
+    /// The last record of each log in a segment gets a head, whatever the disk's pace: removing the segment depends on it.
+    fn order_heads(&mut self, segment: u64, file: std::fs::File) {
+        let states = self.chains.take_unsealed();
+        self.unsealed_since = None;
+        if !states.is_empty() {
+            self.sealer.order(Job::Seal { segment, file, states });
+        }
+    }
+
+    fn make_room(&mut self) {
+        while let Some(segment) = self.segments.forget_oldest(self.sealer.bytes()) {
+            self.sealer.order(Job::Remove { segment, newest: self.segments.newest() });
+        }
+    }
+
+    /// Hands everything to the operating system. Says whether it took it.
+    pub fn flush(&mut self) -> bool {
+        self.segments.flush()
+    }
+
+    /// When the next heads are due; none while heads cover everything.
+    #[must_use]
+    pub fn seal_due(&self) -> Option<Instant> {
+        self.unsealed_since.map(|since| since + SEAL_TIME_MAX)
+    }
+
+    /// Has heads signed for every log that has grown. While the disk is behind, they come later and for more.
+    pub fn seal(&mut self) {
+        self.unsealed_since = None;
+        if self.chains.is_sealed() {
+            return;
+        }
+        let is_written = self.segments.flush();
+        let handle = self.segments.handle().ok().filter(|_| is_written && self.sealer.has_time());
+        match handle {
+            Some(file) => self.order_heads(self.segments.newest(), file),
+            None => self.unsealed_since = Some(Clock::instant()),
+        }
+    }
+
+    /// The public half of the key of the heads.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The record whose id begins with `prefix` (hexadecimal, lower case).
+    pub fn find(&mut self, prefix: &str) -> Found {
+        self.segments.find(prefix)
+    }
+
+    /// The newest records that pass the filter.
+    pub fn recent(&mut self, filter: &Filter) -> Vec<Record> {
+        self.segments.recent(filter)
+    }
+
+    /// Writes everything, signs for it and waits for the disk.
+    pub fn close(mut self) {
+        if self.segments.flush() {
+            match self.segments.handle() {
+                Ok(file) => self.order_heads(self.segments.newest(), file),
+                Err(cause) => tracing::error!(%cause, "the last records have no head"),
+            }
+        }
+        self.sealer.join();
+    }
+}
+
+/// Ends what a crash tore in the newest files.
+fn mend(config: &RecordConfig, now: Timestamp) -> io::Result<()> {
+    for kind in [Kind::Records, Kind::Heads] {
+        let Some(newest) = kind.numbers(&config.folder)?.last().copied() else { continue };
+        let is_whole = |line: &[u8]| match kind {
+            Kind::Records => serde_json::from_slice::<Record>(line).is_ok() && Linked::parse(line).is_ok(),
+            Kind::Heads => super::audit::SignedHead::parse(line).is_ok(),
+        };
+        archive::end_torn_line(&kind.path(&config.folder, newest), is_whole, now)?;
+    }
+    Ok(())
+}

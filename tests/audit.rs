@@ -1,0 +1,14 @@
+//! Records as an audit: what is done to a file of records is found and named, and nobody reads what is another's.
+#![expect(clippy::unwrap_used, unreachable_pub, reason = "helpers outside of test functions, in a test of its own")]
+
+#[path = "audit/world.rs"]
+mod world;
+
+#[path = "audit/commands.rs"]
+mod commands;
+#[path = "audit/crash.rs"]
+mod crash;
+#[path = "audit/retention.rs"]
+mod retention;
+#[path = "audit/tampering.rs"]
+mod tampering;
