@@ -203,6 +203,9 @@ pub struct GrantEntry {
     pub role: String,
     /// Whom the policy names.
     pub granted_to: String,
+    /// Its object id, in the caller's home tenant or in that of another holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_to_id: Option<ObjectId>,
     /// The scope granted.
     pub granted_on: String,
     /// `standing`, `limited`, `on_request` or `suspended`.
@@ -322,6 +325,7 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
     GrantEntry {
         role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
         granted_to: grant.origin.principal_name.to_string(),
+        granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
         kind: kind.to_owned(),
         delegation,

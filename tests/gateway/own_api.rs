@@ -339,3 +339,75 @@ async fn what_cannot_be_a_request_is_explained_as_well() {
         assert_eq!(told("reader", call).await, "400 InvalidRequestContent request.malformed");
     }
 }
+
+fn report(subscription: &str, more: &str) -> Call {
+    own(&format!("accessReport?scope={}{more}", SHARED.subscription(subscription)))
+}
+
+fn row<'v>(report: &'v Value, holder: &str, role: &str) -> &'v Value {
+    let is_it = |row: &&Value| row["holder"]["name"] == holder && row["roleName"] == role;
+    report["value"].as_array().unwrap().iter().find(is_it).unwrap_or_else(|| panic!("{holder} {role} in {report}"))
+}
+
+#[tokio::test]
+async fn the_owner_of_a_scope_sees_who_can_touch_it_and_who_did() {
+    let front = Front::start("own-report", &SHARED.demo.world.backend, "").await;
+    let read = |identity: &'static str, call: Call| {
+        let front = &front;
+        async move { ok(front, identity, call, 200).await.json() }
+    };
+    let before = read("alder-owner", report("alder-prod", "")).await;
+    assert_eq!((&before["shows"], &before["customer"]["name"]), (&json!("everything"), &json!("Alder Foods")));
+    let operator = row(&before, "Operator automation", "Contributor");
+    assert_eq!(
+        (&operator["through"], &operator["offer"], &operator["reach"]),
+        (&json!("delegation"), &json!("Managed Ops Gold"), &json!("whole"))
+    );
+    assert_eq!((&operator["state"], &operator["lastUsed"]), (&json!("inForce"), &Value::Null));
+    assert!(operator["exposure"].as_array().unwrap().contains(&json!("keys")), "{operator}");
+    assert!(operator["keptIn"]["file"].as_str().unwrap().ends_with("alder.toml"), "{operator}");
+    assert_eq!(row(&before, "Deniz Aydin", "Virtual Machine Contributor")["state"], "eligible");
+    assert_eq!(row(&before, "Alder's own automation", "Owner")["through"], "roleAssignment");
+
+    let used = format!("{}/providers/Microsoft.ManagedServices/registrationAssignments?{MS}", SHARED.subscription("alder-prod"));
+    let answer = ok(&front, "operator", get(used), 200).await;
+    let after = read("alder-owner", report("alder-prod", "")).await;
+    let record = front.admin(get(format!("/api/records/{}", answer.request_id()))).await.json();
+    let parse = |time: &Value| time.as_str().unwrap().parse::<steward::clock::Timestamp>().unwrap();
+    assert_eq!(parse(&row(&after, "Operator automation", "Contributor")["lastUsed"]), parse(&record["time"]));
+    assert_eq!(row(&after, "Reporting automation", "Reader")["lastUsed"], Value::Null);
+    assert!(parse(&after["usedSince"]) <= parse(&record["time"]));
+
+    let keys = read("alder-owner", report("alder-prod", "&action=Microsoft.Storage/storageAccounts/listKeys/action")).await;
+    let mut names: Vec<&str> = keys["permitted"].as_array().unwrap().iter().map(|who| who["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Alder's own automation", "Operator automation"]);
+    assert_eq!(
+        (&row(&keys, "Reporting automation", "Reader")["permits"], &row(&keys, "Operator automation", "Contributor")["permits"]),
+        (&json!(false), &json!(true))
+    );
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn a_report_is_cut_down_to_what_the_caller_may_see() {
+    let core = SHARED.ask("reader", report("bramble-core", "")).await.json();
+    assert_eq!(core["shows"], "ownTenant");
+    let group = row(&core, "Platform engineers", "Contributor");
+    assert_eq!((&group["holder"]["kind"], &group["members"][0]["name"]), (&json!("group"), &json!("Pipeline of the platform engineers")));
+    // Two providers side by side: neither sees the other.
+    let dune = SHARED.ask("rival", report("dune-main", "")).await.json();
+    assert!(dune["value"].as_array().unwrap().iter().all(|row| row["holder"]["tenantId"] == tenant("nimbus")), "{dune}");
+    assert!(!dune["value"].as_array().unwrap().is_empty());
+    let holly = SHARED.ask("holly-owner", report("holly-mixed", "")).await.json();
+    assert_eq!((&holly["shows"], &holly["value"]), (&json!("oneself"), &json!([])));
+
+    let unknown = own("accessReport?scope=/subscriptions/99999999-9999-4999-8999-999999999999");
+    for call in [report("alder-prod", ""), report("ivy-main", ""), unknown] {
+        assert_eq!(told("rival", call).await, "404 ResourceNotFound resource.unknown");
+    }
+    let prod = SHARED.subscription("alder-prod");
+    for query in ["".to_owned(), "?scope=/".to_owned(), "?scope=x".to_owned(), format!("?scope={prod}&action=*")] {
+        assert_eq!(told("reader", own(&format!("accessReport{query}"))).await, "400 InvalidQueryParameter request.parameter", "{query}");
+    }
+}

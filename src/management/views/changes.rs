@@ -27,7 +27,7 @@ impl Call<'_> {
             return Err(OwnError::Parameter { name: "epoch", problem });
         }
         let (page, more) = page(events_after(self.directory(), after).filter(|event| self.sees(&event.body)), top);
-        let last = page.last().filter(|_| more).map_or(registry.revision(), |event| event.revision);
+        let last = page.last().filter(|_| more).map_or_else(|| registry.revision(), |event| event.revision);
         let oldest = registry.events().map(|event| event.revision).min();
         let complete = !registry.forgets_events() || oldest.is_none_or(|oldest| after >= oldest);
         let value = page.iter().map(|event| describe(self.directory(), event)).collect();

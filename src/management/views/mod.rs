@@ -8,7 +8,10 @@ mod changes;
 mod delegations;
 mod explanations;
 mod partners;
+mod report;
 mod shapes;
+
+use std::fmt::Display;
 
 use serde::Serialize;
 use serde_json::json;
@@ -39,6 +42,7 @@ pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &De
         return Err(call.no_such_type());
     }
     match (request.method, kind.as_str(), rest.as_slice()) {
+        (Method::Get, "accessreport", [_]) => call.access_report().await,
         (Method::Get, "changes", [_]) => call.changes(),
         (Method::Get, "customers", [_]) => call.customers(),
         (Method::Get, "customers", [_, tenant]) => call.customer(tenant),
@@ -47,7 +51,7 @@ pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &De
         (Method::Get, "rolecatalog", [_]) => call.role_catalogue(),
         (Method::Get, "serviceproviders", [_]) => call.service_providers(),
         (Method::Get, "serviceproviders", [_, tenant]) => call.service_provider(tenant),
-        (method, "changes" | "customers" | "explain" | "explanations" | "rolecatalog" | "serviceproviders", _) => {
+        (method, "accessreport" | "changes" | "customers" | "explain" | "explanations" | "rolecatalog" | "serviceproviders", _) => {
             Err(OwnError::Method { method, path: request.path.as_str().to_owned() })
         }
         _ => Err(call.no_such_type()),
@@ -122,7 +126,7 @@ fn document(value: &impl Serialize) -> OwnAnswer {
     OwnAnswer::ok(json!(value))
 }
 
-fn item<T>(kind: &'static str, name: impl ToString, properties: T) -> Item<T> {
-    let name = name.to_string();
+fn item<T>(kind: &'static str, name: impl Display, properties: T) -> Item<T> {
+    let name = format!("{name}");
     Item { id: format!("/providers/{kind}/{name}"), name, kind, properties }
 }

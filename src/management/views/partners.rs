@@ -15,7 +15,7 @@ const SERVICE_PROVIDERS: &str = "Steward.Delegation/serviceProviders";
 
 impl Call<'_> {
     pub(super) fn customers(&self) -> Result<OwnAnswer, OwnError> {
-        Ok(list(self.items(CUSTOMERS, self.of_customers())))
+        Ok(list(self.items(CUSTOMERS, &self.of_customers())))
     }
 
     pub(super) fn customer(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
@@ -23,7 +23,7 @@ impl Call<'_> {
     }
 
     pub(super) fn service_providers(&self) -> Result<OwnAnswer, OwnError> {
-        Ok(list(self.items(SERVICE_PROVIDERS, self.of_service_providers())))
+        Ok(list(self.items(SERVICE_PROVIDERS, &self.of_service_providers())))
     }
 
     pub(super) fn service_provider(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
@@ -65,7 +65,7 @@ impl Call<'_> {
         Ok(super::document(&item(kind, id, self.partner(id, &bound))))
     }
 
-    fn items(&self, kind: &'static str, all: BTreeMap<TenantId, Vec<Bound<'_>>>) -> Vec<Item<Partner>> {
+    fn items(&self, kind: &'static str, all: &BTreeMap<TenantId, Vec<Bound<'_>>>) -> Vec<Item<Partner>> {
         let mut items: Vec<_> = all.iter().map(|(tenant, bound)| item(kind, tenant, self.partner(*tenant, bound))).collect();
         items.sort_by(|a, b| a.properties.display_name.cmp(&b.properties.display_name).then(a.name.cmp(&b.name)));
         items

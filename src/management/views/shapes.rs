@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::delegation::roles::Exposure;
+use crate::directory::PrincipalKind;
 use crate::ids::{ObjectId, RoleId, SubscriptionId, TenantId};
 use crate::record::{CheckEntry, Verdict};
 
@@ -291,4 +292,103 @@ pub(super) struct Refusal {
     /// The error code in the body.
     pub(super) code: &'static str,
     pub(super) message: String,
+}
+
+/// Who can touch a scope, and through what.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccessReport {
+    /// As asked.
+    pub(super) scope: String,
+    /// Who owns it.
+    pub(super) customer: Party,
+    /// What else is left out: nothing, or everything but what the caller's own tenant holds, or the caller itself.
+    pub(super) shows: Shows,
+    /// What was used since then is known; nothing is known to be unused for longer.
+    #[schemars(with = "String")]
+    pub(super) used_since: Timestamp,
+    pub(super) value: Vec<Access>,
+    /// Who may do what was asked about, now; only with `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) permitted: Option<Vec<Holder>>,
+}
+
+/// How much of a report the caller may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Shows {
+    /// All of it.
+    Everything,
+    /// What the caller and its groups hold.
+    Oneself,
+    /// What people of the caller's tenant hold.
+    OwnTenant,
+}
+
+/// A role that somebody holds.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Access {
+    pub(super) holder: Holder,
+    /// Of a group: who is in it, as far as the gateway knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) members: Vec<Holder>,
+    pub(super) role_definition_id: RoleId,
+    pub(super) role_name: String,
+    pub(super) through: Through,
+    /// Name of the offer, where it was delegated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offer: Option<String>,
+    pub(super) kept_in: Kept,
+    /// Where the role is held.
+    pub(super) scope: String,
+    /// Whether it reaches all of the scope that was asked about.
+    pub(super) reach: Reach,
+    #[serde(flatten)]
+    pub(super) force: Force,
+    /// When it last permitted something; null: not since `usedSince`.
+    #[schemars(with = "Option<String>")]
+    pub(super) last_used: Option<Timestamp>,
+    /// What the role gives beyond management.
+    pub(super) exposure: Vec<Exposure>,
+    /// Whether it permits what was asked about, now; only with `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) permits: Option<bool>,
+}
+
+/// A user, group or service principal.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Holder {
+    pub(super) tenant_id: TenantId,
+    /// Display name, where the gateway knows one.
+    pub(super) tenant_name: Option<String>,
+    pub(super) object_id: ObjectId,
+    /// Display name; the object id where the gateway knows none.
+    pub(super) name: String,
+    /// What it is, where the gateway knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<PrincipalKind>,
+}
+
+/// How somebody came to hold a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Through {
+    /// An eligible role was activated.
+    Activation,
+    /// The customer delegated it.
+    Delegation,
+    /// It was assigned inside the tenant that owns the scope.
+    RoleAssignment,
+}
+
+/// How much of a scope a role reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Reach {
+    /// Something below it.
+    Part,
+    /// All of it.
+    Whole,
 }
