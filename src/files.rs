@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what is written.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,16 @@ pub struct NotWritten {
 /// # Errors
 /// When the folder cannot be written to. The former file is untouched then.
 pub fn replace(path: &Path, content: &[u8], readers: Readers) -> Result<(), NotWritten> {
+    replace_with(path, readers, |file| file.write_all(content))
+}
+
+/// The same for content that is written piece by piece.
+///
+/// # Errors
+/// As for [`replace`], and when `write` fails.
+pub fn replace_with(path: &Path, readers: Readers, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), NotWritten> {
     let temporary = temporary_beside(path);
-    let written = write_new(&temporary, content, readers).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, write, readers).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|cause| {
         // The first error is the one worth telling; a leftover is overwritten by nobody, its name is unique.
         let _gone = fs::remove_file(&temporary).is_ok();
@@ -57,9 +65,9 @@ fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_new(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+fn write_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>, readers: Readers) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(path)?;
-    file.write_all(content)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

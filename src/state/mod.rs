@@ -185,12 +185,12 @@ impl State {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS_MAX {
             let directory = self.published.current();
-            let base = directory.registry().revision();
+            let (epoch, base) = (directory.registry().epoch(), directory.registry().revision());
             let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
             if writes.is_empty() {
                 return Ok(Changed { revision: base, value });
             }
-            match self.store.commit(base, at, &writes).await {
+            match self.store.commit(epoch, base, at, &writes).await {
                 Ok(revision) => {
                     self.take(&Change { revision, at, writes }).map_err(|error| ChangeError::Store(error.into()))?;
                     self.look.notify_one();

@@ -64,6 +64,16 @@ pub enum StoreError {
         /// The last migration of this program.
         known: u32,
     },
+    /// Written by an earlier version of this program, where nothing may be changed.
+    #[error("`{store}` has schema version {found} and this program needs {known}: open it once with `steward serve`")]
+    Older {
+        /// Which store.
+        store: Box<str>,
+        /// In the store.
+        found: u32,
+        /// The last migration of this program.
+        known: u32,
+    },
     /// It does not let us in: permissions, a password, a name.
     #[error("`{store}` refused")]
     Refused {

@@ -14,21 +14,24 @@
 //!
 //! The store never looks into a body and decides nothing. It never creates an empty world where there should be one that cannot be read.
 
-pub mod backup;
+mod backup;
 mod error;
+mod postgres;
 mod rows;
 mod sqlite;
 mod url;
 
 use std::fmt::{self, Debug};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use self::backup::{Backup, BackupError, Damage, RestoreError, backup, restore, write_backup};
 pub use self::error::{CommitError, InvalidWrite, StoreError};
-pub use self::url::{NotAStoreUrl, StoreUrl};
+pub use self::url::{NotAStoreUrl, PostgresUrl, StoreUrl};
 use crate::clock::Timestamp;
 pub use crate::ids::{Epoch, SessionId};
 
@@ -132,10 +135,11 @@ pub trait Store: Send + Sync + Debug {
     /// The whole world at the newest revision.
     fn snapshot(&self) -> Answer<'_, Snapshot>;
 
-    /// Writes to the world at revision `base`, all or nothing, durably, and answers with the next revision.
+    /// Writes to the world at revision `base` of this epoch, all or nothing, durably, and answers with the next revision.
     ///
-    /// [`CommitError::Unknown`] means that the commit may or may not have happened; only reading tells.
-    fn commit<'a>(&'a self, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError>;
+    /// [`CommitError::Conflict`] when the newest world is another one. [`CommitError::Unknown`] means that the commit may or may not have
+    /// happened; only reading tells.
+    fn commit<'a>(&'a self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError>;
 
     /// Records that this session is alive and has applied a revision, and answers with what it lacks. See the module for the order.
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard>;
@@ -154,8 +158,17 @@ pub trait Store: Send + Sync + Debug {
 
 /// What restoring needs of an engine beyond what a gateway may do.
 trait Engine: Store {
-    /// Replaces everything by this world, in a new epoch, and makes every session of before hold the fence at zero.
-    fn replace(&self, world: Snapshot, existing: backup::Existing) -> Answer<'_, (), ReplaceError>;
+    /// Replaces everything by this world, whose epoch is a new one.
+    fn replace(&self, world: Snapshot, existing: Existing) -> Answer<'_, (), ReplaceError>;
+}
+
+/// What becomes of a world when another one is put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and the other one is refused, if anything was ever committed.
+    Keep,
+    /// It is lost.
+    Replace,
 }
 
 /// Why a world could not be replaced.
@@ -176,6 +189,10 @@ impl From<StoreError> for ReplaceError {
 pub struct StoreConfig {
     /// Where it is.
     pub url: StoreUrl,
+    /// File with the password of a server, read for each connection; none for the one in the URL.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the roots that a server's certificate may chain to; none for those of the system.
+    pub trusted_roots: Option<PathBuf>,
     /// How long a gateway may decide without having heard from the store.
     pub lease: Duration,
     /// What the fence waits beyond that, for clocks that run at different speeds.
@@ -188,7 +205,14 @@ impl StoreConfig {
     /// Two seconds of lease, half a second of margin, 200,000 changes.
     #[must_use]
     pub const fn new(url: StoreUrl) -> Self {
-        Self { url, lease: Duration::from_secs(2), margin: Duration::from_millis(500), changes_max: 200_000 }
+        Self {
+            url,
+            password_file: None,
+            trusted_roots: None,
+            lease: Duration::from_secs(2),
+            margin: Duration::from_millis(500),
+            changes_max: 200_000,
+        }
     }
 }
 
@@ -200,9 +224,20 @@ pub async fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(open_engine(config).await?)
 }
 
+/// The world in a store that gateways may be working with. Nothing is made, locked or migrated.
+///
+/// # Errors
+/// As for [`open`], but for the lock; and when its schema is an earlier one.
+pub async fn look(config: &StoreConfig) -> Result<Snapshot, StoreError> {
+    match &config.url {
+        StoreUrl::Sqlite(path) => sqlite::look(path).await,
+        StoreUrl::Postgres(url) => postgres::look(url, config).await,
+    }
+}
+
 async fn open_engine(config: &StoreConfig) -> Result<Arc<dyn Engine>, StoreError> {
     match &config.url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, config).await?)),
-        StoreUrl::Postgres(_) => Err(StoreError::Stopped),
+        StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, config).await?)),
     }
 }

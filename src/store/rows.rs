@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::InvalidWrite;
-use super::{COMMIT_BYTES_MAX, Change, Epoch, KEY_BYTES_MAX, ObjectKey, Revision, Tail, WRITES_MAX, Write};
+use super::{COMMIT_BYTES_MAX, Change, Epoch, Heard, KEY_BYTES_MAX, ObjectKey, Revision, Tail, WRITES_MAX, Write};
 
 /// A write as it is kept in a change. Bodies are kept as texts, so that they come back byte for byte.
 #[derive(Serialize)]
@@ -67,6 +67,8 @@ pub(super) enum Unreadable {
     },
     #[error("the counter holds no epoch")]
     Epoch(#[source] crate::ids::NotAGuid),
+    #[error("there is no counter")]
+    NoCounter,
     #[error("{kept} is not a revision")]
     Revision { kept: i64 },
     #[error("the writes of change {revision} cannot be read")]
@@ -89,13 +91,31 @@ impl Head {
     pub(super) fn follows(&self, epoch: Epoch, applied: Revision) -> bool {
         self.epoch == epoch && applied <= self.revision
     }
+
+    /// Whether this is the very world that somebody computed a commit from.
+    pub(super) fn is(&self, epoch: Epoch, base: Revision) -> bool {
+        self.epoch == epoch && self.revision == base
+    }
 }
 
 /// The changes, if they begin right after `after`, leave nothing out and, where all are wanted, reach `to`.
-pub(super) fn tail(after: Revision, to: Option<Revision>, changes: Vec<Change>) -> Tail {
+fn tail(after: Revision, to: Option<Revision>, changes: Vec<Change>) -> Tail {
     let is_gapless = changes.iter().zip(after.0.saturating_add(1)..).all(|(change, expected)| change.revision.0 == expected);
     let last = changes.last().map_or(after, |change| change.revision);
     if is_gapless && to.is_none_or(|to| to == last) { Tail::Changes(changes) } else { Tail::Trimmed }
+}
+
+/// The answer to a poll. Changes that were cut to a portion do not reach the head, and count as trimmed.
+pub(super) fn heard(head: &Head, epoch: Epoch, applied: Revision, changes: Vec<Change>, fence: Revision) -> Heard {
+    let tail = if head.follows(epoch, applied) { tail(applied, Some(head.revision), changes) } else { Tail::Trimmed };
+    let fence = if tail == Tail::Trimmed { Revision(0) } else { fence };
+    Heard { tail, fence }
+}
+
+/// The answer to somebody who reads portions. An empty one says that there is no more, if it was not asked to be empty.
+pub(super) fn portion(head: &Head, epoch: Epoch, after: Revision, changes: Vec<Change>, limit: usize) -> Tail {
+    let to = (changes.is_empty() && limit > 0).then_some(head.revision);
+    if head.follows(epoch, after) { tail(after, to, changes) } else { Tail::Trimmed }
 }
 
 /// Refuses what one of the engines could not keep.
@@ -104,20 +124,21 @@ pub(super) fn check(writes: &[Write]) -> Result<(), InvalidWrite> {
     if writes.len() > WRITES_MAX || bytes > COMMIT_BYTES_MAX {
         return Err(InvalidWrite::TooLarge { writes: writes.len(), bytes });
     }
-    writes.iter().try_for_each(check_one)
+    writes.iter().try_for_each(|write| check_one(&write.key, write.body.as_deref()))
 }
 
 fn size(write: &Write) -> usize {
     write.key.kind.len() + write.key.name.len() + write.body.as_deref().map_or(0, str::len)
 }
 
-fn check_one(write: &Write) -> Result<(), InvalidWrite> {
+/// The same for one write.
+pub(super) fn check_one(key: &ObjectKey, body: Option<&str>) -> Result<(), InvalidWrite> {
     let is_name = |text: &str| (1..=KEY_BYTES_MAX).contains(&text.len()) && !text.contains('\0');
-    if !is_name(&write.key.kind) || !is_name(&write.key.name) {
-        return Err(InvalidWrite::Key { key: quoted(&write.key) });
+    if !is_name(&key.kind) || !is_name(&key.name) {
+        return Err(InvalidWrite::Key { key: quoted(key) });
     }
-    if write.body.as_deref().is_some_and(|body| body.contains('\0')) {
-        return Err(InvalidWrite::Body { key: quoted(&write.key) });
+    if body.is_some_and(|body| body.contains('\0')) {
+        return Err(InvalidWrite::Body { key: quoted(key) });
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! What every engine promises.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use steward::clock::Clock;
 use steward::ids::{Epoch, SessionId};
 use steward::store::{
-    COMMIT_BYTES_MAX, Change, CommitError, KEY_BYTES_MAX, Object, ObjectKey, Revision, Store, StoreConfig, StoreError, TAIL_BYTES_MAX,
-    Tail, Write,
+    COMMIT_BYTES_MAX, Change, CommitError, Existing, KEY_BYTES_MAX, Object, ObjectKey, RestoreError, Revision, Store, StoreConfig,
+    StoreError, TAIL_BYTES_MAX, Tail, Write, backup, look, restore,
 };
 
 use crate::place::{DEADLINE, Place, eventually};
@@ -30,8 +32,8 @@ pub fn now() -> Timestamp {
 
 /// Commits to whatever the world is.
 pub async fn commit(store: &Arc<dyn Store>, writes: &[Write]) -> Revision {
-    let head = store.snapshot().await.unwrap().revision;
-    store.commit(head, now(), writes).await.unwrap()
+    let head = store.snapshot().await.unwrap();
+    store.commit(head.epoch, head.revision, now(), writes).await.unwrap()
 }
 
 /// Names and bodies.
@@ -89,12 +91,13 @@ pub async fn a_commit_on_an_old_revision_changes_nothing(place: Place) {
     let store = place.open().await;
     commit(&store, &[put("a", "1")]).await;
     commit(&store, &[put("a", "2")]).await;
-    for base in [0, 1, 3, u64::MAX] {
-        let refused = store.commit(Revision(base), now(), &[put("a", "3")]).await;
+    let epoch = epoch(&store).await;
+    for (epoch, base) in [(epoch, 0), (epoch, 1), (epoch, 3), (epoch, u64::MAX), (Epoch::random(), 2)] {
+        let refused = store.commit(epoch, Revision(base), now(), &[put("a", "3")]).await;
         assert!(matches!(refused, Err(CommitError::Conflict { head: Revision(2) })), "{base}: {refused:?}");
     }
     assert_eq!(contents(&store).await, vec![pair("a", "2")]);
-    assert_eq!(revisions(&store.changes(epoch(&store).await, Revision(0), 10).await.unwrap()), vec![1, 2]);
+    assert_eq!(revisions(&store.changes(epoch, Revision(0), 10).await.unwrap()), vec![1, 2]);
 }
 
 pub async fn a_bad_write_changes_nothing(place: Place) {
@@ -111,8 +114,9 @@ pub async fn a_bad_write_changes_nothing(place: Place) {
         vec![put("good", "{}"), put("a", "\"\0\"")],
         vec![half("a"), half("b")],
     ];
+    let epoch = epoch(&store).await;
     for writes in bad {
-        let refused = store.commit(Revision(0), now(), &writes).await;
+        let refused = store.commit(epoch, Revision(0), now(), &writes).await;
         assert!(matches!(refused, Err(CommitError::Store(StoreError::Invalid(_)))), "{:?}", writes[0].key);
     }
     commit(&store, &[named(&long, &long)]).await;
@@ -122,13 +126,14 @@ pub async fn a_bad_write_changes_nothing(place: Place) {
 pub async fn four_committers_leave_no_gap(place: Place) {
     const EACH: usize = 25;
     let first = place.open().await;
+    let epoch = epoch(&first).await;
     let mut committers = tokio::task::JoinSet::new();
     for committer in 0..4 {
         let store = place.open_again(&first).await;
         committers.spawn(async move {
             let mut base = Revision(0);
             for number in 0..EACH {
-                base = insist(&store, base, &[put(&format!("{committer}-{number}"), "{}")]).await;
+                base = insist(&store, epoch, base, &[put(&format!("{committer}-{number}"), "{}")]).await;
             }
         });
     }
@@ -141,9 +146,9 @@ pub async fn four_committers_leave_no_gap(place: Place) {
 }
 
 /// Commits on whatever is newest, again and again.
-async fn insist(store: &Arc<dyn Store>, mut base: Revision, writes: &[Write]) -> Revision {
+async fn insist(store: &Arc<dyn Store>, epoch: Epoch, mut base: Revision, writes: &[Write]) -> Revision {
     loop {
-        match store.commit(base, now(), writes).await {
+        match store.commit(epoch, base, now(), writes).await {
             Ok(revision) => return revision,
             Err(CommitError::Conflict { head }) => base = head,
             Err(other) => panic!("{other:?}"),
@@ -164,8 +169,14 @@ pub async fn changes_come_in_portions(place: Place) {
     assert_eq!(revisions(&after(5, 2).await), vec![] as Vec<u64>);
     assert_eq!(revisions(&after(0, 0).await), vec![] as Vec<u64>);
     assert_eq!(revisions(&after(0, usize::MAX).await), vec![1, 2, 3, 4, 5]);
-    assert_eq!(after(6, 2).await, Tail::Trimmed, "ahead of the store");
-    assert_eq!(store.changes(Epoch::random(), Revision(2), 2).await.unwrap(), Tail::Trimmed, "another epoch");
+}
+
+pub async fn changes_of_another_past_are_none(place: Place) {
+    let store = place.open().await;
+    commit(&store, &[put("a", "1")]).await;
+    let epoch = epoch(&store).await;
+    assert_eq!(store.changes(epoch, Revision(2), 2).await.unwrap(), Tail::Trimmed, "ahead of the store");
+    assert_eq!(store.changes(Epoch::random(), Revision(0), 2).await.unwrap(), Tail::Trimmed, "another epoch");
 }
 
 pub async fn changes_are_kept_up_to_their_bound(place: Place) {
@@ -190,7 +201,7 @@ pub async fn a_tail_that_is_too_large_is_trimmed(place: Place) {
     }
     let (epoch, session) = (epoch(&store).await, SessionId::random());
     let poll = async |applied| store.poll(session, epoch, Revision(applied)).await.unwrap().tail;
-    assert_eq!(poll(0).await, Tail::Trimmed);
+    assert!(poll(0).await == Tail::Trimmed, "two changes are more than the bound");
     assert_eq!(revisions(&poll(1).await), vec![2]);
     assert_eq!(revisions(&store.changes(epoch, Revision(0), 10).await.unwrap()), vec![1]);
 }
@@ -200,7 +211,7 @@ pub async fn a_hundred_thousand_writes_are_one_commit(place: Place) {
     let store = place.open().await;
     let body = r#"{"principal":"8f2c1a10-0000-4000-8000-000000000001","role":"acdd72a7-3385-48ef-bd42-f606fba81ae7"}"#;
     let writes: Vec<Write> = (0..MANY).map(|number| put(&format!("/subscriptions/8f2c1a10/{number:06}"), body)).collect();
-    let begun = std::time::Instant::now();
+    let begun = Clock::instant();
     commit(&store, &writes).await;
     let (written, read) = (begun.elapsed(), store.snapshot().await.unwrap());
     assert!(written < DEADLINE, "{written:?}");
@@ -249,7 +260,7 @@ pub async fn a_session_that_is_heard_of_no_more_holds_nothing_back(place: Place)
     let epoch = epoch(&store).await;
     let (one, other) = (SessionId::random(), SessionId::random());
     commit(&store, &[put("a", "{}")]).await;
-    let begun = std::time::Instant::now();
+    let begun = Clock::instant();
     store.poll(other, epoch, Revision(0)).await.unwrap();
     let fence = async || store.poll(one, epoch, Revision(1)).await.unwrap().fence;
     eventually("the end of the lease", async || (fence().await == Revision(1)).then_some(())).await;
@@ -293,5 +304,97 @@ pub async fn what_was_committed_is_there_after_opening_again(place: Place) {
     let store = place.open().await;
     assert_eq!(store.snapshot().await.unwrap(), before);
     assert_eq!(store.changes(before.epoch, Revision(0), 10).await.unwrap(), changes);
-    assert_eq!(store.commit(before.revision, now(), &[]).await.unwrap(), Revision(3));
+    assert_eq!(store.commit(before.epoch, before.revision, now(), &[]).await.unwrap(), Revision(3));
+}
+
+/// A world of some objects, some of which were written and deleted before.
+async fn furnish(store: &Arc<dyn Store>) {
+    let body = "{\"a\": \"\\n é 😀\"}";
+    let many: Vec<Write> = (0..50).map(|number| put(&format!("/things/{number:02}"), body)).collect();
+    commit(store, &many).await;
+    commit(store, &[delete("/things/07"), put("/things/08", "[]"), put("/é", "\"\\\\\"")]).await;
+}
+
+pub async fn a_backup_restores_the_same_world_in_another_epoch(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    furnish(&store).await;
+    let before = store.snapshot().await.unwrap();
+    let taken = backup(store.as_ref(), &path).await.unwrap();
+    assert_eq!((taken.epoch, taken.revision, taken.objects), (before.epoch, Revision(2), 50));
+    // As another process does it beside a running gateway.
+    assert_eq!(look(&place.config()).await.unwrap(), before);
+
+    let (restored, copy) = (place.another().await, place.folder().join("copy"));
+    assert_eq!(restore(&restored.config(), &path, Existing::Keep).await.unwrap(), taken);
+    let other = restored.open().await;
+    let after = other.snapshot().await.unwrap();
+    assert_eq!((after.revision, &after.objects), (before.revision, &before.objects));
+    assert_ne!(after.epoch, before.epoch);
+    let again = backup(other.as_ref(), &copy).await.unwrap();
+    assert_eq!(again.content_sha256, taken.content_sha256);
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+pub async fn nobody_is_taken_along_into_a_restored_epoch(place: Place) {
+    let (store, path, restored) = (place.open().await, place.folder().join("backup"), place.another().await);
+    furnish(&store).await;
+    let before = store.snapshot().await.unwrap();
+    backup(store.as_ref(), &path).await.unwrap();
+    restore(&restored.config(), &path, Existing::Keep).await.unwrap();
+    let other = restored.open().await;
+    let new = epoch(&other).await;
+    let heard = other.poll(SessionId::random(), before.epoch, before.revision).await.unwrap();
+    assert_eq!(heard.tail, Tail::Trimmed);
+    // The past was not restored either.
+    for epoch in [before.epoch, new] {
+        assert_eq!(other.changes(epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed);
+    }
+    let refused = other.commit(before.epoch, before.revision, now(), &[]).await;
+    assert!(matches!(refused, Err(CommitError::Conflict { head: Revision(2) })), "{refused:?}");
+    assert_eq!(commit(&other, &[put("new", "1")]).await, Revision(3));
+}
+
+pub async fn a_backup_replaces_what_is_there_only_when_told(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    furnish(&store).await;
+    let before = store.snapshot().await.unwrap();
+    backup(store.as_ref(), &path).await.unwrap();
+    commit(&store, &[put("later", "1"), delete("/é")]).await;
+    let (later, session) = (store.snapshot().await.unwrap(), SessionId::random());
+    store.poll(session, later.epoch, later.revision).await.unwrap();
+    drop(store);
+    let error = restore(&place.config(), &path, Existing::Keep).await.unwrap_err();
+    assert_eq!(error.to_string(), "the store holds revision 3; name an empty one, or say that what it holds may be lost");
+    assert_eq!(look(&place.config()).await.unwrap(), later);
+    restore(&place.config(), &path, Existing::Replace).await.unwrap();
+    let store = place.open().await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.revision, after.objects), (before.revision, before.objects));
+    assert!(after.epoch != before.epoch);
+}
+
+pub async fn a_backup_with_a_flipped_byte_is_refused(place: Place) {
+    let (store, path) = (place.open().await, place.folder().join("backup"));
+    commit(&store, &[put("/a", "{\"x\": 1}"), put("/b", "[]")]).await;
+    backup(store.as_ref(), &path).await.unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let target = place.another().await;
+    let refused = async |content: &[u8], what: String| {
+        std::fs::write(&path, content).unwrap();
+        let error = restore(&target.config(), &path, Existing::Keep).await.expect_err(&what);
+        assert!(matches!(error, RestoreError::Damaged { .. } | RestoreError::Newer { .. }), "{what}: {error:?}");
+    };
+    for position in 0..good.len() {
+        for bit in [0x01, 0x20, 0x80] {
+            let mut bad = good.clone();
+            bad[position] ^= bit;
+            refused(&bad, format!("byte {position} with {bit:#x}")).await;
+        }
+    }
+    for length in [0, 1, good.len() / 2, good.len() - 1] {
+        refused(&good[..length], format!("cut to {length}")).await;
+    }
+    refused(&[good.as_slice(), b"\n"].concat(), "one byte too many".to_owned()).await;
+    std::fs::write(&path, &good).unwrap();
+    restore(&target.config(), &path, Existing::Keep).await.unwrap();
 }

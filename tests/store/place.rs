@@ -6,18 +6,39 @@ use std::time::Duration;
 
 use steward::store::{Store, StoreConfig, StoreError, StoreUrl};
 
+use crate::postgres::Cluster;
+
 /// A store that nobody else uses, removed in the end.
 pub struct Place {
     folder: PathBuf,
+    database: Option<(String, Arc<Cluster>)>,
 }
 
 impl Place {
     pub fn sqlite() -> Self {
-        let folder = std::env::temp_dir().join(format!("steward-store-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).unwrap();
-        Self { folder }
+        Self::with(None)
     }
 
+    pub async fn postgres() -> Self {
+        let cluster = Cluster::shared().await;
+        Self::with(Some((cluster.database(), cluster)))
+    }
+
+    /// An empty one of the same kind.
+    pub async fn another(&self) -> Self {
+        match self.database {
+            Some(_) => Self::postgres().await,
+            None => Self::sqlite(),
+        }
+    }
+
+    fn with(database: Option<(String, Arc<Cluster>)>) -> Self {
+        let folder = std::env::temp_dir().join(format!("steward-store-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Self { folder, database }
+    }
+
+    /// A folder for whatever a test writes.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -28,7 +49,10 @@ impl Place {
     }
 
     pub fn config(&self) -> StoreConfig {
-        StoreConfig::new(StoreUrl::Sqlite(self.file()))
+        StoreConfig::new(match &self.database {
+            Some((url, _cluster)) => url.parse().unwrap(),
+            None => StoreUrl::Sqlite(self.file()),
+        })
     }
 
     pub async fn open(&self) -> Arc<dyn Store> {
@@ -41,7 +65,10 @@ impl Place {
 
     /// The store as another gateway sees it; an embedded one has but one.
     pub async fn open_again(&self, first: &Arc<dyn Store>) -> Arc<dyn Store> {
-        Arc::clone(first)
+        match self.database {
+            Some(_) => self.open().await,
+            None => Arc::clone(first),
+        }
     }
 }
 
@@ -55,9 +82,8 @@ impl Drop for Place {
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks until the answer is there.
-#[track_caller]
-pub fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
-    let asked = async move {
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asked = async {
         loop {
             if let Some(answer) = ask().await {
                 return answer;
@@ -65,6 +91,5 @@ pub fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> imp
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let what = format!("{what} did not happen (asked at {})", std::panic::Location::caller());
-    async move { tokio::time::timeout(DEADLINE, asked).await.unwrap_or_else(|_late| panic!("{what}")) }
+    tokio::time::timeout(DEADLINE, asked).await.unwrap_or_else(|_late| panic!("{what} did not happen"))
 }

@@ -1,5 +1,6 @@
 //! The file: its lock, its creation, its schema. Nothing that cannot be read is ever replaced.
 
+use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -47,8 +48,10 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
 pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path)?;
     let found = version(path, &connection)?;
-    if found != known() {
-        return Err(StoreError::Newer { store: name(path), found, known: known() });
+    match found.cmp(&known()) {
+        Ordering::Equal => {}
+        Ordering::Greater => return Err(StoreError::Newer { store: name(path), found, known: known() }),
+        Ordering::Less => return Err(StoreError::Older { store: name(path), found, known: known() }),
     }
     connection.pragma_update(None, "query_only", true).map_err(|cause| failed(path, cause))?;
     Ok(connection)

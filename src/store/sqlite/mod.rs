@@ -17,10 +17,9 @@ use tokio::time::timeout;
 
 use self::file::{failed, name};
 use self::sql::{Committed, Order, Sessions};
-use super::backup::Existing;
 use super::{
-    Answer, CommitError, Engine, Epoch, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail, Write,
-    rows,
+    Answer, CommitError, Engine, Epoch, Existing, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail,
+    Write, rows,
 };
 use crate::clock::Timestamp;
 
@@ -78,10 +77,10 @@ impl Sqlite {
         }
     }
 
-    async fn committed(&self, base: Revision, at: Timestamp, writes: &[Write]) -> Result<Revision, CommitError> {
+    async fn committed(&self, epoch: Epoch, base: Revision, at: Timestamp, writes: &[Write]) -> Result<Revision, CommitError> {
         rows::check(writes).map_err(StoreError::from)?;
         let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: name(&self.path), cause: cause.into() })?;
-        let order = Order { base, at, writes: writes.to_vec(), text, changes_max: self.changes_max };
+        let order = Order { epoch, base, at, writes: writes.to_vec(), text, changes_max: self.changes_max };
         let done = self.writer.run(move |connection| sql::commit(connection, &order)).await;
         match done.map_err(|lost| CommitError::Unknown(self.lost(lost)))?.map_err(|cause| failed(&self.path, cause))? {
             Committed::Conflict { head } => Err(CommitError::Conflict { head }),
@@ -100,16 +99,15 @@ impl Store for Sqlite {
         Box::pin(self.read(|reader| sql::snapshot(&mut reader.connection)))
     }
 
-    fn commit<'a>(&'a self, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError> {
-        Box::pin(self.committed(base, at, writes))
+    fn commit<'a>(&'a self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError> {
+        Box::pin(self.committed(epoch, base, at, writes))
     }
 
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard> {
         let kept = self.session_kept;
         Box::pin(async move {
             let poll = move |Reader { connection, sessions }: &mut Reader| sql::poll(connection, sessions, (session, epoch, applied), kept);
-            let (tail, fence) = self.read(poll).await?;
-            Ok(Heard { tail, fence })
+            self.read(poll).await
         })
     }
 
@@ -141,7 +139,7 @@ impl Engine for Sqlite {
 }
 
 /// The world in a file that another process may be writing.
-pub(super) async fn snapshot_beside(path: &Path) -> Result<Snapshot, StoreError> {
+pub(super) async fn look(path: &Path) -> Result<Snapshot, StoreError> {
     on_a_thread(path, |path| sql::snapshot(&mut file::open_beside(path)?).map_err(|cause| failed(path, cause))).await
 }
 

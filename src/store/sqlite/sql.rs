@@ -7,7 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior, params};
 
 use super::super::rows::{self, Head};
-use super::super::{Change, Epoch, Object, ObjectKey, Revision, SessionId, Snapshot, TAIL_BYTES_MAX, TAIL_CHANGES_MAX, Tail, Write};
+use super::super::{Change, Epoch, Heard, Object, ObjectKey, Revision, SessionId, Snapshot, TAIL_BYTES_MAX, TAIL_CHANGES_MAX, Tail, Write};
 use crate::clock::{Clock, Timestamp};
 
 /// An error of the engine, or a row that cannot be read.
@@ -46,12 +46,8 @@ fn object(row: &Row<'_>) -> Outcome<Object> {
 pub(super) fn changes(connection: &mut Connection, epoch: Epoch, after: Revision, limit: usize) -> Outcome<Tail> {
     let transaction = connection.transaction()?;
     let head = head(&transaction)?;
-    if !head.follows(epoch, after) {
-        return Ok(Tail::Trimmed);
-    }
     let changes = read(&transaction, after, limit)?;
-    let to = (changes.is_empty() && limit > 0).then_some(head.revision);
-    Ok(rows::tail(after, to, changes))
+    Ok(rows::portion(&head, epoch, after, changes, limit))
 }
 
 /// The first changes after a revision: at most `limit` and [`TAIL_CHANGES_MAX`], and none but the first beyond [`TAIL_BYTES_MAX`].
@@ -73,6 +69,7 @@ fn read(connection: &Connection, after: Revision, limit: usize) -> Outcome<Vec<C
 
 /// A commit as the writer gets it.
 pub(super) struct Order {
+    pub(super) epoch: Epoch,
     pub(super) base: Revision,
     pub(super) at: Timestamp,
     pub(super) writes: Vec<Write>,
@@ -83,11 +80,11 @@ pub(super) struct Order {
 
 pub(super) fn commit(connection: &mut Connection, order: &Order) -> Outcome<Committed> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let head = head(&transaction)?.revision;
-    if head != order.base {
-        return Ok(Committed::Conflict { head });
+    let head = head(&transaction)?;
+    if !head.is(order.epoch, order.base) {
+        return Ok(Committed::Conflict { head: head.revision });
     }
-    let next = Revision(head.0.saturating_add(1));
+    let next = Revision(head.revision.0.saturating_add(1));
     write(&transaction, next, &order.writes)?;
     execute(
         &transaction,
@@ -145,6 +142,7 @@ pub(super) struct Sessions(HashMap<SessionId, Heartbeat>);
 #[derive(Debug, Clone, Copy)]
 struct Heartbeat {
     at: Instant,
+    epoch: Epoch,
     applied: Revision,
 }
 
@@ -153,35 +151,30 @@ impl Sessions {
         self.0.remove(&session);
     }
 
-    /// What all others have applied that were heard of within `kept`.
-    fn fence(&mut self, asker: SessionId, kept: Duration, head: Revision) -> Revision {
+    /// What all others have applied that were heard of within `kept`. One with another past may be deciding by anything.
+    fn fence(&mut self, asker: SessionId, kept: Duration, head: &Head) -> Revision {
         let now = Clock::instant();
         self.0.retain(|_session, heartbeat| now.saturating_duration_since(heartbeat.at) <= kept);
         let others = self.0.iter().filter(|(session, _heartbeat)| **session != asker);
-        others.map(|(_session, heartbeat)| heartbeat.applied).fold(head, Revision::min)
+        let applied = others.map(|(_session, Heartbeat { epoch, applied, .. })| match head.follows(*epoch, *applied) {
+            true => *applied,
+            false => Revision(0),
+        });
+        applied.fold(head.revision, Revision::min)
     }
 }
 
-/// The heartbeat comes first, then the tail: see the module's top.
+/// The heartbeat comes first, then the tail: see the top of the store.
 pub(super) fn poll(
     connection: &mut Connection,
     sessions: &mut Sessions,
     (session, epoch, applied): (SessionId, Epoch, Revision),
     kept: Duration,
-) -> Outcome<(Tail, Revision)> {
-    let at = Clock::instant();
-    // A session that is not known to be in our past may be deciding by anything, until it has heard this answer.
-    sessions.0.insert(session, Heartbeat { at, applied: Revision(0) });
+) -> Outcome<Heard> {
+    sessions.0.insert(session, Heartbeat { at: Clock::instant(), epoch, applied });
     let transaction = connection.transaction()?;
     let head = head(&transaction)?;
-    if !head.follows(epoch, applied) {
-        return Ok((Tail::Trimmed, Revision(0)));
-    }
-    sessions.0.insert(session, Heartbeat { at, applied });
-    let fence = sessions.fence(session, kept, head.revision);
-    // A tail that was cut does not reach the head.
-    match rows::tail(applied, Some(head.revision), read(&transaction, applied, TAIL_CHANGES_MAX)?) {
-        Tail::Changes(changes) => Ok((Tail::Changes(changes), fence)),
-        Tail::Trimmed => Ok((Tail::Trimmed, Revision(0))),
-    }
+    let fence = sessions.fence(session, kept, &head);
+    let changes = if head.follows(epoch, applied) { read(&transaction, applied, TAIL_CHANGES_MAX)? } else { Vec::new() };
+    Ok(rows::heard(&head, epoch, applied, changes, fence))
 }
