@@ -447,8 +447,9 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
-        OwnError::NothingGranted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
+        OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
         OwnError::Offer(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Parameter { .. } => (StatusCode::BAD_REQUEST, "InvalidQueryParameter"),
         OwnError::ResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
     };
     Answer::new(status, code, sentence(error))
@@ -457,10 +458,13 @@ fn own(error: &OwnError) -> Answer {
 fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
-        OwnError::NothingGranted { .. } => CheckName::Role,
-        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Deployment(_) | OwnError::Full { .. } | OwnError::Offer(_) => {
-            CheckName::Rules
-        }
+        OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => CheckName::Role,
+        OwnError::Access(_)
+        | OwnError::Declared { .. }
+        | OwnError::Deployment(_)
+        | OwnError::Full { .. }
+        | OwnError::Offer(_)
+        | OwnError::Parameter { .. } => CheckName::Rules,
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }

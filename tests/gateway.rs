@@ -17,6 +17,9 @@ mod agreements;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/own_api.rs"]
+mod own_api;
+
 #[path = "gateway/refusals.rs"]
 mod refusals;
 #[path = "gateway/wire.rs"]

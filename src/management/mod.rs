@@ -7,6 +7,7 @@ mod body;
 mod deployments;
 mod discovery;
 mod managed_services;
+mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
+use crate::record::Recorder;
 use crate::state::{ChangeError, State, StateError};
 
 pub use access::AccessError;
@@ -83,6 +85,8 @@ pub struct Desk<'a> {
     pub context: &'a Context<'a>,
     /// What was agreed at run time.
     pub state: &'a State,
+    /// What was decided before.
+    pub recorder: &'a Recorder,
     /// The time.
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
@@ -133,8 +137,10 @@ const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnErro
 pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
+        Service::ActivityLog => Err(OwnError::NotFound { id: request.path.as_str().to_owned() }),
         Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
+        Service::Views => views::carry_out(request, body, desk).await,
     }
 }
 
@@ -187,11 +193,29 @@ pub enum OwnError {
     /// What was sent breaks a rule of delegations.
     #[error("{0}")]
     Offer(#[from] OfferError),
+    /// A value of the query cannot be used.
+    #[error("the query parameter `{name}` {problem}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
         /// The path.
         path: String,
+    },
+    /// The answer is for those who may read who has access.
+    #[error("the client '{client}' does not have authorization to perform action '{action}' over scope '{scope}', which this answer takes")]
+    Restricted {
+        /// Display name of the caller.
+        client: String,
+        /// What the answer takes.
+        action: &'static str,
+        /// Where.
+        scope: String,
     },
     /// The store cannot be used, and nothing was changed.
     #[error("the state of this gateway cannot be changed now")]
@@ -232,6 +256,8 @@ impl OwnError {
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
             Self::Offer(_) => "offer.invalid",
+            Self::Parameter { .. } => "request.parameter",
+            Self::Restricted { .. } => "role.action_missing",
         }
     }
 }
@@ -255,6 +281,7 @@ pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> 
     let caller = &question.caller;
     let view = View { directory, caller, principals: caller.principals(directory).ids().to_vec(), now };
     match &question.topic {
+        Topic::Description => Ok(json!({})),
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),
         Topic::Subscriptions => {

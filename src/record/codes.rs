@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 54] = pages![
+const PAGES: [(&str, &str); 55] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -32,6 +32,7 @@ const PAGES: [(&str, &str); 54] = pages![
     "request.api_version",
     "request.cut",
     "request.malformed",
+    "request.parameter",
     "request.too_large",
     "request.too_slow",
     "resource.unknown",

@@ -11,9 +11,10 @@ const UNREACHABLE: [(&str, &str); 5] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("agreements.rs"),
     include_str!("forwarding.rs"),
+    include_str!("own_api.rs"),
     include_str!("planes.rs"),
     include_str!("records.rs"),
     include_str!("refusals.rs"),
