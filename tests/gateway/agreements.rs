@@ -90,7 +90,7 @@ fn look() -> Call {
 }
 
 async fn offered(front: &Front, authorizations: &Value, eligible: &Value) {
-    ok(front, "alder-owner", put(definition(1), &offer("Night shift", &authorizations, eligible)), 201).await;
+    ok(front, "alder-owner", put(definition(1), &offer("Night shift", authorizations, eligible)), 201).await;
     ok(front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
 }
 
