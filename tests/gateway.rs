@@ -34,6 +34,9 @@ mod forwarding;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 
+#[path = "gateway/prober.rs"]
+mod prober;
+
 #[path = "gateway/records.rs"]
 mod records;
 
