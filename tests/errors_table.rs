@@ -315,6 +315,7 @@ fn own() -> Vec<Row> {
             }),
             OwnError::Deployment(Template::parse("{").unwrap_err().into()),
         ],
+        OwnError::ManagingTenant { .. } => [OwnError::ManagingTenant { tenant: tenant(), at: defined_at() }],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],

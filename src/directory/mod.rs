@@ -66,6 +66,17 @@ pub struct Declared {
     pub(crate) reach: HashMap<TenantId, Vec<SubscriptionId>, foldhash::fast::RandomState>,
     /// The places in `delegations` of those in each subscription.
     pub(crate) places: HashMap<SubscriptionId, Vec<usize>, foldhash::fast::RandomState>,
+    /// The only managing tenants of a customer, by customer. A customer without an entry may name any.
+    pub(crate) onboarding: HashMap<TenantId, AllowedManagers, foldhash::fast::RandomState>,
+}
+
+/// The only tenants that a customer's subscriptions may be delegated to.
+#[derive(Debug, Clone)]
+pub struct AllowedManagers {
+    /// Their ids.
+    pub tenants: Vec<TenantId>,
+    /// Where the policy says so.
+    pub defined_at: SourceLocation,
 }
 
 /// A tenant that Steward knows: a customer, a service provider, or both.
@@ -295,6 +306,12 @@ impl Directory {
     #[must_use]
     pub fn delegations(&self) -> &[Delegation] {
         &self.declared.delegations
+    }
+
+    /// The list that keeps `customer` from delegating to `managing`, if one does.
+    #[must_use]
+    pub fn onboarding_rule_against(&self, customer: TenantId, managing: TenantId) -> Option<&AllowedManagers> {
+        self.declared.onboarding.get(&customer).filter(|allowed| !allowed.tenants.contains(&managing))
     }
 
     /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.

@@ -208,6 +208,7 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         relations: HashSet::default(),
         tenant_grants: HashMap::default(),
         reach: HashMap::default(),
+        onboarding: HashMap::default(),
         places: HashMap::default(),
     })
 }

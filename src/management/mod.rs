@@ -142,6 +142,17 @@ pub enum OwnError {
     /// What was asked about access breaks a rule.
     #[error("{0}")]
     Access(#[from] AccessError),
+    /// The customer's policy does not allow delegations to this tenant.
+    #[error(
+        "the policy in {}:{} does not allow delegations to the tenant `{tenant}`: it is not among the managing tenants of this customer",
+        at.file, at.line
+    )]
+    ManagingTenant {
+        /// The tenant that would manage.
+        tenant: TenantId,
+        /// The policy.
+        at: SourceLocation,
+    },
     /// The request's body cannot be read.
     #[error("{0}")]
     Body(#[from] BodyError),
@@ -214,6 +225,7 @@ impl OwnError {
             Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
+            Self::ManagingTenant { .. } => "rule.managing_tenant",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",

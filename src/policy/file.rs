@@ -82,6 +82,9 @@ pub struct PolicyFile {
     /// What a managing tenant's principals may do in a customer's scopes.
     #[serde(default)]
     delegation: Vec<Delegation>,
+    /// Which managing tenants a customer's subscriptions may be delegated to.
+    #[serde(default)]
+    onboarding: Vec<Onboarding>,
     /// Hosts that belong to a resource and not to the resource manager.
     #[serde(default)]
     data_plane: Vec<DataPlane>,
@@ -339,6 +342,16 @@ pub struct OnRequest {
     /// Users or groups of the managing tenant of whom one must agree, at most ten. Without any, nobody has to.
     #[serde(default)]
     pub approvers: Vec<At<String>>,
+}
+
+/// The only managing tenants that a customer's subscriptions may be delegated to. Without an entry, any may be named.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Onboarding {
+    /// The customer.
+    pub tenant: At<String>,
+    /// Keys or ids of tenants; ids of tenants that no file lists are accepted. An empty list allows nobody.
+    pub managing_tenants: At<Vec<At<String>>>,
 }
 
 /// A rule for hosts that belong to a resource, such as `blob.core.windows.net`. Requests to them are refused.

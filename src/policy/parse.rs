@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use super::file::{
-    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, OnRequest, RoleAssignment, ServicePrincipal,
-    Subscription, Tenant, User,
+    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, OnRequest, Onboarding, RoleAssignment,
+    ServicePrincipal, Subscription, Tenant, User,
 };
 use super::source::SourceFile;
 
@@ -50,12 +50,13 @@ pub(super) struct Parsed {
     pub(super) role_assignments: Vec<Entry<RoleAssignment>>,
     pub(super) deny_assignments: Vec<Entry<DenyAssignment>>,
     pub(super) delegations: Vec<Entry<Delegation>>,
+    pub(super) onboarding: Vec<Entry<Onboarding>>,
     pub(super) data_planes: Vec<Entry<DataPlane>>,
     incomplete: HashSet<&'static str>,
 }
 
 /// The tables of a policy file.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "issuer",
     "tenant",
     "management_group",
@@ -66,6 +67,7 @@ const TABLES: [&str; 11] = [
     "role_assignment",
     "deny_assignment",
     "delegation",
+    "onboarding",
     "data_plane",
 ];
 
@@ -111,6 +113,7 @@ impl Parsed {
                 "role_assignment" => reader.entries("role_assignment", value, &mut self.role_assignments),
                 "deny_assignment" => reader.entries("deny_assignment", value, &mut self.deny_assignments),
                 "delegation" => reader.delegations(value, &mut self.delegations),
+                "onboarding" => reader.entries("onboarding", value, &mut self.onboarding),
                 "data_plane" => reader.entries("data_plane", value, &mut self.data_planes),
                 unknown => reader.unknown("table", unknown, key.span(), &TABLES),
             }

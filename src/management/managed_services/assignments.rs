@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::definitions::{bound, refer, refuse_declared};
+use super::definitions::{allowed_manager, bound, refer, refuse_declared};
 use super::{Call, OwnAnswer, OwnError};
 use crate::delegation::offer::{self, AssignmentContext, Document, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
 use crate::directory::Directory;
@@ -114,6 +114,8 @@ impl Call<'_> {
         let bound = bound(directory.registry().holdings(subscription).map(AsRef::as_ref));
         offer::check_assignment(assignment, definition.as_deref(), &refer(&bound))?;
         let definition = definition.ok_or_else(|| self.not_found())?;
+        let (_, customer) = self.place()?;
+        allowed_manager(directory, customer, &definition)?;
         let operation = self.operation(&assignment.id(), false)?;
         let id = operation.id;
         let mut writes = vec![

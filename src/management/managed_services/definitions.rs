@@ -14,7 +14,7 @@ use crate::delegation::offer::{
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::directory::{self, Directory, Holdings};
-use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId};
+use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::Basis;
 use crate::store::Write;
 
@@ -92,6 +92,7 @@ impl Call<'_> {
             caller: self.request.caller.principal,
         };
         let definition = offer::definition_from(body, &context)?;
+        allowed_manager(directory, home, &definition)?;
         let held = directory.registry().holdings(subscription);
         let bound = bound(held.map(AsRef::as_ref));
         offer::check_definition_update(&definition, &refer(&bound))?;
@@ -158,6 +159,14 @@ pub(super) fn refuse_declared<T>(shown: Option<&Shown<T>>) -> Result<(), OwnErro
     match shown.map(|one| &one.kept) {
         Some(Kept::Declared(at)) => Err(OwnError::Declared { at: at.clone() }),
         Some(Kept::Agreed(_)) | None => Ok(()),
+    }
+}
+
+/// Whether the customer's policy allows the tenant that the offer names.
+pub(super) fn allowed_manager(directory: &Directory, customer: TenantId, definition: &RegistrationDefinition) -> Result<(), OwnError> {
+    match directory.onboarding_rule_against(customer, definition.managing_tenant) {
+        Some(rule) => Err(OwnError::ManagingTenant { tenant: definition.managing_tenant, at: rule.defined_at.clone() }),
+        None => Ok(()),
     }
 }
 

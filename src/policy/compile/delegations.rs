@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::grants::{Written, role};
+use super::onboarding::{self, ManagingTenants};
 use super::places::Place;
 use super::references::Who;
 use crate::arm::scope::Anchor;
@@ -39,7 +40,7 @@ struct Offer<'a> {
     kind: OriginKind,
 }
 
-pub(super) fn compile(context: &mut Context<'_>) -> Delegations {
+pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> Delegations {
     let parsed = context.parsed;
     let mut delegations = Delegations::default();
     for entry in &parsed.delegations {
@@ -47,6 +48,9 @@ pub(super) fn compile(context: &mut Context<'_>) -> Delegations {
         let managing_tenant = context.tenant(entry.at(&entry.body.managing_tenant), &entry.body.managing_tenant.value);
         let Some(managing_tenant) = managing_tenant else { continue };
         refuse_own_tenant(context, entry, managing_tenant, &scopes);
+        if let Some((_, customer)) = scopes.first() {
+            onboarding::refuse_others(context, entry, managing_tenant, allowed.get(customer));
+        }
         let kind = OriginKind::Delegation { offer: Arc::from(&*entry.body.offer.value), managing_tenant };
         let offer = Offer { entry, managing_tenant, kind };
         let authorizations = offer.authorizations(context);
