@@ -466,6 +466,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
         OwnError::NothingGranted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
         OwnError::Offer(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Plan { .. } => (StatusCode::BAD_REQUEST, "InvalidRegistrationDefinitionCreateRequest"),
         OwnError::ResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
     };
     Answer::new(status, code, sentence(error))
@@ -479,7 +480,8 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Declared { .. }
         | OwnError::Deployment(_)
         | OwnError::ManagingTenant { .. }
-        | OwnError::Offer(_) => CheckName::Rules,
+        | OwnError::Offer(_)
+        | OwnError::Plan { .. } => CheckName::Rules,
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }

@@ -319,6 +319,7 @@ fn own() -> Vec<Row> {
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],
+        OwnError::Plan { .. } => [OwnError::Plan { problem: text("`plan`: there is no plan `ostra.care.gold.1.0` for this customer") }],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],

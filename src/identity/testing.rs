@@ -209,6 +209,7 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         tenant_grants: HashMap::default(),
         reach: HashMap::default(),
         onboarding: HashMap::default(),
+        marketplace: Vec::new(),
         places: HashMap::default(),
     })
 }

@@ -185,6 +185,12 @@ pub enum OwnError {
     /// What was sent breaks a rule of delegations.
     #[error("{0}")]
     Offer(#[from] OfferError),
+    /// The marketplace plan of an offer is not one for this customer, or says something else.
+    #[error("{problem}")]
+    Plan {
+        /// The member and what is wrong with it.
+        problem: String,
+    },
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
@@ -229,7 +235,7 @@ impl OwnError {
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
-            Self::Offer(_) => "offer.invalid",
+            Self::Offer(_) | Self::Plan { .. } => "offer.invalid",
         }
     }
 }

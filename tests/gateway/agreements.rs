@@ -230,6 +230,116 @@ async fn only_the_managing_tenants_of_the_customers_list_are_delegated_to() {
     front.drain().await;
 }
 
+/// Plans in two versions, and one for Alder and nobody else.
+const PLANS: &str = r#"
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care"
+plan = "gold"
+version = "1.9.0"
+managing_tenant = "ostra"
+
+[[marketplace_offer.authorization]]
+who = "reader"
+role = "Reader"
+
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care"
+plan = "gold"
+version = "1.10.0"
+managing_tenant = "ostra"
+
+[[marketplace_offer.authorization]]
+who = "operator"
+role = "Contributor"
+
+[[marketplace_offer.authorization]]
+who = "deniz"
+role = "Reader"
+
+[[marketplace_offer.authorization]]
+who = "deniz"
+role = "Virtual Machine Contributor"
+on_request = { max = "1h", approvers = ["mara"] }
+
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care-preview"
+plan = "alder"
+version = "1.0.0"
+managing_tenant = "ostra"
+private_to = ["alder"]
+
+[[marketplace_offer.authorization]]
+who = "operator"
+role = "Reader"
+"#;
+
+#[tokio::test]
+async fn a_plan_of_the_marketplace_is_found_and_taken_as_it_is() {
+    let policies = copied_policies("agreements-plans-policies");
+    std::fs::write(policies.join("plans.toml"), PLANS).unwrap();
+    let (folder, backend) = (empty_folder("agreements-plans"), &SHARED.demo.world.backend);
+    let front = Front::start_with(&folder, backend, "", "", Clock::system(), &policies).await;
+
+    let list =
+        |above: &str, rest: &str| get(format!("{above}/providers/Microsoft.ManagedServices/marketplaceRegistrationDefinitions{rest}?{MS}"));
+    let names = |answer: &Answer| -> Vec<String> {
+        answer.json()["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let public = ["ostra.care.gold.1.9.0", "ostra.care.gold.1.10.0"];
+    assert_eq!(names(&ok(&front, "holly-owner", list("", ""), 200).await), public);
+    assert_eq!(names(&ok(&front, "alder-owner", list("", ""), 200).await).len(), 3);
+    assert_eq!(names(&ok(&front, "operator", list("", ""), 200).await).len(), 3, "the publisher's own");
+    let dev = SHARED.subscription("alder-dev");
+    let newest = ok(&front, "alder-owner", list(&dev, "/Ostra.care.gold"), 200).await.json();
+    assert_eq!(newest["name"], public[1]);
+    assert!(newest["id"].as_str().unwrap().starts_with(&dev), "{newest}");
+    assert_eq!(newest["properties"]["managedByTenantId"], tenant("ostra"));
+    assert_eq!(newest["properties"]["authorizations"][0]["roleDefinitionId"], CONTRIBUTOR);
+    assert_eq!(newest["properties"]["eligibleAuthorizations"][0]["justInTimeAccessPolicy"]["maximumActivationDuration"], "PT1H");
+    ok(&front, "holly-owner", list("", "/ostra.care.gold.1.9"), 200).await;
+    let not_theirs = list("", "/ostra.care-preview");
+    told(&front, "holly-owner", not_theirs.clone(), "404 ResourceNotFound resource.unknown").await;
+    ok(&front, "alder-owner", not_theirs, 200).await;
+    told(&front, "alder-owner", list("", "/ostra.car"), "404 ResourceNotFound resource.unknown").await;
+
+    let bought = |product: &str, plan: &str, version: &str| {
+        json!({
+            "plan": { "publisher": "ostra", "product": product, "name": plan, "version": version },
+            "properties": { "registrationDefinitionName": "Gold care", "managedByTenantId": tenant("ostra") },
+        })
+    };
+    let taken = ok(&front, "holly-owner", put(in_holly("registrationDefinitions", 1), &bought("care", "gold", "1.10.0")), 201).await.json();
+    assert_eq!(taken["plan"]["name"], "gold");
+    assert_eq!(taken["properties"]["authorizations"], newest["properties"]["authorizations"]);
+    assert_eq!(taken["properties"]["eligibleAuthorizations"], newest["properties"]["eligibleAuthorizations"]);
+    let refused = "400 InvalidRegistrationDefinitionCreateRequest offer.invalid";
+    let mut changed = bought("care", "gold", "1.10.0");
+    changed["properties"]["authorizations"] = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    told(&front, "holly-owner", put(in_holly("registrationDefinitions", 2), &changed), refused).await;
+    let private = bought("care-preview", "alder", "1.0.0");
+    told(&front, "holly-owner", put(in_holly("registrationDefinitions", 2), &private), refused).await;
+    ok(&front, "alder-owner", put(definition(2), &private), 201).await;
+    let old = in_holly("registrationDefinitions", 3).replace("2022-10-01", "2019-06-01");
+    told(&front, "holly-owner", put(old, &bought("care", "gold", "1.10.0")), refused).await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_has_no_type_and_the_provider_is_the_backends() {
+    let backend = Backend::start(|_, _| Act::Answer(json_answer("200 OK", "{}"))).await;
+    let front = Front::start("agreements-nothing", &format!("http://{}", backend.address), "").await;
+    let gone = ok(&front, "alder-owner", call("DELETE", definition(1)), 204).await;
+    assert!(!gone.headers.contains_key("content-type"), "{:?}", gone.headers);
+    let provider = format!("{}/providers/Microsoft.ManagedServices", SHARED.subscription("alder-dev"));
+    ok(&front, "alder-owner", get(format!("{provider}?{ROLES}")), 200).await;
+    ok(&front, "alder-owner", call("POST", format!("{provider}/register?{ROLES}")), 200).await;
+    assert_eq!(backend.log().arrived.len(), 2);
+    front.drain().await;
+}
+
 fn activation(role: &str, more: Value) -> Value {
     let mut properties = json!({ "principalId": object("operator"), "roleDefinitionId": role, "requestType": "SelfActivate" });
     for (name, value) in more.as_object().unwrap() {

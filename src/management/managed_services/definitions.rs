@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, OwnAnswer, OwnError};
+use super::{Call, OwnAnswer, OwnError, marketplace};
 use crate::clock::Timestamp;
 use crate::delegation::offer::{
     self, Bound, DefinitionContext, DefinitionKey, Document, Filter, PrincipalKind, ProvisioningState, RegistrationAssignment,
@@ -91,7 +91,10 @@ impl Call<'_> {
             now: self.now(),
             caller: self.request.caller.principal,
         };
-        let definition = offer::definition_from(body, &context)?;
+        let plan = marketplace::plan_of(directory, home, body)?;
+        let filled = plan.as_ref().map(|plan| marketplace::filled(body, plan, self.version));
+        let definition = offer::definition_from(filled.as_ref().unwrap_or(body), &context)?;
+        plan.as_ref().map_or(Ok(()), |plan| marketplace::check_plan(&definition, plan))?;
         allowed_manager(directory, home, &definition)?;
         let held = directory.registry().holdings(subscription);
         let bound = bound(held.map(AsRef::as_ref));

@@ -7,6 +7,7 @@ mod denies;
 mod grants;
 mod issuers;
 mod lint;
+mod marketplace;
 mod onboarding;
 mod people;
 mod places;
@@ -56,6 +57,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     let onboarding = onboarding::compile(&mut context);
     let delegations = delegations::compile(&mut context, &onboarding);
     grants.extend(delegations.written);
+    let marketplace = marketplace::compile(&mut context);
     let denies = denies::compile(&mut context);
     lint::check(&mut context, &grants);
     context.diagnostics.set_grants(parsed.grants());
@@ -81,6 +83,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         delegations: delegations.list,
         tenant_grants,
         onboarding,
+        marketplace,
     })
 }
 
