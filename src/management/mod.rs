@@ -11,6 +11,7 @@ mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -27,7 +28,9 @@ use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
 use crate::record::Recorder;
-use crate::state::{ChangeError, State, StateError};
+use crate::rejection::Rejection;
+use crate::state::{ChangeError, Changed, State, StateError};
+use crate::store::Write;
 
 pub use access::AccessError;
 pub use body::BodyError;
@@ -73,6 +76,12 @@ pub trait Perform: Sync {
     /// # Errors
     /// The refusal, as the client would get it.
     fn judge(&self, part: &Part<'_>) -> Result<(), PartAnswer>;
+
+    /// Whether the whole is still permitted by what is known now: its body may have taken its time.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn judge_again(&self, request: &OwnRequest, directory: &Arc<Directory>) -> Result<(), Box<Rejection>>;
 
     /// Carries a part out.
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
@@ -122,6 +131,21 @@ impl OwnAnswer {
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+}
+
+impl Desk<'_> {
+    /// Makes a change in the name of a request, which has to be permitted by the very snapshot that the change is made on.
+    async fn change<T>(
+        &self,
+        request: &OwnRequest,
+        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), OwnError>,
+    ) -> Result<Changed<T>, OwnError> {
+        let changed = self.state.change(self.context.now, |directory| {
+            self.parts.judge_again(request, directory).map_err(OwnError::Refused)?;
+            plan(directory)
+        });
+        Ok(changed.await?)
     }
 }
 
@@ -218,6 +242,9 @@ pub enum OwnError {
         /// The member and what is wrong with it.
         problem: String,
     },
+    /// What permitted the request is gone by the time it could be carried out.
+    #[error("{0}")]
+    Refused(Box<Rejection>),
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
@@ -257,8 +284,9 @@ pub enum OwnError {
 impl OwnError {
     /// The stable reason code.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
+            Self::Refused(rejection) => rejection.reason(),
             Self::Access(error) => error.reason(),
             Self::ApiVersion(_) => "request.api_version",
             Self::Body(BodyError::Cut) => "request.cut",

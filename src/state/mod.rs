@@ -180,7 +180,7 @@ impl State {
     pub async fn change<T, E>(
         &self,
         at: Timestamp,
-        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), E>,
+        mut plan: impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E>,
     ) -> Result<Changed<T>, ChangeError<E>> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS_MAX {
@@ -249,7 +249,12 @@ impl State {
     async fn read_all(&self) -> Result<(), StateError> {
         let snapshot = self.store.snapshot().await?;
         let registry = Registry::from_snapshot(&snapshot)?;
+        let epoch = self.published.current().registry().epoch();
         self.published.update(|directory| directory.agreeing(registry.clone()));
+        if epoch != registry.epoch() {
+            // What was settled in another history says nothing about this one.
+            self.fence.send_replace(Revision::default());
+        }
         Ok(())
     }
 }

@@ -84,7 +84,7 @@ impl Call<'_> {
     async fn keep(&self, deployment: Deployment) -> Result<(), OwnError> {
         let subscription = deployment.subscription;
         let key = entity::deployment_key(&deployment.scope, &deployment.name);
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription).map(|held| &held.deployments);
             let mut writes = vec![Entity::Deployment(deployment.clone()).into_write()];
             if let Some(held) = held.filter(|held| held.len() >= KEPT_MAX && !held.contains_key(&key.name)) {
