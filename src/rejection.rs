@@ -173,7 +173,7 @@ impl Rejection {
         }
     }
 
-    /// What Azure's clients show of a refusal by a policy. Source: Azure Policy, "PolicyViolation" in `additionalInfo`.
+    /// What Azure's clients show of a refusal by a policy. Source: Azure Policy, `PolicyViolation` in `additionalInfo`.
     fn violation(&self) -> Option<AdditionalInfo<serde_json::Value>> {
         let Self::Own(OwnError::ManagingTenant { tenant, at }) = self else { return None };
         let info = serde_json::json!({
