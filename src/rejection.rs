@@ -461,11 +461,13 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
         OwnError::ManagingTenant { .. } => (StatusCode::FORBIDDEN, "RequestDisallowedByPolicy"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
-        OwnError::NothingGranted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
+        OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
         OwnError::Offer(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Parameter { .. } => (StatusCode::BAD_REQUEST, "InvalidQueryParameter"),
         OwnError::Plan { .. } => (StatusCode::BAD_REQUEST, "InvalidRegistrationDefinitionCreateRequest"),
         OwnError::ResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
     };
@@ -475,12 +477,14 @@ fn own(error: &OwnError) -> Answer {
 fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
-        OwnError::NothingGranted { .. } => CheckName::Role,
+        OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => CheckName::Role,
         OwnError::Access(_)
         | OwnError::Declared { .. }
         | OwnError::Deployment(_)
+        | OwnError::Full { .. }
         | OwnError::ManagingTenant { .. }
         | OwnError::Offer(_)
+        | OwnError::Parameter { .. }
         | OwnError::Plan { .. } => CheckName::Rules,
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }

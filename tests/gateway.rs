@@ -17,6 +17,9 @@ mod agreements;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/own_api.rs"]
+mod own_api;
+
 #[path = "gateway/refusals.rs"]
 mod refusals;
 #[path = "gateway/wire.rs"]
@@ -30,6 +33,9 @@ mod forwarding;
 
 #[path = "gateway/matrix.rs"]
 mod matrix;
+
+#[path = "gateway/prober.rs"]
+mod prober;
 
 #[path = "gateway/records.rs"]
 mod records;

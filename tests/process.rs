@@ -30,3 +30,5 @@ mod reload;
 mod restart;
 #[path = "process/serving.rs"]
 mod serving;
+#[path = "process/state.rs"]
+mod state;

@@ -9,8 +9,10 @@ mod demo;
 mod env;
 mod explain;
 mod http;
+mod onboard;
 mod serve;
 mod signals;
+mod state;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -21,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::clock::Clock;
 use crate::demo::ports::Ports;
+use crate::ids::{SubscriptionId, TenantId};
 use crate::policy::diagnostics::Style;
 use crate::telemetry::LogFormat;
 
@@ -129,6 +132,15 @@ enum Command {
         #[arg(default_value = "policies")]
         folders: Vec<PathBuf>,
     },
+    /// Write the state to a file, beside a running gateway or without one
+    Backup {
+        /// The file, replaced as a whole
+        file: PathBuf,
+    },
+    /// Put the state of a backup into a store, and begin a new epoch
+    Restore(RestoreArgs),
+    /// What an onboarding template would delegate, and whether the rules allow it
+    Onboard(OnboardArgs),
     /// Print the JSON Schema of policy files or of the configuration
     Schema {
         /// Which
@@ -171,6 +183,42 @@ pub(crate) struct DemoArgs {
     /// Policy files [default: policies, if there is such a folder, else those inside the binary]
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RestoreArgs {
+    /// What `steward backup` wrote
+    file: PathBuf,
+    /// Lose what the store holds
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Arguments of `onboard`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OnboardArgs {
+    /// Deployment template
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// Its parameters
+    #[arg(long, value_name = "FILE")]
+    parameters: Option<PathBuf>,
+    /// The customer's subscription
+    #[arg(long, value_name = "ID", default_value_t = onboard::ANY_SUBSCRIPTION)]
+    subscription: SubscriptionId,
+    /// The resource group to deploy in, for a template that is made for one
+    #[arg(long, value_name = "NAME")]
+    resource_group: Option<String>,
+    /// The customer's tenant
+    #[arg(long, value_name = "ID", default_value_t = onboard::ANY_TENANT)]
+    tenant: TenantId,
+    /// Where the deployment would be kept
+    #[arg(long, default_value = "westeurope")]
+    location: String,
+    /// Print entries for a policy file
+    #[arg(long)]
+    toml: bool,
 }
 
 /// Arguments of `explain`.
@@ -236,6 +284,9 @@ fn dispatch(cli: Cli, console: &mut Console) -> Exit {
         Some(Command::Explain(args)) => explain::run(&args, &global, console),
         Some(Command::Audit { command }) => audit::run(&command, &global, console),
         Some(Command::Check { folders }) => run_check(&folders, &global, console),
+        Some(Command::Backup { file }) => state::backup(&file, &global, console),
+        Some(Command::Restore(args)) => state::restore(&args, &global, console),
+        Some(Command::Onboard(args)) => onboard::run(&args, &global, console),
         Some(Command::Schema { of }) => {
             let mut out = Vec::new();
             let written = match of {

@@ -16,14 +16,9 @@ use crate::telemetry::chain;
 pub(super) const CONFIG_FILE: &str = "steward.toml";
 
 pub(super) fn run(global: &Global, console: &mut Console) -> Exit {
-    let path = global.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE));
-    let config = match config::load(path) {
+    let config = match configured(global, console) {
         Ok(config) => config,
-        Err(diagnostics) => {
-            console.error("the configuration is invalid");
-            console.bytes(diagnostics.render(console.style()).as_bytes());
-            return Exit::Invalid;
-        }
+        Err(invalid) => return invalid,
     };
     in_runtime(console, async |console| match start(config).await {
         Ok((service, line)) => {
@@ -43,6 +38,16 @@ pub(super) fn run(global: &Global, console: &mut Console) -> Exit {
             console.error(format!("cannot listen on {address}: {cause}"));
             Exit::Unreachable
         }
+    })
+}
+
+/// The configuration, or how to end after everything that is wrong with it was said.
+pub(super) fn configured(global: &Global, console: &mut Console) -> Result<Config, Exit> {
+    let path = global.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE));
+    config::load(path).map_err(|diagnostics| {
+        console.error("the configuration is invalid");
+        console.bytes(diagnostics.render(console.style()).as_bytes());
+        Exit::Invalid
     })
 }
 

@@ -28,7 +28,7 @@ pub struct ConfigFile {
     pub backend: BackendFile,
     /// Decision records.
     pub records: RecordsFile,
-    /// What is agreed at run time.
+    /// Durable state.
     pub store: StoreFile,
 }
 
@@ -151,12 +151,18 @@ pub struct RecordsFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreFile {
-    /// Where delegations made at run time are kept: a file of this machine, or `postgres://user:password@host/database` that several
-    /// gateways share. Default `state.db`.
+    /// Path of a file that one gateway keeps its state in, or `postgres://user@host/database?sslmode=require` for several. Default `state.db`.
     #[schemars(with = "Option<String>")]
     pub url: Option<At<String>>,
-    /// How long a gateway may decide without having heard a shared store, in milliseconds, 500 to 60000. Default 2000: a removed
-    /// delegation is refused everywhere after that, whatever happens to a node.
+    /// File with the password of the server, so that it need not be in the URL.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with the roots that the server's certificate may chain to. Default: those of the system.
+    pub trusted_roots_file: Option<PathBuf>,
+    /// How long the gateway may decide without having heard from the store, in milliseconds, 500 to 60000. Default 2000. The same for all
+    /// gateways of a store.
     #[schemars(with = "Option<u64>")]
-    pub lease_ms: Option<At<u64>>,
+    pub lease_time_ms: Option<At<u64>>,
+    /// Changes kept for those who follow, 1000 to 10000000. Default 200000.
+    #[schemars(with = "Option<u64>")]
+    pub changes_max: Option<At<u64>>,
 }

@@ -54,7 +54,7 @@ pub struct Config {
     pub assertion_key: PathBuf,
     /// Decision records.
     pub records: RecordConfig,
-    /// What is agreed at run time.
+    /// Durable state.
     pub store: StoreConfig,
 }
 
@@ -225,8 +225,8 @@ impl Checker<'_> {
             cloud_name: file.identity.cloud_name.unwrap_or_else(|| "steward".to_owned()),
             backend: backend?,
             assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
-            store: store?,
             records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
+            store: store?,
         })
     }
 
@@ -324,19 +324,21 @@ impl Checker<'_> {
     }
 
     fn store(&mut self, file: &ConfigFile) -> Option<StoreConfig> {
-        let lease = self.time(file.store.lease_ms.as_ref(), "lease_ms", 500..=60_000, 2_000);
-        let url = match &file.store.url {
-            None => StoreUrl::Sqlite(self.folder.join("state.db")),
-            Some(value) => match value.get_ref().parse() {
-                Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
-                Ok(url @ StoreUrl::Postgres(_)) => url,
-                Err(cause) => {
-                    self.error("config.store", cause.to_string(), value, "a file, or postgres://…");
-                    return None;
-                }
-            },
+        let store = &file.store;
+        let lease = self.time(store.lease_time_ms.as_ref(), "lease_time_ms", 500..=60_000, 2_000);
+        let changes_max = self.number(store.changes_max.as_ref(), "changes_max", 1_000..=10_000_000, 200_000);
+        let url = match store.url.as_ref().map_or("state.db", |url| url.get_ref()).parse() {
+            Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
+            Ok(url @ StoreUrl::Postgres(_)) => url,
+            Err(error) => {
+                // Without its place: the line would be shown, and may hold a password.
+                self.diagnostics.push(Diagnostic::error("config.store", format!("store.url: {error}")));
+                return None;
+            }
         };
-        Some(StoreConfig { lease, ..StoreConfig::new(url) })
+        let [password_file, trusted_roots] =
+            [&store.password_file, &store.trusted_roots_file].map(|path| path.as_ref().map(|path| self.folder.join(path)));
+        Some(StoreConfig { password_file, trusted_roots, lease, changes_max, ..StoreConfig::new(url) })
     }
 
     fn login_endpoint(&mut self, value: Option<&At<String>>) -> String {
@@ -432,6 +434,18 @@ mod tests {
                 "unknown section `recrods`",
             ],
         );
+    }
+
+    #[test]
+    fn the_state_is_in_a_file_or_in_a_database() {
+        let url = |text: &str| format!("{:?}", parse(Path::new("conf"), "steward.toml", text).unwrap().store.url);
+        assert_eq!(url(BACKEND), "Sqlite(\"conf/state.db\")");
+        let server = format!("{BACKEND}[store]\nurl = \"postgres://me:secret@db.example/state?sslmode=require\"\n");
+        assert_eq!(url(&server), "Postgres(postgres://db.example:5432/state)");
+        let misspelt = format!("{BACKEND}[store]\nurl = \"postgres://me:se/cret@db.example:port/state\"\nlease_time_ms = 1\n");
+        check(&misspelt, &["store.url: the URL of the store cannot be read", "lease_time_ms is 1; allowed: 500 to 60000"]);
+        let told = parse(Path::new("conf"), "steward.toml", &misspelt).unwrap_err().render(crate::policy::diagnostics::Style::default());
+        assert!(!told.contains("cret@"), "{told}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 
 pub use self::delegations::{Authorization, Delegation, OnRequest};
 pub use self::published::Published;
-pub use self::registry::{ApplyError, Holdings, Registry, Versioned};
+pub use self::registry::{ApplyError, EVENTS_KEPT, Holdings, Registry, Versioned};
 
 /// One snapshot: what the policy files declare, and on top of it what customers and providers agreed at run time.
 ///

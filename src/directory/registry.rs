@@ -12,6 +12,9 @@ use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
 use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
 
+/// Events that are kept; with each new one the oldest beyond that goes.
+pub const EVENTS_KEPT: usize = 50_000;
+
 /// All of it, at one revision of the store.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -225,6 +228,12 @@ impl Registry {
     /// What happened to delegations, oldest first.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &Versioned<DelegationEvent>> {
         self.events.values()
+    }
+
+    /// Whether there were so many events that the oldest may have been forgotten.
+    #[must_use]
+    pub fn forgets_events(&self) -> bool {
+        self.events_len() >= EVENTS_KEPT
     }
 
     /// How many events are kept.

@@ -62,6 +62,17 @@ pub fn assignments(directory: &Directory, subscription: SubscriptionId) -> Vec<S
     agreed.chain(declared).collect()
 }
 
+/// What the policy files say about an assignment that they declare; none for one that was agreed at run time.
+#[must_use]
+pub fn declaration<'d>(
+    directory: &'d Directory,
+    subscription: SubscriptionId,
+    assignment: &Shown<RegistrationAssignment>,
+) -> Option<&'d Delegation> {
+    let Kept::Declared(location) = &assignment.kept else { return None };
+    declared(directory, subscription).find(|one| one.defined_at == *location && one.scope == assignment.body.scope)
+}
+
 /// A role that a principal of the managing tenant may activate.
 #[derive(Debug, Clone)]
 pub struct Eligibility {

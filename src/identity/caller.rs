@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::directory::Directory;
+use crate::directory::{Directory, PrincipalKind};
 use crate::ids::{ClientId, ObjectId, PrincipalId, TenantId};
 
 /// Who calls. Made by a [`Verifier`](super::Verifier) from a valid token, never changed, shared by all requests with that token.
@@ -144,6 +144,36 @@ impl Principals<'_> {
 }
 
 impl Caller {
+    /// Somebody that the directory knows, to be asked about. No token proved it, so no request may be made with it.
+    #[must_use]
+    pub fn supposed(principal: PrincipalId, directory: &Directory, now: Timestamp) -> Self {
+        let known = directory.principal(principal);
+        let kind = match known.map(|known| known.kind) {
+            Some(PrincipalKind::ServicePrincipal) => CallerKind::ServicePrincipal,
+            Some(PrincipalKind::Group | PrincipalKind::User) | None => CallerKind::User,
+        };
+        Self {
+            principal,
+            kind,
+            name: known.map_or_else(|| principal.object.to_string().into(), |known| (*known.name).into()),
+            client: None,
+            app_id_acr: None,
+            groups: Groups::Overage,
+            guest: false,
+            mfa: false,
+            claims_challenge: false,
+            issuer: Box::default(),
+            audience: Box::default(),
+            version: TokenVersion::V2,
+            issued_at: now,
+            expires_at: now,
+            token_id: None,
+            wids: Box::default(),
+            amr: Box::default(),
+            identity_provider: None,
+        }
+    }
+
     /// The home tenant.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {

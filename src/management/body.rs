@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -19,8 +20,8 @@ pub enum BodyError {
     /// The client did not send all of it.
     #[error("the request body was cut")]
     Cut,
-    /// It is no JSON document.
-    #[error("the request body is not JSON: {0}")]
+    /// It is no JSON document, or not of the form that is expected.
+    #[error("the request body is not the JSON that is expected: {0}")]
     Json(String),
     /// It takes too long.
     #[error("the request body did not arrive within {} s", TIME_MAX.as_secs())]
@@ -45,5 +46,10 @@ pub(super) async fn read(body: RequestBody) -> Result<Bytes, BodyError> {
 
 /// The body as a JSON document.
 pub(super) async fn read_json(body: RequestBody) -> Result<Value, BodyError> {
+    read_as(body).await
+}
+
+/// The body as a JSON document of one form.
+pub(super) async fn read_as<T: DeserializeOwned>(body: RequestBody) -> Result<T, BodyError> {
     serde_json::from_slice(&read(body).await?).map_err(|cause| BodyError::Json(cause.to_string()))
 }

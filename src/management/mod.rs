@@ -7,6 +7,7 @@ mod body;
 mod deployments;
 mod discovery;
 mod managed_services;
+mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
+use crate::record::Recorder;
 use crate::state::{ChangeError, State, StateError};
 
 pub use access::AccessError;
@@ -83,6 +85,8 @@ pub struct Desk<'a> {
     pub context: &'a Context<'a>,
     /// What was agreed at run time.
     pub state: &'a State,
+    /// What was decided before.
+    pub recorder: &'a Recorder,
     /// The time.
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
@@ -121,6 +125,11 @@ impl OwnAnswer {
     }
 }
 
+/// Refuses one more than a subscription may hold.
+const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnError> {
+    if held < max { Ok(()) } else { Err(OwnError::Full { what, max }) }
+}
+
 /// Carries out a permitted request.
 ///
 /// # Errors
@@ -128,8 +137,10 @@ impl OwnAnswer {
 pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
+        Service::ActivityLog => Err(OwnError::NotFound { id: request.path.as_str().to_owned() }),
         Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
+        Service::Views => views::carry_out(request, body, desk).await,
     }
 }
 
@@ -168,6 +179,14 @@ pub enum OwnError {
         /// Where.
         at: SourceLocation,
     },
+    /// A subscription holds as many of these as it may.
+    #[error("the subscription holds {max} {what}, and may hold no more; remove some that are not needed")]
+    Full {
+        /// What.
+        what: &'static str,
+        /// How many.
+        max: usize,
+    },
     /// The resource type does not know the method.
     #[error("`{method} {path}` is not an operation of this resource type")]
     Method {
@@ -191,11 +210,29 @@ pub enum OwnError {
         /// The member and what is wrong with it.
         problem: String,
     },
+    /// A value of the query cannot be used.
+    #[error("the query parameter `{name}` {problem}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
         /// The path.
         path: String,
+    },
+    /// The answer is for those who may read who has access.
+    #[error("the client '{client}' does not have authorization to perform action '{action}' over scope '{scope}', which this answer takes")]
+    Restricted {
+        /// Display name of the caller.
+        client: String,
+        /// What the answer takes.
+        action: &'static str,
+        /// Where.
+        scope: String,
     },
     /// The store cannot be used, and nothing was changed.
     #[error("the state of this gateway cannot be changed now")]
@@ -231,11 +268,14 @@ impl OwnError {
             Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
+            Self::Full { .. } => "limit.kept",
             Self::ManagingTenant { .. } => "rule.managing_tenant",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
             Self::Offer(_) | Self::Plan { .. } => "offer.invalid",
+            Self::Parameter { .. } => "request.parameter",
+            Self::Restricted { .. } => "role.action_missing",
         }
     }
 }
@@ -259,6 +299,7 @@ pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> 
     let caller = &question.caller;
     let view = View { directory, caller, principals: caller.principals(directory).ids().to_vec(), now };
     match &question.topic {
+        Topic::Description => Ok(json!({})),
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),
         Topic::Subscriptions => {

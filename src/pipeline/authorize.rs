@@ -35,7 +35,7 @@ pub enum Basis {
         /// One of the grants, as evidence.
         grant: Grant,
     },
-    /// Reading what every signed-in caller may read, such as the list of resource providers.
+    /// Reading what every signed-in caller may read, such as the list of resource providers, or what is cut down to the caller.
     Open,
     /// Asking for oneself: the answer holds what concerns the caller and nothing else.
     Oneself,
@@ -173,7 +173,7 @@ impl Scoped {
         let directory = Arc::clone(&context.directory);
         let principals = self.caller.principals(&directory);
         self.request.trail.group_source = Some(principals.source);
-        if self.is_open_to_all() {
+        if self.is_open_to_all() || own::cuts_down_to_caller(&self.request.path) {
             return Ok(Basis::Open);
         }
         if self.speaks_for_oneself() {

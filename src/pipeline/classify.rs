@@ -171,6 +171,19 @@ impl Arrival {
     }
 }
 
+impl Context<'_> {
+    /// Proves that an authority is one of ours.
+    ///
+    /// # Errors
+    /// When it belongs to a data plane, or to somebody else.
+    pub(super) fn require_ours(&self, authority: &str) -> Result<(), ClassifyError> {
+        if let Some(data) = self.directory.planes().classify(host_of(authority)) {
+            return Err(data_plane(authority, data));
+        }
+        self.site.find(authority).map(|_ours| ()).ok_or_else(|| self.site.foreign(authority))
+    }
+}
+
 impl super::Site {
     fn find(&self, authority: &str) -> Option<&str> {
         self.authorities.iter().map(AsRef::as_ref).find(|ours: &&str| same_authority(ours, authority))

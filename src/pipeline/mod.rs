@@ -11,6 +11,7 @@
 mod assertion;
 mod authorize;
 mod classify;
+mod foresight;
 mod on_behalf;
 mod onboarding;
 mod operations;
@@ -30,6 +31,7 @@ use own::Route;
 pub use assertion::{AssertionError, AssertionSigner};
 pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
 pub use classify::{Arrival, ClassifyError, ManagementRequest};
+pub use foresight::{Foreseen, Supposed};
 pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};

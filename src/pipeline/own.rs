@@ -1,6 +1,6 @@
 //! The fork after stage 7: what the backend is asked for on behalf of the caller, and what the gateway carries out itself.
 //!
-//! Delegations, activations, role assignments and deployments are the gateway's own: a backend that kept them would change
+//! Delegations, activations, role assignments, deployments and views of all that are the gateway's own: a backend that kept them would change
 //! nothing, for nobody would look there.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::trail::{Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
-use crate::arm::scope::Scope;
+use crate::arm::scope::{Anchor, Scope};
 use crate::identity::Caller;
 use crate::ids::{SubscriptionId, TenantId};
 
@@ -52,7 +52,7 @@ pub struct OwnRequest {
     /// Joins this request with others of one operation.
     pub correlation_id: Box<str>,
     headers: HeaderMap,
-    seed: TrailSeed,
+    pub(super) seed: TrailSeed,
 }
 
 impl OwnRequest {
@@ -76,10 +76,14 @@ impl OwnRequest {
 pub enum Service {
     /// `Microsoft.Authorization`: role assignments and activations.
     Access,
+    /// `Microsoft.Insights`, its event types: the activity log.
+    ActivityLog,
     /// `Microsoft.Resources/deployments`: templates.
     Deployments,
     /// `Microsoft.ManagedServices`: offers and their assignments.
     ManagedServices,
+    /// `Steward.Delegation`: what each side may see of delegations.
+    Views,
 }
 
 impl Authorized {
@@ -140,6 +144,14 @@ pub(super) fn is_access(path: &CanonicalPath) -> bool {
     own_service(path).is_some_and(|(service, _, _)| service == Service::Access)
 }
 
+/// Whether a path leads to answers that hold nothing but what their caller may see, so that asking takes no grant.
+pub(super) fn cuts_down_to_caller(path: &CanonicalPath) -> bool {
+    own_service(path).is_some_and(|(service, scope, _)| {
+        let at_root = *scope.anchor() == Anchor::Tenant && scope.below().is_empty();
+        at_root && matches!(service, Service::ActivityLog | Service::Views)
+    })
+}
+
 /// The types of `Microsoft.Authorization` that the gateway keeps.
 const ACCESS: [&str; 8] = [
     "roleAssignmentApprovals",
@@ -164,6 +176,10 @@ fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> 
         [] => return None,
         [verb] if is(verb, "register") || is(verb, "unregister") => return None,
         _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
+        _ if is(namespace, "Steward.Delegation") => Service::Views,
+        [kind, _name, values, ..] if is(namespace, "Microsoft.Insights") && is(kind, "eventtypes") && is(values, "values") => {
+            Service::ActivityLog
+        }
         [kind, ..] if is(namespace, "Microsoft.Authorization") && ACCESS.iter().any(|known| is(kind, known)) => Service::Access,
         [kind, ..] if is(namespace, "Microsoft.Resources") && is(kind, "deployments") && is_in_a_subscription(above) => {
             Service::Deployments

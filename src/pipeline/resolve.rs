@@ -70,6 +70,8 @@ pub struct OwnQuestion {
 /// The questions the gateway answers itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
+    /// `GET /providers/Steward.Delegation/openapi.json`: what the gateway's own API looks like.
+    Description,
     /// `GET {scope}/providers/Microsoft.Authorization/permissions`: what may I do here.
     Permissions(Scope),
     /// `GET /subscriptions/{id}`.
@@ -203,6 +205,9 @@ impl Authenticated {
     }
 
     fn judge(&mut self, context: &Context<'_>) -> Result<Judged, ScopeError> {
+        if self.request.method == Method::Get && is_description(&self.request.path) {
+            return Ok(Judged::Own(Topic::Description));
+        }
         names::check(&self.request.path)?;
         ApiVersion::from_query(self.request.query().unwrap_or_default())?;
         let operation = self.operation(context);
@@ -284,6 +289,11 @@ fn by_cause(error: ActionError) -> ScopeError {
         | ActionError::Scope(_)
         | ActionError::UnknownShape { .. }) => ScopeError::Action(other),
     }
+}
+
+/// The one document of the gateway's own that is a file for its readers: no type is named like it, and no version is asked for.
+fn is_description(path: &CanonicalPath) -> bool {
+    path.as_str().eq_ignore_ascii_case("/providers/Steward.Delegation/openapi.json")
 }
 
 fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<Topic> {

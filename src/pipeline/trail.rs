@@ -7,7 +7,7 @@ use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Refused};
+use super::{Context, Refused, Supposed};
 use crate::arm::action::{Action, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
@@ -161,6 +161,7 @@ struct Lap {
 }
 
 const TEXT_CHARS_MAX: usize = 256;
+const METHOD_CHARS_MAX: usize = 32;
 
 /// What the trails of a request and of its parts have in common.
 #[derive(Debug, Clone)]
@@ -185,16 +186,32 @@ impl TrailSeed {
 
     /// The trail of a part: what was proven of the whole is proven of it.
     pub(super) fn trail(&self, method: Method, path: &CanonicalPath, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
+        let mut trail = self.begin(method.as_str(), path.as_str(), caller, context);
+        trail.notes.push("part of another request of the same correlation id");
+        for check in [CheckName::Connection, CheckName::Token, CheckName::Audience, CheckName::Tenant, CheckName::Plane] {
+            trail.pass(check);
+        }
+        trail
+    }
+
+    /// The trail of a request that nobody sent: nothing of it is proven.
+    pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
+        let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
+        let method: String = supposed.method.chars().take(METHOD_CHARS_MAX).collect();
+        self.begin(&printable(&method), &printable(path), &supposed.caller, context)
+    }
+
+    fn begin(&self, method: &str, path: &str, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
         let started = Clock::instant();
-        let mut trail = Trail {
+        Trail {
             id: RequestId::random(),
             correlation_id: self.correlation_id.clone(),
             client_request_id: self.client_request_id.clone(),
             returns_client_request_id: false,
             received: context.now,
             started,
-            method: method.as_str().to_owned(),
-            path: path.as_str().to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
             command: self.command.clone(),
             peer: self.peer,
             transport: self.transport.clone(),
@@ -205,14 +222,10 @@ impl TrailSeed {
             scope: None,
             customer: None,
             grants: Vec::new(),
-            notes: vec!["part of another request of the same correlation id"],
+            notes: Vec::new(),
             laps: Default::default(),
             lap_started: started,
-        };
-        for check in [CheckName::Connection, CheckName::Token, CheckName::Audience, CheckName::Tenant, CheckName::Plane] {
-            trail.pass(check);
         }
-        trail
     }
 }
 
@@ -229,7 +242,7 @@ impl Trail {
                 .is_some_and(|text| text.eq_ignore_ascii_case("true")),
             received: context.now,
             started,
-            method: head.method.as_str().chars().take(32).collect(),
+            method: head.method.as_str().chars().take(METHOD_CHARS_MAX).collect(),
             path: printable(head.uri.path()),
             command: text_field(&head.headers, "commandname"),
             peer: connection.peer,

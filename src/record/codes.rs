@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 54] = pages![
+const PAGES: [(&str, &str); 56] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str); 54] = pages![
     "deployment.invalid",
     "internal.assertion",
     "limit.connections",
+    "limit.kept",
     "offer.invalid",
     "path.ambiguous",
     "plane.data",
@@ -31,6 +32,7 @@ const PAGES: [(&str, &str); 54] = pages![
     "request.api_version",
     "request.cut",
     "request.malformed",
+    "request.parameter",
     "request.too_large",
     "request.too_slow",
     "resource.unknown",

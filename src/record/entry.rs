@@ -111,7 +111,8 @@ impl Record {
     }
 
     /// The record that would have been made if there were no such target: of the same form and with the same words.
-    pub(super) fn without_target(&self) -> Self {
+    #[must_use]
+    pub fn without_target(&self) -> Self {
         let words = subscription_in(&self.path).map(|id| ScopeError::Subscription { id, owner: None });
         let mut checks = self.checks.clone();
         for check in checks.iter_mut().filter(|check| check.name >= CheckName::Scope) {
@@ -202,6 +203,9 @@ pub struct GrantEntry {
     pub role: String,
     /// Whom the policy names.
     pub granted_to: String,
+    /// Its object id, in the caller's home tenant or in that of another holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_to_id: Option<ObjectId>,
     /// The scope granted.
     pub granted_on: String,
     /// `standing`, `limited`, `on_request` or `suspended`.
@@ -321,6 +325,7 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
     GrantEntry {
         role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
         granted_to: grant.origin.principal_name.to_string(),
+        granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
         kind: kind.to_owned(),
         delegation,

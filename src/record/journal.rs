@@ -12,13 +12,18 @@ use super::archive::{self, Kind};
 use super::audit::{Linked, PublicKey};
 use super::chains::Chains;
 use super::key_file::{self, KeyFileError};
+use super::ledger::{GrantKey, Ledger, Uses};
 use super::sealer::{Heads, Job, Sealer, Stated};
 use super::segments::Segments;
-use super::{Filter, Found, Record, RecordConfig, Told};
+use super::{Activities, ActivityQuery, Filter, Found, Record, RecordConfig, Told};
 use crate::clock::{Clock, Timestamp};
 
 /// A head follows a record after this time at the latest, if the disk is not behind.
 pub(super) const SEAL_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Activities in one answer, and records looked at for one.
+const ACTIVITIES_SHOWN_MAX: usize = 200;
+const ACTIVITIES_READ_MAX: usize = 2_000;
 
 /// The records cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,7 @@ pub enum SegmentError {
 pub struct Journal {
     segments: Segments,
     chains: Chains,
+    ledger: Ledger,
     sealer: Sealer,
     key: PublicKey,
     /// Since when something has no head.
@@ -66,14 +72,16 @@ impl Journal {
         std::fs::create_dir_all(&config.folder).map_err(failed)?;
         let signer = key_file::load_or_make(&key_path).map_err(|cause| SegmentError::Key { path: key_path, cause })?;
         let key = signer.public().clone();
-        mend(config, clock.now()).map_err(failed)?;
+        let now = clock.now();
+        mend(config, now).map_err(failed)?;
         let heads = Kind::Heads.numbers(&config.folder).map_err(failed)?;
         let stated = Stated::read(&config.folder, &heads, &key).map_err(failed)?;
         let mut chains = Chains::default();
         stated.newest.values().for_each(|head| chains.resume(head));
         let sealer = Sealer::start(Heads::new(config.folder.clone(), signer, clock, stated)).map_err(failed)?;
         let segments = Segments::open(config).map_err(failed)?;
-        let mut journal = Self { segments, chains, sealer, key, unsealed_since: None, is_losing: false };
+        let ledger = Ledger::new(now);
+        let mut journal = Self { segments, chains, ledger, sealer, key, unsealed_since: None, is_losing: false };
         journal.take_up(config, &heads).map_err(failed)?;
         Ok(journal)
     }
@@ -83,7 +91,7 @@ impl Journal {
         let numbers = Kind::Records.numbers(&config.folder)?;
         let mut is_intact = true;
         for number in &numbers {
-            self.segments.index(*number, |line| is_intact &= self.chains.find(line))?;
+            self.segments.index(*number, |record| self.ledger.note(record), |line| is_intact &= self.chains.find(line))?;
             let file = archive::append_to(&Kind::Records.path(&config.folder, *number))?;
             self.order_heads(*number, file);
         }
@@ -107,6 +115,7 @@ impl Journal {
             return self.lose();
         }
         self.is_losing = false;
+        self.ledger.note(record);
         let (log, home) = record.logs();
         match (home, told) {
             (Some(home), Told::NoSuchTarget) => {
@@ -205,6 +214,27 @@ impl Journal {
     /// The newest records that pass the filter.
     pub fn recent(&mut self, filter: &Filter) -> Vec<Record> {
         self.segments.recent(filter)
+    }
+
+    /// When grants were last used.
+    #[must_use]
+    pub fn uses(&self, keys: &[GrantKey]) -> Uses {
+        self.ledger.uses(keys)
+    }
+
+    /// What was done in a subscription: a page of it. A page is full, or ends because enough was looked at for now.
+    pub fn activities(&mut self, query: &ActivityQuery) -> Activities {
+        self.segments.flush();
+        let mut page = Activities::default();
+        let all = self.ledger.activities(query.subscription, query.from, query.until).enumerate();
+        for (place, (_, id)) in all.skip(query.skip) {
+            if page.records.len() >= ACTIVITIES_SHOWN_MAX || place >= query.skip.saturating_add(ACTIVITIES_READ_MAX) {
+                page.next = Some(place);
+                break;
+            }
+            page.records.extend(self.segments.get(id).filter(|record| (query.wanted)(record)));
+        }
+        page
     }
 
     /// Writes everything, signs for it and waits for the disk.

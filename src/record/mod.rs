@@ -13,6 +13,7 @@ mod chains;
 mod entry;
 mod journal;
 mod key_file;
+mod ledger;
 mod sealer;
 mod segments;
 
@@ -25,7 +26,8 @@ use hyper::StatusCode;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::ids::SubscriptionId;
 use crate::pipeline::Trail;
 use crate::rejection::Rejection;
 
@@ -33,6 +35,7 @@ use audit::PublicKey;
 pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
 pub use journal::{Journal, SegmentError};
 pub use key_file::{KeyFileError, public_key_beside};
+pub use ledger::{GrantKey, Uses};
 
 /// Requests that may wait for the writer.
 const QUEUE_MAX: usize = 16 * 1024;
@@ -81,11 +84,36 @@ pub enum Found {
     Several(usize),
 }
 
+/// What was done in one subscription, newest first.
+pub struct ActivityQuery {
+    /// Where.
+    pub subscription: SubscriptionId,
+    /// The first moment.
+    pub from: Timestamp,
+    /// The last moment.
+    pub until: Timestamp,
+    /// Only after this many of them, as an answer before said.
+    pub skip: usize,
+    /// Which of them.
+    pub wanted: Box<dyn Fn(&Record) -> bool + Send>,
+}
+
+/// Some of it.
+#[derive(Debug, Default)]
+pub struct Activities {
+    /// The records.
+    pub records: Vec<Record>,
+    /// How many to skip to go on, if there may be more.
+    pub next: Option<usize>,
+}
+
 enum Order {
+    Activities { query: ActivityQuery, reply: oneshot::Sender<Activities> },
     Append(Box<Finished>),
     Find { prefix: String, reply: oneshot::Sender<Found> },
     Recent { filter: Filter, reply: oneshot::Sender<Vec<Record>> },
     Flush { reply: oneshot::Sender<()> },
+    Uses { keys: Vec<GrantKey>, reply: oneshot::Sender<Uses> },
 }
 
 /// The handle to the writer. Clones write to the same files.
@@ -146,6 +174,18 @@ impl Recorder {
     pub async fn recent(&self, filter: Filter) -> Vec<Record> {
         let (reply, answer) = oneshot::channel();
         self.ask(Order::Recent { filter, reply }, answer).await.unwrap_or_default()
+    }
+
+    /// What was done in a subscription: a page of it.
+    pub async fn activities(&self, query: ActivityQuery) -> Activities {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Order::Activities { query, reply }, answer).await.unwrap_or_default()
+    }
+
+    /// When grants were last used; nothing when the writer is gone.
+    pub async fn uses(&self, keys: Vec<GrantKey>) -> Option<Uses> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Order::Uses { keys, reply }, answer).await
     }
 
     /// Returns when everything handed over before is in the files.
@@ -219,6 +259,7 @@ async fn next(queue: &mut mpsc::Receiver<Order>, due: Option<Instant>) -> Waited
 
 fn carry_out(journal: &mut Journal, order: Order) {
     match order {
+        Order::Activities { query, reply } => answer(reply, journal.activities(&query)),
         Order::Append(finished) => {
             let told = Told::of(finished.rejection.as_ref());
             journal.append(&Record::from(*finished), told);
@@ -229,5 +270,12 @@ fn carry_out(journal: &mut Journal, order: Order) {
             journal.flush();
             answer(reply, ());
         }
+        Order::Uses { keys, reply } => answer(reply, journal.uses(&keys)),
+    }
+}
+
+impl std::fmt::Debug for ActivityQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActivityQuery").field("subscription", &self.subscription).finish_non_exhaustive()
     }
 }

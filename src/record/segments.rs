@@ -60,14 +60,15 @@ impl Segments {
         })
     }
 
-    /// Reads a segment, the oldest first, and shows its linked lines.
-    pub(super) fn index(&mut self, segment: u64, mut show: impl FnMut(&Linked<'_>)) -> io::Result<()> {
+    /// Reads a segment, the oldest first, and shows its records and its linked lines.
+    pub(super) fn index(&mut self, segment: u64, mut note: impl FnMut(&Record), mut show: impl FnMut(&Linked<'_>)) -> io::Result<()> {
         let mut lines = Lines::open(&Kind::Records.path(&self.folder, segment))?;
         let mut offset = 0;
         while let Some(line) = lines.next()? {
             // A line that a crash tore stays in the file and means nothing.
             if let Ok(record) = serde_json::from_slice::<Record>(line.text) {
                 self.remember(record.id, Place { segment, offset, length: line.length });
+                note(&record);
             }
             if let Ok(linked) = Linked::parse(line.text) {
                 show(&linked);
@@ -193,6 +194,11 @@ impl Segments {
             (Some((_, place)), 0) => self.read(*place).map_or(Found::None, |record| Found::One(Box::new(record))),
             (Some(_), others) => Found::Several(others + 1),
         }
+    }
+
+    /// The record of this id, of what was flushed.
+    pub(super) fn get(&self, id: RequestId) -> Option<Record> {
+        self.by_id.get(&id).and_then(|place| self.read(*place))
     }
 
     pub(super) fn recent(&mut self, filter: &Filter) -> Vec<Record> {

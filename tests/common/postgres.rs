@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use steward::clock::Clock;
+
 /// For anything the server does.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Debian makes it with the package; the server does not run as root.
@@ -109,7 +111,7 @@ impl Cluster {
     /// Starts it again on the same port and data.
     pub fn start_again(&mut self) {
         assert!(self.server.is_none(), "the server still runs");
-        let until = Instant::now() + DEADLINE;
+        let until = Clock::instant() + DEADLINE;
         loop {
             // The port of the first start may have been taken by others meanwhile; later ones have to have the same.
             if self.port == 0 || !self.data().join("postmaster.opts").exists() {
@@ -118,7 +120,7 @@ impl Cluster {
             match self.try_start(until) {
                 Ok(server) => return self.server = Some(server),
                 // Processes of a killed server take a moment to notice, and until then a new one does not start.
-                Err(why) => assert!(Instant::now() < until, "PostgreSQL does not start: {why}"),
+                Err(why) => assert!(Clock::instant() < until, "PostgreSQL does not start: {why}"),
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -126,26 +128,26 @@ impl Cluster {
 
     fn try_start(&self, until: Instant) -> Result<Server, String> {
         let log = self.folder.join("log");
-        let mut postgres = as_account(&program("postgres"));
-        postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.folder).args(["-p", &self.port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "fsync=on", "max_connections=200"] {
-            postgres.args(["-c", setting]);
-        }
-        for setting in &self.settings {
-            postgres.args(["-c", setting]);
-        }
-        let output = std::fs::File::create(&log).unwrap();
-        let postmaster = postgres.current_dir("/").stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
-        let mut server = Server::guarded(postmaster);
+        let mut server = Server::guarded(self.postmaster(&log));
         while !self.is_ready() {
-            let ended = server.postmaster.try_wait().unwrap();
-            if ended.is_some() || Instant::now() > until {
+            if server.has_ended() || Clock::instant() > until {
                 server.end();
                 return Err(std::fs::read_to_string(&log).unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
+    }
+
+    fn postmaster(&self, log: &Path) -> Child {
+        let mut postgres = as_account(&program("postgres"));
+        postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.folder).args(["-p", &self.port.to_string()]);
+        let own = ["listen_addresses=127.0.0.1", "fsync=on", "max_connections=200"];
+        for setting in own.into_iter().chain(self.settings.iter().map(String::as_str)) {
+            postgres.args(["-c", setting]);
+        }
+        let output = std::fs::File::create(log).unwrap();
+        postgres.current_dir("/").stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
     }
 
     fn is_ready(&self) -> bool {
@@ -173,14 +175,18 @@ impl Server {
         Self { postmaster, watchdog }
     }
 
+    fn has_ended(&mut self) -> bool {
+        self.postmaster.try_wait().unwrap().is_some()
+    }
+
     /// Ends it at once, if it still runs: the data are thrown away, or were meant to be crashed.
     fn end(mut self) {
         // Not reaped yet, so the number is still that of the server, even if it has ended.
         drop(self.watchdog.stdin.take());
         self.watchdog.wait().unwrap();
-        let until = Instant::now() + DEADLINE;
-        while self.postmaster.try_wait().unwrap().is_none() {
-            if Instant::now() > until {
+        let until = Clock::instant() + DEADLINE;
+        while !self.has_ended() {
+            if Clock::instant() > until {
                 self.postmaster.kill().unwrap();
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -236,7 +242,7 @@ fn give_to_account(path: &Path) {
 /// A folder for a server: that of temporary files, or the system's where the server's account may not go to the former.
 pub fn new_folder() -> PathBuf {
     // Short: the path of a socket has a hundred characters.
-    let name = format!("stw-pg-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    let name = format!("stw-pg-{:08x}", uuid::Uuid::new_v4().as_fields().0);
     let make = |parent: &Path| {
         let folder = parent.join(&name);
         std::fs::create_dir(&folder).unwrap();

@@ -170,3 +170,34 @@ async fn a_running_demo_answers_every_command() {
     assert_eq!(demo.client.send(get(format!("/subscriptions?{V}")).bearer(&token)).await.status, 200, "the set before stays in force");
     assert_eq!(demo.admin(get("/readyz")).await.status, 200);
 }
+
+#[test]
+fn a_template_is_tried_offline_and_becomes_a_policy_file() {
+    let folder = empty_folder("onboard");
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/templates/subscription.json");
+    let template = template.to_str().unwrap();
+    let parameters = |role: &str| {
+        let authorization = serde_json::json!({ "principalId": "05710000-3000-4000-8000-000000000001", "roleDefinitionId": role });
+        serde_json::json!({ "parameters": {
+            "mspOfferName": { "value": "Tried \"offline\"" },
+            "managedByTenantId": { "value": "05712a00-1000-4000-8000-000000000001" },
+            "authorizations": { "value": [authorization] },
+        } })
+    };
+    let write = |role: &str| std::fs::write(folder.join("p.json"), parameters(role).to_string()).unwrap();
+    let alder = "a1de4000-5000-4000-8000-000000000002";
+    let arguments = ["onboard", "--template", template, "--parameters", "p.json", "--subscription", alder];
+    write("acdd72a7-3385-48ef-bd42-f606fba81ae7");
+    let (out, _) = check(&arguments, &folder, 0);
+    assert!(out.contains("Tried \"offline\"") && out.contains("Reader") && out.contains(alder), "{out}");
+    let (json, _) = check(&[&arguments[..], &["-o", "json"]].concat(), &folder, 0);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["delegations"][0]["grants"][0]["role_name"], "Reader");
+    let (toml, _) = check(&[&arguments[..], &["--toml"]].concat(), &folder, 0);
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &folder.join("policies"));
+    std::fs::write(folder.join("policies/tried.toml"), toml).unwrap();
+    check(&["check", "policies"], &folder, 0);
+    write("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
+    let (_, err) = check(&arguments, &folder, 3);
+    assert!(err.contains("properties.authorizations[0].roleDefinitionId") && err.contains("Owner"), "{err}");
+}

@@ -1,9 +1,10 @@
 //! What holds for a server: it may be away, be killed, be slow, refuse, and be talked to over TLS.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use steward::store::{CommitError, Revision, SessionId, Store, StoreConfig, StoreError, Tail};
+use steward::clock::Clock;
+use steward::store::{CommitError, Existing, Revision, SessionId, Store, StoreConfig, StoreError, Tail, restore, write_backup};
 
 use crate::contract::{commit, contents, delete, now, put};
 use crate::cut::{Cut, Proxy};
@@ -82,11 +83,11 @@ async fn a_server_that_comes_back_is_heard_again() {
     woken.mark_unchanged();
     cluster.kill_server();
     tokio::time::timeout(Duration::from_secs(30), woken.changed()).await.unwrap().unwrap();
-    let begun = Instant::now();
+    let begun = Clock::instant();
     let error = store.poll(session, epoch, Revision(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }) && begun.elapsed() < Duration::from_secs(5), "{error:?}");
     cluster.start_again();
-    let begun = Instant::now();
+    let begun = Clock::instant();
     eventually("an answer", async || store.poll(session, epoch, Revision(0)).await.ok()).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     // And notifications come again.
@@ -140,7 +141,7 @@ async fn a_server_that_falls_silent_is_not_waited_for() {
     let epoch = open(&url).await.snapshot().await.unwrap().epoch;
     let proxy = Proxy::start(cluster.address(), "node_session", Cut::Silence).await;
     // Opening speaks of sessions too, on the connection that commits.
-    let begun = Instant::now();
+    let begun = Clock::instant();
     let error = match steward::store::open(&config(&url.replace(&cluster.address().to_string(), &proxy.address.to_string()))).await {
         Ok(store) => store.poll(SessionId::random(), epoch, Revision(0)).await.unwrap_err(),
         Err(error) => error,
@@ -194,7 +195,8 @@ async fn whom_the_server_refuses_is_told_why_and_no_password_is_shown() {
 
 #[tokio::test]
 async fn gateways_that_start_together_make_one_schema() {
-    let url = Cluster::shared().await.database();
+    let cluster = Cluster::shared().await;
+    let url = cluster.database();
     let mut opening = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let url = url.clone();
@@ -202,6 +204,25 @@ async fn gateways_that_start_together_make_one_schema() {
     }
     let epochs: std::collections::BTreeSet<_> = opening.join_all().await.into_iter().collect();
     assert_eq!(epochs.len(), 1);
+}
+
+#[tokio::test]
+async fn sessions_of_before_hold_a_restored_store_back() {
+    let cluster = Cluster::shared().await;
+    let url = cluster.database();
+    let store = open(&url).await;
+    commit(&store, &[put("a", "{}")]).await;
+    let (old, path) = (store.snapshot().await.unwrap(), std::env::temp_dir().join(format!("steward-backup-{}", uuid::Uuid::new_v4())));
+    write_backup(old.clone(), &path).await.unwrap();
+    let (away, session) = (SessionId::random(), SessionId::random());
+    store.poll(away, old.epoch, Revision(1)).await.unwrap();
+    restore(&config(&url), &path, Existing::Replace).await.unwrap();
+    std::fs::remove_file(path).unwrap();
+    let new = store.snapshot().await.unwrap();
+    let fence = async || store.poll(session, new.epoch, new.revision).await.unwrap().fence;
+    assert_eq!(fence().await, Revision(0), "it may be deciding by a world that is no more");
+    store.poll(away, new.epoch, new.revision).await.unwrap();
+    assert_eq!(fence().await, new.revision);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What holds for the file: who may open it, what it must be, what survives.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -111,7 +111,7 @@ async fn commits_until_it_is_killed() {
     let mut base = begun.revision;
     loop {
         base = store.commit(begun.epoch, base, now(), &[put(&base.to_string(), "{}")]).await.unwrap();
-        println!("acknowledged {base}");
+        writeln!(std::io::stdout(), "acknowledged {base}").unwrap();
     }
 }
 
@@ -131,7 +131,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 /// Kills the program after so many commits. The last one it acknowledged.
 fn kill_after(folder: &Path, commits: usize) -> u64 {
     let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args(["--ignored", "--exact", "--nocapture", "sqlite_file::commits_until_it_is_killed"]);
+    program.args(["--ignored", "--exact", "sqlite_file::commits_until_it_is_killed"]);
     let mut child = program.current_dir(folder).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut acknowledged = lines.filter_map(|line| line.strip_prefix("acknowledged ").map(|revision| revision.parse().unwrap()));

@@ -219,8 +219,8 @@ impl<'p> Target<'p> {
     }
 }
 
-/// A provider is no place: lists, checks and registrations at an anchor are judged on the anchor itself, and so is a
-/// deployment of a subscription, because that is the scope Azure prints for them.
+/// A provider is no place: lists, checks and registrations at an anchor are judged on the anchor itself, and so are a
+/// deployment of a subscription and its activity log, because that is the scope Azure prints for them.
 fn without_bare_provider<'p>(segments: &'p [&'p str]) -> &'p [&'p str] {
     match segments {
         [anchor @ .., word, _namespace] if is(word, "providers") && is_anchor(anchor) => anchor,
@@ -228,6 +228,11 @@ fn without_bare_provider<'p>(segments: &'p [&'p str]) -> &'p [&'p str] {
             if is(word, "subscriptions") && is(providers, "providers") && is(namespace, CORE) && is(kind, "deployments") =>
         {
             segments.get(..2).unwrap_or(segments)
+        }
+        [anchor @ .., word, namespace, kind, _name]
+            if is(word, "providers") && is(namespace, "Microsoft.Insights") && is(kind, "eventtypes") && is_anchor(anchor) =>
+        {
+            anchor
         }
         all => all,
     }
@@ -324,6 +329,8 @@ mod tests {
         check("GET", "~/providers", &["Microsoft.Resources/subscriptions/providers/read"], "~", Kind::Collection);
         check("GET", "/subscriptions", &["Microsoft.Resources/subscriptions/read"], "/", Kind::Collection);
         check("GET", "/tenants", &["Microsoft.Resources/tenants/read"], "/", Kind::Collection);
+        let log = "~/providers/Microsoft.Insights/eventtypes/management/values";
+        check("GET", log, &["Microsoft.Insights/eventtypes/values/read"], "~", Kind::Collection);
         let group = "/providers/Microsoft.Management/managementGroups/mg";
         let list = format!("{group}/providers/Microsoft.Authorization/roleAssignments");
         check("GET", &list, &["Microsoft.Authorization/roleAssignments/read"], group, Kind::Collection);

@@ -68,6 +68,29 @@ pub enum NotDelegable {
     },
 }
 
+impl NotDelegable {
+    /// The rule that stands against it, as one word.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::Constrained { .. } => "constrained",
+            Self::DataAction { .. } => "data_action",
+            Self::Owner { .. } => "owner",
+            Self::Restricted { .. } => "restricted_action",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// The action at fault.
+    #[must_use]
+    pub fn action(&self) -> Option<&str> {
+        match self {
+            Self::DataAction { action, .. } | Self::Owner { action, .. } | Self::Restricted { action, .. } => Some(action),
+            Self::Constrained { .. } | Self::Unknown { .. } => None,
+        }
+    }
+}
+
 pub(super) fn check(index: RoleIndex, role: Option<&Role>) -> Result<(), NotDelegable> {
     let role = role.ok_or(NotDelegable::Unknown { index: index.0 })?;
     let name = || role.name.to_string();

@@ -4,6 +4,7 @@
 //! has rules of their own. Data actions are never granted and never compared with actions of the management plane.
 
 mod delegable;
+mod exposure;
 mod index;
 mod pattern;
 mod permission;
@@ -15,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use dashmap::DashMap;
 
 pub use self::delegable::{NotDelegable, OWNER, USER_ACCESS_ADMINISTRATOR};
+pub use self::exposure::{Exposed, Exposure, Exposures};
 pub use self::index::RoleSet;
 pub use self::pattern::{NotAPattern, Pattern};
 pub use self::permission::Permission;

@@ -7,13 +7,12 @@ use uuid::Uuid;
 use super::{Call, OwnAnswer, OwnError};
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::directory::entity::{self, DelegationEvent, EventKind, StartedOperation};
-use crate::directory::{Directory, Versioned};
+use crate::directory::{Directory, EVENTS_KEPT, Versioned};
 use crate::ids::OperationId;
 use crate::store::Write;
 
-/// Operations and events that are kept; with each new one the oldest beyond that goes.
+/// Operations that are kept; with each new one the oldest beyond that goes.
 const OPERATIONS_KEPT: usize = 20_000;
-const EVENTS_KEPT: usize = 50_000;
 
 impl Call<'_> {
     pub(super) async fn operation_status(&self, id: &str) -> Result<OwnAnswer, OwnError> {

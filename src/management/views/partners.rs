@@ -1,0 +1,98 @@
+//! `customers` and `serviceProviders`: the same delegations, seen from either side.
+//!
+//! A delegation is shown to whoever may read it on its scope, as in the lists of `Microsoft.ManagedServices`. Everybody else of the
+//! managing tenant learns which customers there are and how much they delegated; of the customer's tenant nobody else learns anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::delegations::{Bound, bound};
+use super::shapes::{Item, Offer, Partner};
+use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, is_reachable, item, list};
+use crate::ids::TenantId;
+
+const CUSTOMERS: &str = "Steward.Delegation/customers";
+const SERVICE_PROVIDERS: &str = "Steward.Delegation/serviceProviders";
+
+impl Call<'_> {
+    pub(super) fn customers(&self) -> Result<OwnAnswer, OwnError> {
+        Ok(list(self.items(CUSTOMERS, &self.of_customers())))
+    }
+
+    pub(super) fn customer(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
+        self.one(CUSTOMERS, tenant, self.of_customers())
+    }
+
+    pub(super) fn service_providers(&self) -> Result<OwnAnswer, OwnError> {
+        Ok(list(self.items(SERVICE_PROVIDERS, &self.of_service_providers())))
+    }
+
+    pub(super) fn service_provider(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
+        self.one(SERVICE_PROVIDERS, tenant, self.of_service_providers())
+    }
+
+    /// What is delegated to the caller's tenant, by customer.
+    fn of_customers(&self) -> BTreeMap<TenantId, Vec<Bound<'_>>> {
+        let directory = self.directory();
+        let others = directory.reach(self.home()).filter(|found| found.tenant != self.home() && is_reachable(directory, found.tenant));
+        let mut by_tenant: BTreeMap<TenantId, Vec<Bound<'_>>> = BTreeMap::new();
+        for subscription in others {
+            let ours = bound(directory, subscription).into_iter().filter(|one| one.definition.body.managing_tenant == self.home());
+            by_tenant.entry(subscription.tenant).or_default().extend(ours);
+        }
+        by_tenant.retain(|_, bound| !bound.is_empty());
+        by_tenant
+    }
+
+    /// What the caller's tenant delegated and the caller may read, by managing tenant.
+    fn of_service_providers(&self) -> BTreeMap<TenantId, Vec<Bound<'_>>> {
+        let directory = self.directory();
+        let mut by_tenant: BTreeMap<TenantId, Vec<Bound<'_>>> = BTreeMap::new();
+        for subscription in directory.reach(self.home()).filter(|found| found.tenant == self.home()) {
+            for one in bound(directory, subscription).into_iter().filter(|one| self.may_read(one)) {
+                by_tenant.entry(one.definition.body.managing_tenant).or_default().push(one);
+            }
+        }
+        by_tenant
+    }
+
+    fn may_read(&self, one: &Bound<'_>) -> bool {
+        self.may(READ_DELEGATIONS, &one.assignment.body.scope)
+    }
+
+    fn one(&self, kind: &'static str, tenant: &str, mut all: BTreeMap<TenantId, Vec<Bound<'_>>>) -> Result<OwnAnswer, OwnError> {
+        let found = tenant.parse::<TenantId>().ok().and_then(|id| Some((id, all.remove(&id)?)));
+        let (id, bound) = found.ok_or_else(|| self.not_found())?;
+        Ok(super::document(&item(kind, id, self.partner(id, &bound))))
+    }
+
+    fn items(&self, kind: &'static str, all: &BTreeMap<TenantId, Vec<Bound<'_>>>) -> Vec<Item<Partner>> {
+        let mut items: Vec<_> = all.iter().map(|(tenant, bound)| item(kind, tenant, self.partner(*tenant, bound))).collect();
+        items.sort_by(|a, b| a.properties.display_name.cmp(&b.properties.display_name).then(a.name.cmp(&b.name)));
+        items
+    }
+
+    fn partner(&self, tenant: TenantId, bound: &[Bound<'_>]) -> Partner {
+        let scopes = |groups: bool| {
+            let wanted = bound.iter().filter(|one| one.is_resource_group() == groups);
+            wanted.map(|one| one.assignment.body.scope.to_string().to_ascii_lowercase()).collect::<BTreeSet<_>>().len()
+        };
+        let readable: Vec<&Bound<'_>> = bound.iter().filter(|one| self.may_read(one)).collect();
+        let mut delegations: Vec<_> = readable.iter().map(|one| one.describe(self.directory(), self.now())).collect();
+        delegations.sort_by(|a, b| a.subscription_name.cmp(&b.subscription_name).then_with(|| a.scope.cmp(&b.scope)));
+        Partner {
+            tenant_id: tenant,
+            display_name: self.tenant_name(tenant),
+            offers: offers(&readable),
+            delegated_subscriptions: scopes(false),
+            delegated_resource_groups: scopes(true),
+            delegations,
+        }
+    }
+}
+
+fn offers(bound: &[&Bound<'_>]) -> Vec<Offer> {
+    let mut offers: Vec<Offer> = bound.iter().map(|one| one.offer()).collect();
+    offers.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.registration_definition_id.cmp(&b.registration_definition_id)));
+    offers.dedup_by(|a, b| a.registration_definition_id == b.registration_definition_id);
+    offers
+}

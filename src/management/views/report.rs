@@ -1,0 +1,294 @@
+//! `accessReport`: who can touch a scope, through what, and whether they did.
+//!
+//! In the tenant that owns the scope, who may read who has access sees all of it, and everybody else what they hold themselves. The
+//! people of a managing tenant see what their tenant holds. For all others there is no such scope.
+
+use super::delegations::{force, kept, principal_name, role_of};
+use super::shapes::{Access, AccessReport, Holder, Party, Reach, Shows, Through};
+use super::{Call, OwnAnswer, OwnError, READ_ACCESS, document, is_reachable};
+use crate::arm::action::Action;
+use crate::arm::scope::Scope;
+use crate::clock::Timestamp;
+use crate::delegation::decide::{self, Decision, Question};
+use crate::delegation::roles::Exposures;
+use crate::delegation::{Grant, OriginKind};
+use crate::directory::{Directory, Subscription};
+use crate::ids::PrincipalId;
+use crate::record::{GrantKey, Uses};
+
+impl Call<'_> {
+    pub(super) async fn access_report(&self) -> Result<OwnAnswer, OwnError> {
+        let scope = self.scope_asked()?;
+        let action = self.action_asked()?;
+        let directory = self.directory();
+        let subscription = scope.subscription_id().and_then(|id| directory.subscription(id));
+        let known = subscription.filter(|found| is_reachable(directory, found.tenant) && directory.related(self.home(), found.tenant));
+        let subscription = known.ok_or_else(|| OwnError::NotFound { id: scope.to_string() })?;
+        let survey = Survey { directory, subscription, scope: &scope, now: self.now() };
+        let shows = self.shows(subscription, &scope);
+        let grants: Vec<&Grant> = survey.grants().filter(|grant| self.is_shown(shows, grant.principal)).collect();
+        let keys = grants.iter().map(|grant| GrantKey::of(grant, directory.roles())).collect();
+        let nothing = || Uses { since: self.now(), last: Vec::new() };
+        let uses = self.desk.recorder.uses(keys).await.unwrap_or_else(nothing);
+        let exposures = Exposures::of(directory.roles());
+        let last = uses.last.into_iter().chain(std::iter::repeat(None));
+        let value = grants.iter().zip(last).map(|(grant, last)| {
+            let permits = action.as_ref().map(|action| survey.permits(grant, action));
+            Access { last_used: last, permits, ..survey.describe(grant, &exposures) }
+        });
+        let permitted = action.as_ref().map(|action| {
+            let all = survey.permitted(action).into_iter().filter(|who| self.is_shown(shows, *who));
+            all.map(|who| survey.holder(who)).collect()
+        });
+        let customer = Party { tenant_id: subscription.tenant, name: self.tenant_name(subscription.tenant) };
+        let value = value.collect();
+        Ok(document(&AccessReport { scope: scope.to_string(), customer, shows, used_since: uses.since, value, permitted }))
+    }
+
+    fn scope_asked(&self) -> Result<Scope, OwnError> {
+        let wrong = |problem: String| OwnError::Parameter { name: "scope", problem };
+        let text = self.query_value("scope").ok_or_else(|| wrong("is missing: name a subscription, or something in one".to_owned()))?;
+        let scope = Scope::parse(text.trim_end_matches('/')).map_err(|cause| wrong(format!("cannot be read: {cause}")))?;
+        match scope.subscription_id() {
+            Some(_) => Ok(scope),
+            None => Err(wrong("has to be a subscription, or something in one".to_owned())),
+        }
+    }
+
+    fn action_asked(&self) -> Result<Option<Action>, OwnError> {
+        let wrong =
+            |cause: crate::arm::action::NotAnAction| OwnError::Parameter { name: "action", problem: format!("cannot be read: {cause}") };
+        self.query_value("action").map(|text| text.parse().map_err(wrong)).transpose()
+    }
+
+    fn shows(&self, subscription: &Subscription, scope: &Scope) -> Shows {
+        match subscription.tenant == self.home() {
+            false => Shows::OwnTenant,
+            true if self.may(READ_ACCESS, scope) => Shows::Everything,
+            true => Shows::Oneself,
+        }
+    }
+
+    fn is_shown(&self, shows: Shows, principal: PrincipalId) -> bool {
+        match shows {
+            Shows::Everything => true,
+            Shows::Oneself => self.principals.contains(&principal),
+            Shows::OwnTenant => principal.tenant == self.home(),
+        }
+    }
+}
+
+/// A scope, looked at.
+struct Survey<'d> {
+    directory: &'d Directory,
+    subscription: &'d Subscription,
+    scope: &'d Scope,
+    now: Timestamp,
+}
+
+impl<'d> Survey<'d> {
+    /// The grants that reach the scope or something below it, in the order of their holders.
+    fn grants(&self) -> impl Iterator<Item = &'d Grant> {
+        let scope = self.scope;
+        self.subscription.grants.iter().filter(move |grant| grant.scope.covers(scope) || scope.covers(&grant.scope))
+    }
+
+    /// Whether its holder may do something on the scope by this very grant.
+    fn permits(&self, grant: &Grant, action: &Action) -> bool {
+        self.decides(std::slice::from_ref(grant), &[grant.principal], action)
+    }
+
+    /// Everybody who may do something on the scope, groups included.
+    fn permitted(&self, action: &Action) -> Vec<PrincipalId> {
+        let mut candidates: Vec<PrincipalId> = self.grants().map(|grant| grant.principal).collect();
+        let members = self.directory.principals().filter(|known| {
+            let groups = known.groups.iter().map(|object| PrincipalId { tenant: known.id.tenant, object: *object });
+            groups.into_iter().any(|group| candidates.contains(&group))
+        });
+        let members: Vec<PrincipalId> = members.map(|known| known.id).collect();
+        candidates.extend(members);
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.retain(|who| self.decides(&self.subscription.grants, &self.with_groups(*who), action));
+        candidates
+    }
+
+    fn decides(&self, grants: &[Grant], principals: &[PrincipalId], action: &Action) -> bool {
+        let question = Question { principals, actions: std::slice::from_ref(action), scope: self.scope, now: self.now };
+        let decision = decide::decide(grants, &self.subscription.denies, self.directory.roles(), &question);
+        matches!(decision, Decision::Permit { .. })
+    }
+
+    /// A principal and the groups that the directory knows it in.
+    fn with_groups(&self, who: PrincipalId) -> Vec<PrincipalId> {
+        let groups = self.directory.principal(who).map(|known| known.groups.as_slice()).unwrap_or_default();
+        let mut all: Vec<PrincipalId> = groups.iter().map(|object| PrincipalId { object: *object, ..who }).chain([who]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn describe(&self, grant: &Grant, exposures: &Exposures) -> Access {
+        let (role_definition_id, role_name) = role_of(self.directory, grant.role);
+        let origin = &grant.origin;
+        let activated = origin.defined_at.line == 0 && origin.defined_at.file.contains("/roleAssignmentScheduleRequests/");
+        let (through, offer) = match &origin.kind {
+            OriginKind::Delegation { offer, .. } if activated => (Through::Activation, Some(offer.to_string())),
+            OriginKind::Delegation { offer, .. } => (Through::Delegation, Some(offer.to_string())),
+            OriginKind::RoleAssignment => (Through::RoleAssignment, None),
+        };
+        Access {
+            holder: Holder { name: origin.principal_name.to_string(), ..self.holder(grant.principal) },
+            members: self.members(grant.principal),
+            role_definition_id,
+            role_name,
+            through,
+            offer,
+            kept_in: kept(&origin.defined_at),
+            scope: grant.scope.to_string(),
+            reach: if grant.scope.covers(self.scope) { Reach::Whole } else { Reach::Part },
+            force: force(grant.window, self.now),
+            last_used: None,
+            exposure: exposures.exposed(grant.role).into_iter().map(|one| one.class).collect(),
+            permits: None,
+        }
+    }
+
+    fn members(&self, group: PrincipalId) -> Vec<Holder> {
+        let is_in = |known: &&crate::directory::Principal| known.id.tenant == group.tenant && known.groups.contains(&group.object);
+        let mut members: Vec<PrincipalId> = self.directory.principals().filter(is_in).map(|known| known.id).collect();
+        members.sort_unstable();
+        members.into_iter().map(|who| self.holder(who)).collect()
+    }
+
+    fn holder(&self, who: PrincipalId) -> Holder {
+        Holder {
+            tenant_id: who.tenant,
+            tenant_name: self.directory.tenant(who.tenant).map(|tenant| tenant.name.to_string()),
+            object_id: who.object,
+            name: principal_name(self.directory, who),
+            kind: self.directory.principal(who).map(|known| known.kind),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::{ObjectId, SubscriptionId, TenantId};
+    use crate::policy::{LoadOptions, load_texts};
+
+    const NOW: &str = "2026-11-20T12:00:00Z";
+    const TENANTS: [&str; 3] = ["home", "first", "second"];
+    const ROLES: [&str; 4] = ["Reader", "Contributor", "Virtual Machine Contributor", "Storage Account Key Operator Service Role"];
+    const SCOPES: [&str; 3] = ["main", "main/rg-a", "main/rg-b"];
+    const ACTIONS: [&str; 5] = [
+        "Microsoft.Compute/virtualMachines/read",
+        "Microsoft.Compute/virtualMachines/start/action",
+        "Microsoft.Storage/storageAccounts/listKeys/action",
+        "Microsoft.Authorization/roleAssignments/write",
+        "Microsoft.Network/virtualNetworks/delete",
+    ];
+    const WINDOWS: [&str; 5] = ["", "until = 2025-01-01\n", "from = 2090-01-01\n", "suspended = true\n", "on_request = { max = \"1h\" }\n"];
+
+    fn guid(kind: u8, tenant: usize, n: usize) -> String {
+        format!("{kind:08x}-{tenant:04x}-4000-8000-{n:012x}")
+    }
+
+    /// Who holds what where: tenant, principal (0 and 1 are users, 2 a group with user 1 in it), role, scope, window.
+    type Held = (usize, usize, usize, usize, usize);
+
+    /// Three tenants with two users and a group each; the second of them owns nothing but people.
+    fn world(held: &[Held], deny: Option<(usize, bool)>) -> Directory {
+        let mut text = String::new();
+        for (number, tenant) in TENANTS.iter().enumerate() {
+            writeln!(text, "[[tenant]]\nkey = {tenant:?}\nid = {:?}\nname = {tenant:?}", guid(1, number, 0)).unwrap();
+            for user in 0..2 {
+                let id = guid(2, number, user);
+                writeln!(text, "[[user]]\nkey = \"{tenant}-{user}\"\nobject_id = {id:?}\ntenant = {tenant:?}").unwrap();
+            }
+            let id = guid(4, number, 2);
+            writeln!(text, "[[group]]\nkey = \"{tenant}-2\"\nobject_id = {id:?}\ntenant = {tenant:?}\nmembers = [\"user:{tenant}-1\"]")
+                .unwrap();
+        }
+        writeln!(text, "[[subscription]]\nid = {:?}\nname = \"main\"\ntenant = \"home\"", guid(5, 0, 0)).unwrap();
+        for (number, (tenant, who, role, scope, window)) in held.iter().copied().enumerate() {
+            let (tenant, role, scope) = (TENANTS[tenant], ROLES[role], SCOPES[scope]);
+            let kind = if who == 2 { "group" } else { "user" };
+            let who = format!("{kind}:{tenant}-{who}");
+            if tenant == "home" {
+                writeln!(text, "[[role_assignment]]\nwho = {who:?}\nrole = {role:?}\nscope = {scope:?}\ntenant = \"home\"").unwrap();
+            } else {
+                let window = WINDOWS[window];
+                writeln!(text, "[[delegation]]\noffer = \"offer {number}\"\nmanaging_tenant = {tenant:?}\nscopes = [{scope:?}]").unwrap();
+                writeln!(text, "[[delegation.authorization]]\nwho = {who:?}\nrole = {role:?}\n{window}").unwrap();
+            }
+        }
+        if let Some((scope, excludes)) = deny {
+            let excluded = if excludes { "excluded = [\"group:home-2\"]" } else { "" };
+            let scope = SCOPES[scope];
+            writeln!(text, "[[deny_assignment]]\nname = \"no\"\nactions = [\"Microsoft.Compute/*\"]\nscope = {scope:?}\n{excluded}")
+                .unwrap();
+        }
+        let loaded = load_texts(Path::new("world"), &[("world.toml", &text)], &LoadOptions::new(NOW.parse().unwrap()));
+        loaded.unwrap_or_else(|wrong| panic!("{text}\n{}", wrong.render(crate::policy::diagnostics::Style::default()))).directory
+    }
+
+    fn everybody() -> Vec<PrincipalId> {
+        let objects = |tenant| [(2, 0), (2, 1), (4, 2)].map(|(kind, n)| guid(kind, tenant, n));
+        let of = |tenant: usize| {
+            let id: TenantId = guid(1, tenant, 0).parse().unwrap();
+            objects(tenant).map(|object| PrincipalId { tenant: id, object: object.parse::<ObjectId>().unwrap() })
+        };
+        (0..TENANTS.len()).flat_map(of).collect()
+    }
+
+    /// What the decision says about somebody with all groups: written out, without a look at the report.
+    fn decided(directory: &Directory, subscription: &Subscription, who: PrincipalId, action: &Action, scope: &Scope) -> bool {
+        let group: ObjectId =
+            guid(4, TENANTS.iter().position(|key| *directory.tenant(who.tenant).unwrap().key == **key).unwrap(), 2).parse().unwrap();
+        let in_group = who.object.to_string().starts_with("00000002") && who.object.to_string().ends_with('1');
+        let mut principals = vec![who];
+        principals.extend(in_group.then_some(PrincipalId { object: group, ..who }));
+        principals.sort_unstable();
+        let question = Question { principals: &principals, actions: std::slice::from_ref(action), scope, now: NOW.parse().unwrap() };
+        matches!(decide::decide(&subscription.grants, &subscription.denies, directory.roles(), &question), Decision::Permit { .. })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_report_is_what_the_decision_says_of_everybody(
+            held in proptest::collection::vec((0..3usize, 0..3usize, 0..4usize, 0..3usize, 0..5usize), 0..8),
+            deny in proptest::option::of((0..3usize, any::<bool>())),
+        ) {
+            let directory = world(&held, deny);
+            let id: SubscriptionId = guid(5, 0, 0).parse().unwrap();
+            let subscription = directory.subscription(id).unwrap();
+            for scope in [Scope::subscription(id), Scope::resource_group(id, "rg-a"), Scope::resource_group(id, "rg-b")] {
+                let survey = Survey { directory: &directory, subscription, scope: &scope, now: NOW.parse().unwrap() };
+                for action in ACTIONS.map(|action| action.parse::<Action>().unwrap()) {
+                    let expected: Vec<PrincipalId> =
+                        everybody().into_iter().filter(|who| decided(&directory, subscription, *who, &action, &scope)).collect();
+                    let mut permitted = survey.permitted(&action);
+                    permitted.sort_unstable();
+                    let mut sorted = expected.clone();
+                    sorted.sort_unstable();
+                    prop_assert_eq!(&permitted, &sorted);
+                    if deny.is_none() {
+                        for who in everybody() {
+                            let mine = survey.with_groups(who);
+                            let by_rows = survey.grants().any(|grant| mine.contains(&grant.principal) && survey.permits(grant, &action));
+                            prop_assert_eq!(by_rows, expected.contains(&who));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
