@@ -444,6 +444,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
         OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
@@ -458,9 +459,12 @@ fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
         OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => CheckName::Role,
-        OwnError::Access(_) | OwnError::Declared { .. } | OwnError::Deployment(_) | OwnError::Offer(_) | OwnError::Parameter { .. } => {
-            CheckName::Rules
-        }
+        OwnError::Access(_)
+        | OwnError::Declared { .. }
+        | OwnError::Deployment(_)
+        | OwnError::Full { .. }
+        | OwnError::Offer(_)
+        | OwnError::Parameter { .. } => CheckName::Rules,
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }

@@ -57,9 +57,9 @@ struct Row {
 impl Row {
     /// Named by the innermost error that has a name of its own.
     fn named(rejection: Rejection) -> Self {
-        let Rejection::Own(error) = &rejection else { unreachable!("of the gateway's own") };
-        let debug = format!("{error:?}");
-        let inner = ["Access(", "Body(", "Deployment(", "Offer("].iter().find_map(|prefix| debug.strip_prefix(prefix)).unwrap_or(&debug);
+        let debug = format!("{rejection:?}");
+        let debug = debug.strip_prefix("Own(").unwrap_or(&debug);
+        let inner = ["Access(", "Body(", "Deployment(", "Offer("].iter().find_map(|prefix| debug.strip_prefix(prefix)).unwrap_or(debug);
         let variant = inner.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap().to_owned();
         Self { variant, rejection }
     }
@@ -315,6 +315,7 @@ fn own() -> Vec<Row> {
             }),
             OwnError::Deployment(Template::parse("{").unwrap_err().into()),
         ],
+        OwnError::Full { .. } => [OwnError::Full { what: "registration definitions", max: 500 }],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],

@@ -37,6 +37,9 @@ mod forwarding;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 
+#[path = "gateway/prober.rs"]
+mod prober;
+
 #[path = "gateway/records.rs"]
 mod records;
 

@@ -4,6 +4,7 @@
 //! suite says so and checks nothing; `tests/template.rs` has templates of our own with the same constructs.
 
 #![expect(clippy::print_stdout, reason = "a person has to see that the folder is absent")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers outside of test functions, in a test of its own")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Deployment templates, as whoever plans or carries one out sees them.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers outside of test functions, in a test of its own")]
+#![expect(clippy::needless_pass_by_value, reason = "pieces of templates are written where they are used")]
 
 #[path = "template/bounds.rs"]
 mod bounds;
@@ -29,8 +30,9 @@ const SUBSCRIPTION: &str = "11111111-0000-4000-8000-000000000001";
 const OTHER_SUBSCRIPTION: &str = "33333333-0000-4000-8000-000000000003";
 const TENANT: &str = "22222222-0000-4000-8000-000000000002";
 
-/// 2026-11-21T06:05:04.003Z
-const NOW: i64 = 1_795_241_104_003;
+fn now() -> jiff::Timestamp {
+    "2026-11-21T06:05:04.003Z".parse().unwrap()
+}
 
 /// A deployment in a subscription.
 fn in_subscription() -> DeploymentScope {
@@ -51,8 +53,7 @@ fn in_group() -> DeploymentScope {
 }
 
 fn expand_at(scope: &DeploymentScope, template: Value, parameters: &Value) -> Result<Expanded, TemplateError> {
-    let now = jiff::Timestamp::from_millisecond(NOW).unwrap();
-    Template::from_value(template)?.expand(parameters, scope, now)
+    Template::from_value(template)?.expand(parameters, scope, now())
 }
 
 fn expand(template: Value, parameters: &Value) -> Result<Expanded, TemplateError> {

@@ -126,6 +126,11 @@ impl OwnAnswer {
     }
 }
 
+/// Refuses one more than a subscription may hold.
+const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnError> {
+    if held < max { Ok(()) } else { Err(OwnError::Full { what, max }) }
+}
+
 /// Carries out a permitted request.
 ///
 /// # Errors
@@ -163,6 +168,14 @@ pub enum OwnError {
     Declared {
         /// Where.
         at: SourceLocation,
+    },
+    /// A subscription holds as many of these as it may.
+    #[error("the subscription holds {max} {what}, and may hold no more; remove some that are not needed")]
+    Full {
+        /// What.
+        what: &'static str,
+        /// How many.
+        max: usize,
     },
     /// The resource type does not know the method.
     #[error("`{method} {path}` is not an operation of this resource type")]
@@ -239,6 +252,7 @@ impl OwnError {
             Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
+            Self::Full { .. } => "limit.kept",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",

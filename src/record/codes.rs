@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 54] = pages![
+const PAGES: [(&str, &str); 55] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str); 54] = pages![
     "deployment.invalid",
     "internal.assertion",
     "limit.connections",
+    "limit.kept",
     "offer.invalid",
     "path.ambiguous",
     "plane.data",

@@ -7,7 +7,7 @@ use super::evaluate::{Evaluator, Stop, View};
 use super::frame::Loop;
 use super::limits;
 use super::path::Path;
-use super::value::{get, kind};
+use super::value::{get, kind, text_cost};
 
 /// Whether the value of a property `copy` is a list of loops, and not data that happens to have this name.
 pub(super) fn is_property_copy(value: &Value) -> bool {
@@ -77,6 +77,7 @@ pub(super) fn input(
     let mut loops = view.loops.to_vec();
     let turns = 0..count;
     let values = turns.map(|index| {
+        evaluator.pay(text_cost(name)).map_err(|reason| Stop::at(&path, reason))?;
         loops.push(Loop { name: name.to_owned(), index, implicit });
         let value = evaluator.value(View { frame: view.frame, loops: &loops, ..view }, raw, &path);
         loops.pop();

@@ -148,6 +148,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Without text that may come from a value.
+    pub(super) fn masked(self) -> Self {
+        let hidden = "what is wrong with its arguments is not said, for they are secret".to_owned();
+        match self {
+            Self::Argument { function, .. } => Self::Argument { function, problem: hidden },
+            Self::Unsupported { why, .. } => Self::Unsupported { what: "this use of a secret value".to_owned(), why },
+            Self::Syntax { .. } => Self::Syntax { problem: "a secret value does not fit here".to_owned() },
+            reason @ (Self::Arity { .. }
+            | Self::Circle { .. }
+            | Self::Duplicate { .. }
+            | Self::Json { .. }
+            | Self::Limit { .. }
+            | Self::Missing { .. }
+            | Self::NotYetKnown { .. }
+            | Self::Parameter { .. }
+            | Self::Property { .. }
+            | Self::Shape { .. }
+            | Self::Unknown { .. }) => reason,
+        }
+    }
+
     /// The type that was found, when another one is needed.
     pub(super) fn found_instead(&self) -> Option<&'static str> {
         if let Self::Shape { found, .. } = self { Some(found) } else { None }
@@ -178,7 +199,8 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let wanted = name.to_lowercase();
-    let scored = known.into_iter().map(|known| (strsim::jaro_winkler(&wanted, &known.to_lowercase()), known));
+    let bounded = known.into_iter().filter(|known| known.len() <= limits::QUOTED_CHARS_MAX);
+    let scored = bounded.map(|known| (strsim::jaro_winkler(&wanted, &known.to_lowercase()), known));
     scored.filter(|(score, _)| *score > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.to_owned())
 }
 

@@ -163,6 +163,14 @@ impl<'r> Evaluator<'r> {
         if self.secret { "<secret>".to_owned() } else { quoted(name) }
     }
 
+    /// What is wrong when a value has to be known now.
+    pub(super) fn fault(&self, stop: Stop, path: &str) -> TemplateError {
+        match stop {
+            Stop::Fault(error) => *error,
+            Stop::Needs(needed) => TemplateError::new(path, Reason::NotYetKnown { what: self.shown(&needed.id) }),
+        }
+    }
+
     /// What is deployed under this id, and notes that it was asked for.
     pub(super) fn deployed(&mut self, id: &str, api_version: Option<&str>) -> Result<Value, Stop> {
         self.referenced.push(id.to_owned());
@@ -177,17 +185,20 @@ impl<'r> Evaluator<'r> {
     /// The value of a piece of the template that has to be known now.
     pub(super) fn known(&mut self, view: View<'_>, raw: &Value, path: &Path<'_>) -> Result<Value, Stop> {
         let pending = self.pending.take();
-        let value = self.value(view, raw, path).map_err(|stop| match stop {
-            Stop::Needs(needed) => Stop::at(path, Reason::NotYetKnown { what: self.shown(&needed.id) }),
-            Stop::Fault(error) => Stop::Fault(error),
-        });
+        let value = self.value(view, raw, path).map_err(|stop| Stop::Fault(Box::new(self.fault(stop, &path.to_string()))));
         self.pending = pending;
         value
     }
 
     /// The value of a piece of the template: expressions in strings and names, loops in objects.
     pub(super) fn value(&mut self, view: View<'_>, raw: &Value, path: &Path<'_>) -> Result<Value, Stop> {
-        self.pay(1).map_err(|reason| Stop::at(path, reason))?;
+        self.enter(0).map_err(|stop| stop.placed(path))?;
+        let value = self.value_inside(view, raw, path);
+        self.depth -= 1;
+        value
+    }
+
+    fn value_inside(&mut self, view: View<'_>, raw: &Value, path: &Path<'_>) -> Result<Value, Stop> {
         if let Some(text) = raw.as_str() {
             return self.text(view, text, path);
         }
@@ -201,7 +212,10 @@ impl<'r> Evaluator<'r> {
     }
 
     fn text(&mut self, view: View<'_>, text: &str, path: &Path<'_>) -> Result<Value, Stop> {
-        match self.expression(view, text) {
+        let secret = std::mem::take(&mut self.secret);
+        let value = self.expression(view, text);
+        self.secret |= secret;
+        match value {
             Ok(value) => Ok(value.into_owned()),
             Err(Stop::Needs(needed)) if self.pending.is_some() => {
                 let pending = self.pending.iter_mut();
@@ -224,6 +238,7 @@ impl<'r> Evaluator<'r> {
         let mut object = Map::new();
         for (name, item) in raw {
             let path = path.name(name);
+            self.pay(value::text_cost(name)).map_err(|reason| Stop::at(&path, reason))?;
             if name == "copy" && super::copy::is_property_copy(item) {
                 super::copy::properties(self, view, item, &path, &mut object)?;
                 continue;
@@ -265,7 +280,7 @@ impl<'r> Evaluator<'r> {
         self.pay(1).map_err(|reason| Stop::new(offset, reason))?;
         if self.depth >= limits::EVALUATION_DEPTH_MAX {
             let max = u64::try_from(limits::EVALUATION_DEPTH_MAX).unwrap_or(u64::MAX);
-            return Err(Stop::new(offset, Reason::Limit { what: "calls inside each other", max }));
+            return Err(Stop::new(offset, Reason::Limit { what: "calls and values inside each other", max }));
         }
         self.depth += 1;
         Ok(())
@@ -297,9 +312,15 @@ impl<'r> Evaluator<'r> {
         };
         let call = Call { name: function.name, offset, arguments };
         function.check_arity(arguments.len()).map_err(|reason| Stop::new(offset, reason))?;
+        let value = self.built_in(view, function, call);
+        value.map_err(|stop| if self.secret { stop.masked(offset) } else { stop })
+    }
+
+    fn built_in<'a>(&mut self, view: View<'a>, function: &'static functions::Function, call: Call<'_>) -> Eval<'a> {
+        let offset = call.offset;
         match function.body {
             Body::Pure(compute, work) => {
-                let values = self.arguments(view, arguments)?;
+                let values = self.arguments(view, call.arguments)?;
                 self.pay(work.cost(&values)).map_err(|reason| Stop::new(offset, reason))?;
                 let value = compute(&functions::Arguments { function: function.name, values: &values });
                 value.map(Cow::Owned).map_err(|reason| Stop::new(offset, reason))
@@ -414,7 +435,8 @@ impl<'r> Evaluator<'r> {
             return Ok(Cow::Borrowed(&bound.value));
         }
         if self.open.contains(&slot.path) {
-            let names = self.open.iter().skip_while(|path| **path != slot.path).chain([&slot.path]).cloned().collect();
+            let ring = self.open.iter().skip_while(|path| **path != slot.path).take(limits::QUOTED_MAX);
+            let names = ring.chain([&slot.path]).cloned().collect();
             return Err(Stop::new(0, Reason::Circle { what: "values", names }));
         }
         self.open.push(slot.path.clone());
@@ -454,10 +476,26 @@ impl<'r> Evaluator<'r> {
 }
 
 impl Stop {
-    fn moved(self, to: usize) -> Self {
+    /// Without what a function says about its arguments, if it is the function at this place: they are secret.
+    fn masked(self, offset: usize) -> Self {
         match self {
             Self::Fault(mut error) => {
-                error.offset = error.offset.map(|offset| if offset == 0 { to } else { offset });
+                if error.path.is_empty() && error.offset == Some(offset) {
+                    error.reason = error.reason.masked();
+                }
+                Self::Fault(error)
+            }
+            Self::Needs(needed) => Self::Needs(needed),
+        }
+    }
+
+    /// At this place instead of the beginning of the expression, if it is of this expression.
+    pub(super) fn moved(self, to: usize) -> Self {
+        match self {
+            Self::Fault(mut error) => {
+                if error.path.is_empty() && error.offset == Some(0) {
+                    error.offset = Some(to);
+                }
                 Self::Fault(error)
             }
             Self::Needs(needed) => Self::Needs(needed),

@@ -19,7 +19,7 @@ use super::parameters::{self, Given};
 use super::plan::{Expanded, Outputs, PlannedResource};
 use super::references::NothingDeployed;
 use super::scope::{DeploymentScope, World};
-use super::value::{child, get, kind, same};
+use super::value::{child, cost, get, kind, same};
 
 /// A plan in the making.
 pub(super) struct Expansion {
@@ -105,6 +105,9 @@ impl Expansion {
         deployment: &Deployment,
         path: &str,
     ) -> Result<Arc<Frame>, TemplateError> {
+        // Sections are copied into the frame.
+        let cost = raw.values().filter_map(cost).fold(0, u64::saturating_add);
+        self.evaluator.pay(cost).map_err(|reason| TemplateError::new(path, reason))?;
         let frame = Frame {
             world: Arc::clone(&self.world),
             place: deployment.place.clone(),

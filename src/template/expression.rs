@@ -26,6 +26,8 @@ pub(super) struct Expr {
     pub(super) offset: usize,
     /// What it is.
     pub(super) node: Node,
+    /// Nodes on the longest way down, this one included.
+    height: usize,
 }
 
 /// What a node is.
@@ -127,28 +129,21 @@ impl Reader {
     fn expression(&mut self) -> Result<Expr, Fault> {
         self.depth += 1;
         if self.depth > limits::EXPRESSION_DEPTH_MAX {
-            let max = u64::try_from(limits::EXPRESSION_DEPTH_MAX).unwrap_or(u64::MAX);
-            return Err(Fault { offset: self.at, reason: Reason::Limit { what: "calls inside each other in an expression", max } });
+            return Err(too_deep(self.at));
         }
         let mut expr = self.primary()?;
-        // A chain of members is as deep a tree as calls inside each other.
-        let mut links = 0;
         loop {
             let offset = self.at;
             if self.take('.') {
                 let name = self.name()?;
-                expr = Expr { offset, node: Node::Member(Box::new(expr), name) };
+                expr = self.node(offset, Node::Member(Box::new(expr), name))?;
             } else if self.peek() == Some('[') {
                 self.at += 1;
                 let index = self.expression()?;
                 self.expect(']')?;
-                expr = Expr { offset, node: Node::Index(Box::new(expr), Box::new(index)) };
+                expr = self.node(offset, Node::Index(Box::new(expr), Box::new(index)))?;
             } else {
                 break;
-            }
-            links += 1;
-            if links > limits::EXPRESSION_DEPTH_MAX {
-                return Err(self.fault(format!("more than {} properties after each other", limits::EXPRESSION_DEPTH_MAX)));
             }
         }
         self.depth -= 1;
@@ -165,7 +160,21 @@ impl Reader {
             Some(c) => return Err(self.fault(format!("`{c}` begins no value; expected a function, a number or a 'text'"))),
             None => return Err(self.fault("the text ends where a value is expected")),
         };
-        Ok(Expr { offset, node })
+        self.node(offset, node)
+    }
+
+    /// A node, if the tree below it is not too deep: whoever walks it recurses.
+    fn node(&self, offset: usize, node: Node) -> Result<Expr, Fault> {
+        let below = match &node {
+            Node::Bool(_) | Node::Int(_) | Node::Null | Node::Text(_) => 0,
+            Node::Member(of, _) => of.height,
+            Node::Index(of, index) => of.height.max(index.height),
+            Node::Call { arguments, .. } => arguments.iter().map(|argument| argument.height).max().unwrap_or(0),
+        };
+        if below >= limits::EXPRESSION_DEPTH_MAX {
+            return Err(too_deep(self.at));
+        }
+        Ok(Expr { offset, node, height: below + 1 })
     }
 
     /// From one quote to the next; two quotes after each other are one.
@@ -260,6 +269,11 @@ impl Reader {
             }
         }
     }
+}
+
+fn too_deep(offset: usize) -> Fault {
+    let max = u64::try_from(limits::EXPRESSION_DEPTH_MAX).unwrap_or(u64::MAX);
+    Fault { offset, reason: Reason::Limit { what: "calls and properties inside each other in an expression", max } }
 }
 
 #[cfg(test)]

@@ -46,7 +46,9 @@ impl Index {
     /// Makes the names of a loop known, which may have no turns.
     pub(super) fn insert_loop(&mut self, symbol: Option<&str>, name: &str) {
         self.loops.entry(name.to_lowercase()).or_default();
-        symbol.into_iter().for_each(|symbol| drop(self.symbols.entry(symbol.to_lowercase()).or_default()));
+        if let Some(symbol) = symbol {
+            self.symbols.entry(symbol.to_lowercase()).or_default();
+        }
     }
 
     /// Adds a resource that is left out and has no name, because that needs what is left out as well.

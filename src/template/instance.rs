@@ -16,7 +16,7 @@ use super::index::{Index, Member, relative_id};
 use super::limits;
 use super::path::Path;
 use super::plan::{self, Kind, OpenBody, PlannedResource};
-use super::value::{child, get, same};
+use super::value::{child, get, same, text_cost};
 
 /// A resource with its names.
 pub(super) struct Instance<'t> {
@@ -61,13 +61,6 @@ struct Turns<'t> {
 
 const DEPLOYMENTS: &str = "Microsoft.Resources/deployments";
 
-fn fault(stop: Stop, path: &str) -> TemplateError {
-    match stop {
-        Stop::Fault(error) => *error,
-        Stop::Needs(needed) => TemplateError::new(path, Reason::NotYetKnown { what: quoted(&needed.id) }),
-    }
-}
-
 impl Expansion {
     /// Declares the resources of a list: names, conditions and loops, no bodies.
     pub(super) fn declare_all<'t>(
@@ -108,6 +101,8 @@ impl Expansion {
             if turns.batch.is_some_and(|size| batch.len() >= size) {
                 before = std::mem::take(&mut batch);
             }
+            let cost = text_cost(turns.name);
+            self.evaluator.pay(cost).map_err(|reason| TemplateError::new(declared.path.as_str(), reason))?;
             let mut loops = declared.loops.to_vec();
             loops.push(Loop { name: turns.name.to_owned(), index: turn, implicit: true });
             let serial = Some((turns.name, before.as_slice()));
@@ -124,9 +119,9 @@ impl Expansion {
         let view = View::of(&site.closure.frame, declared.loops);
         let name = match declared.symbol {
             Some(symbol) => get(raw, "name").and_then(Value::as_str).unwrap_or(symbol),
-            None => copy::text(raw, "name", &here).map_err(|stop| fault(stop, &path))?,
+            None => copy::text(raw, "name", &here).map_err(|stop| self.evaluator.fault(stop, &path))?,
         };
-        let count = copy::count(&mut self.evaluator, view, raw, &here).map_err(|stop| fault(stop, &path))?;
+        let count = copy::count(&mut self.evaluator, view, raw, &here).map_err(|stop| self.evaluator.fault(stop, &path))?;
         let mode = get(raw, "mode").and_then(Value::as_str).unwrap_or("parallel");
         if !same(mode, "parallel") && !same(mode, "serial") {
             let nearest = nearest(mode, ["parallel", "serial"]);
@@ -135,7 +130,7 @@ impl Expansion {
         let size = match get(raw, "batchSize") {
             Some(raw) => {
                 let path = here.name("batchSize");
-                let size = self.evaluator.known(view, raw, &path).map_err(|stop| fault(stop, &declared.path))?;
+                let size = self.evaluator.known(view, raw, &path).map_err(|stop| self.evaluator.fault(stop, &declared.path))?;
                 let int = size.as_u64().filter(|size| *size > 0).and_then(|size| usize::try_from(size).ok());
                 int.ok_or_else(|| shape_error("batchSize", "an int above 0", &size, &path.to_string()))?
             }
@@ -157,14 +152,14 @@ impl Expansion {
         let Declared { raw, path, .. } = declared;
         let here = Path::root(path);
         let view = View::of(&site.closure.frame, &loops);
-        let wanted = plan::condition(&mut self.evaluator, view, raw, &here).map_err(|stop| fault(stop, path))?;
+        let wanted = plan::condition(&mut self.evaluator, view, raw, &here).map_err(|stop| self.evaluator.fault(stop, path))?;
         self.evaluator.secret = false;
         let names = self.names(site, declared, view);
         if names.is_err() && !wanted {
             index.insert_nameless(declared.symbol, serial.map(|(name, _)| name));
             return Ok(None);
         }
-        let names = names.map_err(|stop| fault(stop, path))?;
+        let names = names.map_err(|stop| self.evaluator.fault(stop, path))?;
         let label = if self.evaluator.secret { path.clone() } else { names.id.clone() };
         let exists = get(raw, "existing").and_then(Value::as_bool).unwrap_or(false);
         let entry = if wanted && !exists { Some(self.enter(site, declared, view, &names, label.clone())?) } else { None };
@@ -187,7 +182,8 @@ impl Expansion {
         names: &Names,
         label: String,
     ) -> Result<usize, TemplateError> {
-        let api_version = self.string(declared.raw, "apiVersion", view, &declared.path).map_err(|stop| fault(stop, &declared.path))?;
+        let api_version =
+            self.string(declared.raw, "apiVersion", view, &declared.path).map_err(|stop| self.evaluator.fault(stop, &declared.path))?;
         let api_version = api_version.ok_or_else(|| {
             let remedy = "every resource names the version of the API that writes it, such as 2022-10-01".to_owned();
             TemplateError::new(declared.path.as_str(), Reason::Missing { name: "apiVersion".to_owned(), remedy })
@@ -237,13 +233,17 @@ impl Expansion {
             resource_type = format!("{}/{resource_type}", parent.resource_type);
             name = format!("{}/{name}", parent.name);
         }
+        let parts = resource_type.split('/').count();
+        super::check_count(parts, "parts in the type of a resource", limits::TYPE_PARTS_MAX, path)
+            .map_err(|error| Stop::Fault(Box::new(error)))?;
         let nested = if same(&resource_type, DEPLOYMENTS) { Some(self.nested_place(site, raw, view, path)?) } else { None };
         let scope = match &nested {
             Some(place) => place.id(),
             None => self.scope(site, declared, &resource_type, view)?,
         };
         let root = Path::root(path);
-        let id = ids::resource_id(&scope, &resource_type, &name).map_err(|reason| Stop::at(&root.name("name"), reason))?;
+        let hidden = |reason: Reason| if self.evaluator.secret { reason.masked() } else { reason };
+        let id = ids::resource_id(&scope, &resource_type, &name).map_err(|reason| Stop::at(&root.name("name"), hidden(reason)))?;
         Ok(Names { resource_type, name, id, scope, nested })
     }
 
@@ -323,7 +323,7 @@ impl Expansion {
         self.evaluator.pending = Some(Vec::new());
         let body = plan::body(&mut self.evaluator, view, &raw, &Path::root(&instance.path));
         let needs = self.evaluator.pending.take().unwrap_or_default();
-        let body = Value::Object(body.map_err(|stop| fault(stop, &instance.path))?);
+        let body = Value::Object(body.map_err(|stop| self.evaluator.fault(stop, &instance.path))?);
         depends.extend(self.referenced(site, index));
         let closure = Closure { frame: Arc::clone(&site.closure.frame), loops: instance.loops.clone() };
         let open = (!needs.is_empty()).then(|| Arc::new(OpenBody { closure, raw }));
@@ -356,7 +356,7 @@ impl Expansion {
         let path = child(&instance.path, "dependsOn");
         let view = View::of(&site.closure.frame, &instance.loops);
         self.start();
-        let value = self.evaluator.known(view, raw, &Path::root(&path)).map_err(|stop| fault(stop, &path))?;
+        let value = self.evaluator.known(view, raw, &Path::root(&path)).map_err(|stop| self.evaluator.fault(stop, &path))?;
         let list = value.as_array().ok_or_else(|| shape_error("dependsOn", "an array", &value, &path))?;
         super::check_count(list.len(), "dependencies of a resource", limits::DEPENDENCIES_MAX, &path)?;
         let mut entries = Vec::new();
@@ -368,12 +368,14 @@ impl Expansion {
         Ok(entries)
     }
 
-    fn dependency(&self, instance: &Instance<'_>, index: &Index, text: &str, path: String) -> Result<Vec<usize>, TemplateError> {
+    fn dependency(&mut self, instance: &Instance<'_>, index: &Index, text: &str, path: String) -> Result<Vec<usize>, TemplateError> {
         let Some(found) = index.find(text) else {
             let nearest = (!self.evaluator.secret).then(|| nearest(text, index.known())).flatten();
             let reason = Reason::Unknown { what: "in this template, resource", name: self.evaluator.shown(text), nearest };
             return Err(TemplateError::new(path, reason));
         };
+        let cost = u64::try_from(found.len()).unwrap_or(u64::MAX);
+        self.evaluator.pay(cost).map_err(|reason| TemplateError::new(path, reason))?;
         // A resource may bear the name of what it depends on, as an assignment often does.
         let is_name = !text.contains('/') && found.iter().any(|member| Some(member.entry) == Some(instance.entry));
         let others = found.iter().filter(|member| !is_name || member.entry != instance.entry);

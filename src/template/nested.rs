@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::check;
 use super::copy;
 use super::error::{Reason, TemplateError, nearest, quoted};
-use super::evaluate::{Stop, View};
+use super::evaluate::View;
 use super::expand::{self, Deployment, Expansion, Site, shape_error};
 use super::frame::Closure;
 use super::ids::Place;
@@ -95,10 +95,7 @@ impl Expansion {
         let Some(raw) = get(instance.raw, "location") else { return Ok(self.world.scope.location.clone()) };
         let path = child(&instance.path, "location");
         let view = View::of(&site.closure.frame, &instance.loops);
-        let value = self.evaluator.known(view, raw, &Path::root(&path)).map_err(|stop| match stop {
-            Stop::Fault(error) => *error,
-            Stop::Needs(needed) => TemplateError::new(path.as_str(), Reason::NotYetKnown { what: quoted(&needed.id) }),
-        })?;
+        let value = self.evaluator.known(view, raw, &Path::root(&path)).map_err(|stop| self.evaluator.fault(stop, &path))?;
         value.as_str().map(str::to_owned).ok_or_else(|| shape_error("location", "a string", &value, &path))
     }
 
@@ -113,11 +110,8 @@ impl Expansion {
             return Err(TemplateError::new(format!("{}.properties.mode", instance.path), Reason::Unsupported { what, why }));
         }
         let view = View::of(&outer.frame, &outer.loops);
-        let body = plan::body(&mut self.evaluator, view, &raw, &Path::root(&instance.path)).map_err(|stop| match stop {
-            Stop::Fault(error) => *error,
-            Stop::Needs(needed) => TemplateError::new(instance.path.as_str(), Reason::NotYetKnown { what: quoted(&needed.id) }),
-        });
-        let mut body = body?;
+        let body = plan::body(&mut self.evaluator, view, &raw, &Path::root(&instance.path));
+        let mut body = body.map_err(|stop| self.evaluator.fault(stop, &instance.path))?;
         body.insert("properties".to_owned(), json!({ "mode": "Incremental" }));
         Ok(Value::Object(body))
     }

@@ -15,7 +15,7 @@ use super::references::{Needed, References, Unresolved};
 use super::value::{get, same};
 
 /// A template with its loops, conditions and nested deployments carried out.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Expanded {
     /// What to write, each after what it depends on.
     pub resources: Vec<PlannedResource>,
@@ -24,6 +24,13 @@ pub struct Expanded {
     /// `{name: {type, value}}` of all parameters, defaults included and secure values left out.
     pub parameters: Map<String, Value>,
     pub(super) open_outputs: Outputs,
+}
+
+impl fmt::Debug for Expanded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Outputs may hold secrets.
+        f.debug_struct("Expanded").field("resources", &self.resources).finish_non_exhaustive()
+    }
 }
 
 impl Expanded {
@@ -173,13 +180,7 @@ impl Outputs {
         evaluator.pending = Some(Vec::new());
         let outputs = self.compute(evaluator);
         evaluator.pending = None;
-        outputs.map_err(|stop| match stop {
-            Stop::Fault(error) => *error,
-            Stop::Needs(needed) => {
-                let reason = super::error::Reason::NotYetKnown { what: needed.id };
-                TemplateError::new(self.path.as_str(), reason)
-            }
-        })
+        outputs.map_err(|stop| evaluator.fault(stop, &self.path))
     }
 
     fn compute(&self, evaluator: &mut Evaluator<'_>) -> Result<Map<String, Value>, Stop> {

@@ -77,5 +77,6 @@ pub(super) fn text_cost(text: &str) -> u64 {
 /// Appends a name to a JSON path.
 pub(super) fn child(path: &str, name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$'));
-    if plain { format!("{path}.{name}") } else { format!("{path}['{}']", super::error::quoted(name)) }
+    let name = super::error::quoted(name);
+    if plain { format!("{path}.{name}") } else { format!("{path}['{name}']") }
 }

@@ -48,7 +48,7 @@ fn role_assignment(n: u32) -> String {
     in_dev(&format!("Microsoft.Authorization/roleAssignments/{}?{ROLES}", guid(n)))
 }
 
-fn offer(name: &str, authorizations: Value, eligible: Value) -> Value {
+fn offer(name: &str, authorizations: &Value, eligible: &Value) -> Value {
     json!({ "properties": {
         "registrationDefinitionName": name,
         "managedByTenantId": tenant("ostra"),
@@ -89,7 +89,7 @@ fn look() -> Call {
     get(format!("{}?{ROLES}", SHARED.subscription("alder-dev")))
 }
 
-async fn offered(front: &Front, authorizations: Value, eligible: Value) {
+async fn offered(front: &Front, authorizations: &Value, eligible: &Value) {
     ok(front, "alder-owner", put(definition(1), &offer("Night shift", authorizations, eligible)), 201).await;
     ok(front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
 }
@@ -97,7 +97,8 @@ async fn offered(front: &Front, authorizations: Value, eligible: Value) {
 fn path_of(answer: &Answer, name: &str) -> String {
     let url = answer.header(name).to_owned();
     let (_, rest) = url.split_once("//").unwrap();
-    rest[rest.find('/').unwrap()..].to_owned()
+    let (_, path) = rest.split_once('/').unwrap();
+    format!("/{path}")
 }
 
 #[tokio::test]
@@ -105,14 +106,14 @@ async fn a_delegation_is_made_used_and_removed() {
     let front = started("agreements-life").await;
     told(&front, "operator", look(), "403 AuthorizationFailed role.principal").await;
     let mine = json!([{ "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR }]);
-    let made = ok(&front, "alder-owner", put(definition(1), &offer("Night shift", mine.clone(), json!([]))), 201).await;
+    let made = ok(&front, "alder-owner", put(definition(1), &offer("Night shift", &mine, &json!([]))), 201).await;
     assert_eq!(made.header("retry-after"), "1");
     let status = ok(&front, "alder-owner", get(path_of(&made, "azure-asyncoperation")), 200).await.json();
     assert_eq!(status["status"], "Succeeded");
     told(&front, "operator", look(), "403 AuthorizationFailed role.principal").await;
     ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
     ok(&front, "operator", look(), 200).await;
-    ok(&front, "alder-owner", put(definition(1), &offer("Night shift", mine, json!([]))), 200).await;
+    ok(&front, "alder-owner", put(definition(1), &offer("Night shift", &mine, &json!([]))), 200).await;
 
     let expanded = format!("{}&$expandRegistrationDefinition=True", assignment(2));
     let shown = ok(&front, "operator", get(expanded), 200).await.json();
@@ -137,11 +138,11 @@ async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
     let front = started("agreements-rules").await;
     let prod = SHARED.subscription("alder-prod");
     let owner = |role: &str| json!([{ "principalId": object("operator"), "roleDefinitionId": role }]);
-    let refused = put(definition(1), &offer("Too much", owner("8e3af657-a8ff-443c-a75c-2fe8c4bcb635"), json!([])));
+    let refused = put(definition(1), &offer("Too much", &owner("8e3af657-a8ff-443c-a75c-2fe8c4bcb635"), &json!([])));
     told(&front, "alder-owner", refused, "400 InvalidRegistrationDefinitionCreateRequest offer.invalid").await;
     told(&front, "alder-owner", get(definition(1)), "404 ResourceNotFound resource.unknown").await;
     let elsewhere = format!("{prod}/providers/Microsoft.ManagedServices/registrationDefinitions/{}?{MS}", guid(7));
-    let by_provider = put(elsewhere, &offer("Mine", owner(READER), json!([])));
+    let by_provider = put(elsewhere, &offer("Mine", &owner(READER), &json!([])));
     told(&front, "operator", by_provider, "403 AuthorizationFailed role.action_missing").await;
     let list = format!("{prod}/providers/Microsoft.ManagedServices/registrationAssignments?{MS}");
     let declared = ok(&front, "alder-owner", get(list), 200).await.json()["value"][0]["id"].as_str().unwrap().to_owned();
@@ -162,7 +163,7 @@ async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn a_guest_does_not_delegate() {
     let front = started("agreements-guest").await;
-    let body = offer("By a guest", json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]), json!([]));
+    let body = offer("By a guest", &json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]), &json!([]));
     let lynx = "/subscriptions/17110000-5000-4000-8000-000000000001/providers/Microsoft.ManagedServices/registrationDefinitions";
     let target = format!("{lynx}/{}?{MS}", guid(1));
     let mut claims = signer::claims();
@@ -175,7 +176,7 @@ async fn a_guest_does_not_delegate() {
     front.drain().await;
 }
 
-fn activation(role: &str, more: Value) -> Value {
+fn activation(role: &str, more: &Value) -> Value {
     let mut properties = json!({ "principalId": object("operator"), "roleDefinitionId": role, "requestType": "SelfActivate" });
     for (name, value) in more.as_object().unwrap() {
         properties[name] = value.clone();
@@ -192,7 +193,7 @@ async fn an_eligible_role_is_activated_and_ends() {
     } }]);
     // Eligible authorizations are for people; the gateway's own version lets an automation have one.
     let own = definition(1).replace("2022-10-01", "2026-11-01-steward-preview");
-    ok(&front, "alder-owner", put(own, &offer("On request", standing, eligible)), 201).await;
+    ok(&front, "alder-owner", put(own, &offer("On request", &standing, &eligible)), 201).await;
     ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
 
     let list = in_dev(&format!("Microsoft.Authorization/roleEligibilityScheduleInstances?{PIM}&$filter=asTarget()"));
@@ -203,19 +204,20 @@ async fn an_eligible_role_is_activated_and_ends() {
     let permissions = || get(in_dev(&format!("Microsoft.Authorization/permissions?{ROLES}")));
     let before = ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len();
     for (body, expected) in [
-        (activation(VM_CONTRIBUTOR, json!({})), "400 RoleAssignmentRequestPolicyValidationFailed activation.rule"),
-        (activation(CONTRIBUTOR, json!({ "justification": "x" })), "400 RoleAssignmentDoesNotExist activation.not_eligible"),
-        (activation(VM_CONTRIBUTOR, json!({ "requestType": "Please" })), "400 InvalidRequestContent assignment.invalid"),
+        (activation(VM_CONTRIBUTOR, &json!({})), "400 RoleAssignmentRequestPolicyValidationFailed activation.rule"),
+        (activation(CONTRIBUTOR, &json!({ "justification": "x" })), "400 RoleAssignmentDoesNotExist activation.not_eligible"),
+        (activation(VM_CONTRIBUTOR, &json!({ "requestType": "Please" })), "400 InvalidRequestContent assignment.invalid"),
     ] {
         told(&front, "operator", put(request(3), &body), expected).await;
     }
-    let wanted = activation(VM_CONTRIBUTOR, json!({ "justification": "INC-1", "scheduleInfo": { "expiration": { "duration": "PT30M" } } }));
+    let wanted =
+        activation(VM_CONTRIBUTOR, &json!({ "justification": "INC-1", "scheduleInfo": { "expiration": { "duration": "PT30M" } } }));
     let granted = ok(&front, "operator", put(request(3), &wanted), 201).await.json();
     assert_eq!(granted["properties"]["status"], "Provisioned");
     assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before + 1);
     let cancel = in_dev(&format!("Microsoft.Authorization/roleAssignmentScheduleRequests/{}/cancel?{PIM}", guid(3)));
     told(&front, "operator", call("POST", cancel), "409 RoleAssignmentApprovalAlreadyDecided activation.decision").await;
-    let end = activation(VM_CONTRIBUTOR, json!({ "requestType": "SelfDeactivate" }));
+    let end = activation(VM_CONTRIBUTOR, &json!({ "requestType": "SelfDeactivate" }));
     ok(&front, "operator", put(request(4), &end), 201).await;
     assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before);
     front.drain().await;
@@ -228,7 +230,7 @@ async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identi
         { "principalId": object("operator"), "roleDefinitionId": ACCESS_ADMINISTRATOR, "delegatedRoleDefinitionIds": [READER] },
         { "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR },
     ]);
-    offered(&front, administrator, json!([])).await;
+    offered(&front, &administrator, &json!([])).await;
     let identity =
         format!("{}/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i", SHARED.subscription("alder-dev"));
     let body = |role: &str, kind: &str, identity: Option<&str>| {

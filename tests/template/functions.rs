@@ -342,3 +342,22 @@ fn an_environment_can_be_given() {
 fn function_names_have_no_case() {
     check("TOLOWER(Concat('A', 'B'))", json!("ab"));
 }
+
+#[test]
+fn the_manual_names_functions_that_there_are() {
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/templates.md")).unwrap();
+    let section = |from: &str, to: &str| manual.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let answer = |name: &str| evaluate(&format!("[{name}()]")).err().map(|error| error.to_string()).unwrap_or_default();
+    let functions = quoted(&section("## Functions", "`utcNow` and"));
+    assert!(functions.len() > 90, "{}", functions.len());
+    for name in functions {
+        assert!(!answer(&name).contains("is not there") && !answer(&name).contains("is not supported"), "{name}");
+    }
+    let refused = manual.lines().filter(|line| line.starts_with("| `deployer`") || line.starts_with("| `cidrHost`"));
+    let names: Vec<_> = refused.flat_map(|line| quoted(line.split('|').nth(1).unwrap())).collect();
+    assert_eq!(names.len(), 9);
+    for name in names {
+        assert!(answer(&name).contains("is not supported"), "{name}");
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use steward::template::{Expanded, Template, parse_parameters};
 
-use super::{NOW, in_subscription};
+use super::{in_subscription, now};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/templates")
@@ -17,8 +17,7 @@ fn expand(name: &str) -> Expanded {
     let text = std::fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
     let parameters = std::fs::read_to_string(folder().join(format!("{name}.parameters.json")));
     let parameters = parameters.map_or(Value::Null, |text| parse_parameters(&text).unwrap());
-    let now = jiff::Timestamp::from_millisecond(NOW).unwrap();
-    Template::parse(&text).unwrap().expand(&parameters, &in_subscription(), now).unwrap()
+    Template::parse(&text).unwrap().expand(&parameters, &in_subscription(), now()).unwrap()
 }
 
 fn printed(expanded: &Expanded) -> String {

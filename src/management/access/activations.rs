@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::directory::entity::{self, Activation, ActivationStatus, Entity, Stage, Ticket};
 use crate::directory::shown::Eligibility;
 use crate::ids::{ActivationId, PrincipalId, TenantId};
+use crate::management::room;
 use crate::store::Write;
 
 /// Characters of a justification or a ticket that are kept.
@@ -22,6 +23,9 @@ const TEXT_CHARS_MAX: usize = 1024;
 const AHEAD_MAX: Duration = Duration::from_hours(24 * 30);
 /// How long activations that are over are kept to be looked at.
 const KEPT: Duration = Duration::from_hours(24 * 90);
+/// Activations kept in one subscription, and of one principal in it.
+const ACTIVATIONS_MAX: usize = 10_000;
+const ACTIVATIONS_OF_ONE_MAX: usize = 500;
 /// The shortest activation. Source: Azure Lighthouse, "Create eligible authorizations".
 const DURATION_MIN: Duration = Duration::from_mins(5);
 
@@ -169,6 +173,10 @@ impl Call<'_> {
         if held.is_some_and(|held| held.activations.contains_key(&wish.name)) {
             return Err(AccessError::Body { member: "name", problem: "is taken by another request: use a new GUID".to_owned() }.into());
         }
+        let all = held.map_or(0, |held| held.activations.len());
+        room(all, "activation requests", ACTIVATIONS_MAX)?;
+        let mine = held.into_iter().flat_map(|held| held.activations.values()).filter(|one| one.body.principal == caller.principal);
+        room(mine.count(), "activation requests of one principal", ACTIVATIONS_OF_ONE_MAX)?;
         let forgotten = held.into_iter().flat_map(|held| held.activations.values());
         let forgotten = forgotten.filter(|one| one.body.until.checked_add(KEPT).is_ok_and(|end| end < self.now()));
         let forgotten = forgotten.map(|one| entity::removal(entity::activation_key(subscription, one.body.name))).collect();

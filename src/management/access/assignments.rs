@@ -17,6 +17,7 @@ use crate::delegation::{Grant, OriginKind, SourceLocation};
 use crate::directory::entity::{self, Entity, RoleAssignment};
 use crate::directory::{Directory, PrincipalKind, shown};
 use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
+use crate::management::room;
 use crate::store::Write;
 
 /// A role assignment, wherever it is kept.
@@ -106,6 +107,7 @@ impl Call<'_> {
         if let Some(other) = all.iter().find(same) {
             return Err(AccessError::Exists { existing: id(&other.assignment) }.into());
         }
+        room(all.len(), "role assignments", ASSIGNMENTS_MAX)?;
         Ok((vec![Entity::RoleAssignment(wanted.clone()).into_write()], true))
     }
 
@@ -128,6 +130,10 @@ impl Call<'_> {
         }
         if wanted.principal_kind != Some(PrincipalKind::ServicePrincipal) {
             return refuse("`properties.principalType` has to be `ServicePrincipal`".to_owned());
+        }
+        // What the caller says is believed only where nobody knows better.
+        if directory.principal(wanted.principal).is_some_and(|known| known.kind != PrincipalKind::ServicePrincipal) {
+            return refuse(format!("`{}` is no service principal", wanted.principal.object));
         }
         let identity = wanted.delegated_managed_identity.as_deref().and_then(|id| Scope::parse(id).ok());
         if identity.and_then(|identity| identity.subscription_id()).and_then(|id| directory.subscription(id)).map(|found| found.tenant)
@@ -170,6 +176,8 @@ impl Call<'_> {
     }
 }
 
+/// Role assignments in one subscription. Source: Azure role-based access control limits.
+const ASSIGNMENTS_MAX: usize = 4_000;
 /// Characters of a description that are kept.
 const DESCRIPTION_CHARS_MAX: usize = 1024;
 

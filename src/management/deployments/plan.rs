@@ -1,10 +1,12 @@
 //! From a request's body to what is to be written, and whether the caller may write it.
 
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{Call, DeploymentError, OwnAnswer, OwnError, show};
 use crate::arm::action::Method;
+use crate::clock::Timestamp;
 use crate::management::Part;
 use crate::template::{DeploymentScope, Expanded, GroupFacts, PlannedResource, SubscriptionFacts, Template};
 
@@ -44,11 +46,10 @@ impl Call<'_> {
                 wrong("properties.mode", "has to be Incremental: deployments here never remove what a template does not name").into()
             );
         }
-        let template = Template::from_value(template.clone()).map_err(DeploymentError::from)?;
         let scope = self.deployment_scope(name, body).await?;
-        let parameters = properties.get("parameters").cloned().unwrap_or(Value::Null);
         let location = scope.location.clone();
-        let expanded = template.expand(&parameters, &scope, self.now()).map_err(DeploymentError::from)?;
+        let parameters = properties.get("parameters").cloned().unwrap_or(Value::Null);
+        let expanded = expand(template.clone(), parameters, scope, self.now()).await?;
         Ok(Plan { name: name.to_owned(), mode: "Incremental".to_owned(), location, expanded })
     }
 
@@ -105,6 +106,19 @@ impl Call<'_> {
         let plan = self.plan(name, body).await?;
         self.judge(&plan)?;
         Ok(OwnAnswer::ok(self.show_validated(&plan)))
+    }
+}
+
+/// A template may cost a fifth of a second at its bounds, for which no other request of the worker should wait.
+async fn expand(template: Value, parameters: Value, scope: DeploymentScope, now: Timestamp) -> Result<Expanded, OwnError> {
+    let expanding = spawn_blocking(move || Template::from_value(template)?.expand(&parameters, &scope, now));
+    match expanding.await {
+        Ok(expanded) => Ok(expanded.map_err(DeploymentError::from)?),
+        Err(cause) => {
+            tracing::error!(%cause, "expanding a template ended without an answer");
+            let problem = "could not be expanded by this gateway".to_owned();
+            Err(DeploymentError::Body { member: "properties.template", problem }.into())
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::arm::action::Method;
 use crate::clock::Clock;
 use crate::directory::entity::{self, DeployedResource, Deployment, DeploymentState, Entity};
 use crate::ids::OperationId;
+use crate::json;
 use crate::management::{Part, PartAnswer};
 use crate::store::Write;
 use crate::template::{Needed, PlannedResource, References, Unresolved};
@@ -23,6 +24,8 @@ pub(super) const TIME_MAX: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 /// Deployments kept in a subscription; with each new one the oldest beyond that goes.
 const KEPT_MAX: usize = 200;
+/// Bytes of parameters and outputs that are kept; beyond that none of them are.
+const VALUES_BYTES_MAX: usize = 256 << 10;
 /// Resources that a body may need to be read before it is known.
 const NEEDS_MAX: usize = 64;
 
@@ -71,7 +74,7 @@ impl Call<'_> {
             started_at: self.now(),
             ended_at: None,
             state: DeploymentState::Running,
-            parameters: plan.expanded.parameters.clone(),
+            parameters: Map::new(),
             outputs: Map::new(),
             resources: Vec::new(),
             error: None,
@@ -96,6 +99,7 @@ impl Call<'_> {
 
     async fn run(&self, plan: &Plan, mut deployment: Deployment) -> Deployment {
         let deadline = Instant::from_std(Clock::instant()) + TIME_MAX;
+        deployment.parameters.clone_from(&plan.expanded.parameters);
         let mut known = Known::default();
         for resource in &plan.expanded.resources {
             let ended = self.part(resource, &mut known, deadline).await;
@@ -117,6 +121,9 @@ impl Call<'_> {
                 Ok(outputs) => deployment.outputs = outputs,
                 Err(Failed(error)) => deployment.error = Some(show::deployment_failed(&plan.name, &error)),
             }
+        }
+        if json::text(&deployment.parameters).len() + json::text(&deployment.outputs).len() > VALUES_BYTES_MAX {
+            (deployment.parameters, deployment.outputs) = (Map::new(), Map::new());
         }
         deployment.state = if deployment.error.is_some() { DeploymentState::Failed } else { DeploymentState::Succeeded };
         deployment.ended_at = Some(self.desk.clock.now());

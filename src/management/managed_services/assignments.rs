@@ -10,8 +10,12 @@ use crate::directory::Directory;
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::ids::{AssignmentId, OperationId, SubscriptionId};
+use crate::management::room;
 use crate::pipeline::Basis;
 use crate::store::Write;
+
+/// Assignments in one subscription.
+const ASSIGNMENTS_MAX: usize = 4_000;
 
 impl Call<'_> {
     pub(super) fn assignments(&self) -> Result<OwnAnswer, OwnError> {
@@ -112,8 +116,12 @@ impl Call<'_> {
         refuse_declared(definition.as_ref())?;
         let definition = definition.map(|one| one.body);
         let bound = bound(directory.registry().holdings(subscription).map(AsRef::as_ref));
+        let bound_count = bound.len();
         offer::check_assignment(assignment, definition.as_deref(), &refer(&bound))?;
         let definition = definition.ok_or_else(|| self.not_found())?;
+        if known.is_none() {
+            room(bound_count, "registration assignments", ASSIGNMENTS_MAX)?;
+        }
         let operation = self.operation(&assignment.id(), false)?;
         let id = operation.id;
         let mut writes = vec![

@@ -15,6 +15,7 @@ use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::directory::{self, Directory, Holdings};
 use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId};
+use crate::management::room;
 use crate::pipeline::Basis;
 use crate::store::Write;
 
@@ -95,6 +96,9 @@ impl Call<'_> {
         let held = directory.registry().holdings(subscription);
         let bound = bound(held.map(AsRef::as_ref));
         offer::check_definition_update(&definition, &refer(&bound))?;
+        if shown.is_none() {
+            room(held.map_or(0, |held| held.definitions.len()), "registration definitions", DEFINITIONS_MAX)?;
+        }
         let operation = self.operation(&definition.key().to_string(), false)?;
         let id = operation.id;
         let events = bound_by(held.map(AsRef::as_ref), name).map(|one| self.event(EventKind::Updated, &one, &definition));
@@ -132,6 +136,9 @@ impl Call<'_> {
         self.desk.context.now
     }
 }
+
+/// Offers of one subscription.
+const DEFINITIONS_MAX: usize = 500;
 
 /// An offer about to be written, the operation that writes it, and whether it is new.
 type Planned = (RegistrationDefinition, OperationId, bool);

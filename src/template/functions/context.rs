@@ -37,7 +37,7 @@ fn unknown<'k>(evaluator: &Evaluator<'_>, call: &Call<'_>, what: &'static str, n
 fn from_slots<'a>(evaluator: &mut Evaluator<'_>, view: View<'a>, call: &Call<'_>, slots: &'a Slots, what: &'static str) -> Eval<'a> {
     let name = text(evaluator, view, call, 0)?;
     match slots.get(&name) {
-        Some(slot) => evaluator.slot(view.frame, slot),
+        Some(slot) => evaluator.slot(view.frame, slot).map_err(|stop| stop.moved(call.offset)),
         None => Err(unknown(evaluator, call, what, &name, slots.iter().map(|slot| slot.name.as_str()))),
     }
 }
