@@ -1,6 +1,6 @@
 //! One event: the fields of Azure Monitor's, and in its properties who did it by tenant, role and delegation.
 //!
-//! Source: Azure Monitor, Activity Logs, List, 2015-04-01, "EventData".
+//! Source: Azure Monitor, Activity Logs, List, 2015-04-01, event data.
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};

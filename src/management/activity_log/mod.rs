@@ -92,8 +92,8 @@ impl<'a> Call<'a> {
         let query = ActivityQuery { subscription: id, from: self.from, until: self.until, skip: self.skip, wanted: Box::new(wanted) };
         let found = self.desk.recorder.activities(query).await;
         let events = found.records.iter().filter_map(|record| Done::new(record, directory));
-        let value = events.map(|done| self.cut(done.describe(&self.request.authority, directory))).collect();
-        Ok(self.answer(value, found.next))
+        let value = events.map(|done| self.cut(done.describe(&self.request.authority, directory))).collect::<Vec<_>>();
+        Ok(self.answer(&value, found.next))
     }
 
     /// Where the caller may read the log.
@@ -119,8 +119,8 @@ impl<'a> Call<'a> {
         let mut page: Vec<_> = ours.skip(self.skip).take(NOTICES_SHOWN_MAX + 1).collect();
         let next = (page.len() > NOTICES_SHOWN_MAX).then_some(self.skip + NOTICES_SHOWN_MAX);
         page.truncate(NOTICES_SHOWN_MAX);
-        let value = page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory))).collect();
-        Ok(self.answer(value, next))
+        let value = page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory))).collect::<Vec<_>>();
+        Ok(self.answer(&value, next))
     }
 
     /// The fields that were asked for.
@@ -134,7 +134,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn answer(&self, value: Vec<Value>, next: Option<usize>) -> OwnAnswer {
+    fn answer(&self, value: &[Value], next: Option<usize>) -> OwnAnswer {
         let mut answer = json!({ "value": value });
         if let (Some(next), Value::Object(members)) = (next, &mut answer) {
             members.insert("nextLink".to_owned(), self.next_link(next).into());
