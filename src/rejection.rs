@@ -141,7 +141,8 @@ impl Answer {
             "hint": rejection.hint(),
             "explain": format!("steward explain {id}"),
         });
-        json::text(&body.with_info(AdditionalInfo { kind: "StewardDecision", info }))
+        let decision = AdditionalInfo { kind: "StewardDecision", info };
+        json::text(&body.with_info([decision].into_iter().chain(rejection.violation()).collect()))
     }
 }
 
@@ -170,6 +171,19 @@ impl Rejection {
             Self::Scope { error, wrong_tenant, authority } => scope(error, *wrong_tenant, authority.as_ref()),
             Self::Token { error, authority } => token(error, authority.as_ref()),
         }
+    }
+
+    /// What Azure's clients show of a refusal by a policy. Source: Azure Policy, `PolicyViolation` in `additionalInfo`.
+    fn violation(&self) -> Option<AdditionalInfo<serde_json::Value>> {
+        let Self::Own(OwnError::ManagingTenant { tenant, at }) = self else { return None };
+        let info = serde_json::json!({
+            "policyDefinitionId": format!("/providers/Microsoft.Authorization/policyDefinitions/{MANAGING_TENANTS_POLICY}"),
+            "policyDefinitionName": MANAGING_TENANTS_POLICY,
+            "policyDefinitionDisplayName": "Allow managing tenant ids to onboard through Azure Lighthouse",
+            "managedByTenantId": tenant,
+            "definedAt": format!("{}:{}", at.file, at.line),
+        });
+        Some(AdditionalInfo { kind: "PolicyViolation", info })
     }
 
     /// The check that failed.
@@ -304,6 +318,9 @@ impl Rejection {
         }
     }
 }
+
+/// The built-in policy that does the same in Azure. Source: Azure Policy, built-in definitions, Lighthouse.
+const MANAGING_TENANTS_POLICY: &str = "7a8a51a3-ad87-4def-96f3-65a1839242b6";
 
 fn classify(error: &ClassifyError) -> Answer {
     let (status, code) = match error {
@@ -445,11 +462,13 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
+        OwnError::ManagingTenant { .. } => (StatusCode::FORBIDDEN, "RequestDisallowedByPolicy"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
         OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
         OwnError::Offer(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::Parameter { .. } => (StatusCode::BAD_REQUEST, "InvalidQueryParameter"),
+        OwnError::Plan { .. } => (StatusCode::BAD_REQUEST, "InvalidRegistrationDefinitionCreateRequest"),
         OwnError::ResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
     };
     Answer::new(status, code, sentence(error))
@@ -463,8 +482,10 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Declared { .. }
         | OwnError::Deployment(_)
         | OwnError::Full { .. }
+        | OwnError::ManagingTenant { .. }
         | OwnError::Offer(_)
-        | OwnError::Parameter { .. } => CheckName::Rules,
+        | OwnError::Parameter { .. }
+        | OwnError::Plan { .. } => CheckName::Rules,
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }

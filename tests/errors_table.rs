@@ -325,6 +325,8 @@ fn own() -> Vec<Row> {
             action: "Microsoft.Authorization/roleAssignments/read",
             scope: text("/subscriptions/…"),
         }],
+        OwnError::ManagingTenant { .. } => [OwnError::ManagingTenant { tenant: tenant(), at: defined_at() }],
+        OwnError::Plan { .. } => [OwnError::Plan { problem: text("`plan`: there is no plan `ostra.care.gold.1.0` for this customer") }],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],

@@ -20,7 +20,7 @@ struct ErrorDetail<I> {
 /// One typed extra of an error: Azure clients print them after the message.
 #[derive(Debug, Clone, Serialize)]
 pub struct AdditionalInfo<I> {
-    /// What `info` is: `StewardDecision`.
+    /// What `info` is: `StewardDecision`, `PolicyViolation`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The content.
@@ -34,10 +34,10 @@ impl ErrorBody {
         Self { error: ErrorDetail { code, message: message.into(), additional_info: Vec::new() } }
     }
 
-    /// The same with an explanation for `additionalInfo`.
+    /// The same with explanations for `additionalInfo`.
     #[must_use]
-    pub fn with_info<I>(self, info: AdditionalInfo<I>) -> ErrorBody<I> {
+    pub fn with_info<I>(self, info: Vec<AdditionalInfo<I>>) -> ErrorBody<I> {
         let ErrorDetail { code, message, .. } = self.error;
-        ErrorBody { error: ErrorDetail { code, message, additional_info: vec![info] } }
+        ErrorBody { error: ErrorDetail { code, message, additional_info: info } }
     }
 }

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::arm::planes::Planes;
+use crate::delegation::offer::Plan;
 use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{DenyAssignment, Grant, SourceLocation};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
@@ -66,6 +67,40 @@ pub struct Declared {
     pub(crate) reach: HashMap<TenantId, Vec<SubscriptionId>, foldhash::fast::RandomState>,
     /// The places in `delegations` of those in each subscription.
     pub(crate) places: HashMap<SubscriptionId, Vec<usize>, foldhash::fast::RandomState>,
+    /// Plans that customers can take, in the order of the files.
+    pub(crate) marketplace: Vec<MarketplaceOffer>,
+    /// The only managing tenants of a customer, by customer. A customer without an entry may name any.
+    pub(crate) onboarding: HashMap<TenantId, AllowedManagers, foldhash::fast::RandomState>,
+}
+
+/// The only tenants that a customer's subscriptions may be delegated to.
+#[derive(Debug, Clone)]
+pub struct AllowedManagers {
+    /// Their ids.
+    pub tenants: Vec<TenantId>,
+    /// Where the policy says so.
+    pub defined_at: SourceLocation,
+}
+
+/// A plan that a service provider offers to customers.
+#[derive(Debug)]
+pub struct MarketplaceOffer {
+    /// What it is called.
+    pub plan: Plan,
+    /// The service provider.
+    pub managing_tenant: TenantId,
+    /// Who may do what.
+    pub authorizations: Vec<Authorization>,
+    /// The only tenants that see it and can take it; everybody when absent.
+    pub private_to: Option<Vec<TenantId>>,
+}
+
+impl MarketplaceOffer {
+    /// Whether a tenant may see the plan: as a customer, or because it is its own.
+    #[must_use]
+    pub fn is_for(&self, tenant: TenantId) -> bool {
+        tenant == self.managing_tenant || self.private_to.as_ref().is_none_or(|tenants| tenants.contains(&tenant))
+    }
 }
 
 /// A tenant that Steward knows: a customer, a service provider, or both.
@@ -295,6 +330,18 @@ impl Directory {
     #[must_use]
     pub fn delegations(&self) -> &[Delegation] {
         &self.declared.delegations
+    }
+
+    /// The plans that customers can take, private ones included.
+    #[must_use]
+    pub fn marketplace(&self) -> &[MarketplaceOffer] {
+        &self.declared.marketplace
+    }
+
+    /// The list that keeps `customer` from delegating to `managing`, if one does.
+    #[must_use]
+    pub fn onboarding_rule_against(&self, customer: TenantId, managing: TenantId) -> Option<&AllowedManagers> {
+        self.declared.onboarding.get(&customer).filter(|allowed| !allowed.tenants.contains(&managing))
     }
 
     /// Whether `managing` holds any delegation in `customer`, or is the same tenant. Nobody else may learn what exists there.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Delegation, Directory};
+use super::{Delegation, Directory, MarketplaceOffer};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::SourceLocation;
 use crate::delegation::offer::{
-    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, RegistrationAssignment, RegistrationDefinition,
-    Term,
+    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, MarketplaceDefinition, Mfa, RegistrationAssignment,
+    RegistrationDefinition, Term,
 };
 use crate::ids::{AssignmentId, DefinitionId, ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::store::Revision;
@@ -129,26 +129,7 @@ fn declared_assignment(subscription: SubscriptionId, delegation: &Delegation) ->
 }
 
 fn declared_definition(directory: &Directory, subscription: SubscriptionId, delegation: &Delegation) -> RegistrationDefinition {
-    let mut authorizations = Vec::new();
-    let mut eligible = Vec::new();
-    for one in delegation.authorizations.iter() {
-        let Some(role) = directory.roles().role(one.role).map(crate::delegation::roles::Role::id) else { continue };
-        let display_name = Some(Arc::clone(&one.principal_name));
-        match &one.on_request {
-            None => authorizations.push(Authorization { principal: one.principal.object, display_name, role, delegated_roles: Vec::new() }),
-            Some(on_request) => eligible.push(EligibleAuthorization {
-                principal: one.principal.object,
-                display_name,
-                role,
-                policy: JustInTimePolicy {
-                    mfa: Mfa::None,
-                    duration_max: on_request.duration_max,
-                    approvers: on_request.approvers.iter().map(|who| Approver { principal: who.object, display_name: None }).collect(),
-                    customer_approvers: Vec::new(),
-                },
-            }),
-        }
-    }
+    let (authorizations, eligible) = as_offered(directory, &delegation.authorizations);
     RegistrationDefinition {
         subscription,
         name: DefinitionId::from_bytes(name("definition", subscription, delegation, None)),
@@ -169,4 +150,35 @@ fn declared_definition(directory: &Directory, subscription: SubscriptionId, dele
 /// Files do not say who wrote them, nor when.
 const fn nobody(tenant: TenantId) -> PrincipalId {
     PrincipalId { tenant, object: ObjectId::from_bytes([0; 16]) }
+}
+
+/// A plan with its authorizations as an offer has them.
+#[must_use]
+pub fn marketplace_definition(directory: &Directory, offer: &MarketplaceOffer) -> MarketplaceDefinition {
+    let (authorizations, eligible) = as_offered(directory, &offer.authorizations);
+    MarketplaceDefinition { plan: offer.plan.clone(), managing_tenant: offer.managing_tenant, authorizations, eligible }
+}
+
+fn as_offered(directory: &Directory, written: &[super::Authorization]) -> (Vec<Authorization>, Vec<EligibleAuthorization>) {
+    let mut authorizations = Vec::new();
+    let mut eligible = Vec::new();
+    for one in written {
+        let Some(role) = directory.roles().role(one.role).map(crate::delegation::roles::Role::id) else { continue };
+        let display_name = Some(Arc::clone(&one.principal_name));
+        match &one.on_request {
+            None => authorizations.push(Authorization { principal: one.principal.object, display_name, role, delegated_roles: Vec::new() }),
+            Some(on_request) => eligible.push(EligibleAuthorization {
+                principal: one.principal.object,
+                display_name,
+                role,
+                policy: JustInTimePolicy {
+                    mfa: Mfa::None,
+                    duration_max: on_request.duration_max,
+                    approvers: on_request.approvers.iter().map(|who| Approver { principal: who.object, display_name: None }).collect(),
+                    customer_approvers: Vec::new(),
+                },
+            }),
+        }
+    }
+    (authorizations, eligible)
 }

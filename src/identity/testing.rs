@@ -208,6 +208,8 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         relations: HashSet::default(),
         tenant_grants: HashMap::default(),
         reach: HashMap::default(),
+        onboarding: HashMap::default(),
+        marketplace: Vec::new(),
         places: HashMap::default(),
     })
 }

@@ -154,6 +154,17 @@ pub enum OwnError {
     /// What was asked about access breaks a rule.
     #[error("{0}")]
     Access(#[from] AccessError),
+    /// The customer's policy does not allow delegations to this tenant.
+    #[error(
+        "the policy in {}:{} does not allow delegations to the tenant `{tenant}`: it is not among the managing tenants of this customer",
+        at.file, at.line
+    )]
+    ManagingTenant {
+        /// The tenant that would manage.
+        tenant: TenantId,
+        /// The policy.
+        at: SourceLocation,
+    },
     /// The request's body cannot be read.
     #[error("{0}")]
     Body(#[from] BodyError),
@@ -200,6 +211,12 @@ pub enum OwnError {
         /// Its name.
         name: &'static str,
         /// What is wrong, and what is expected.
+        problem: String,
+    },
+    /// The marketplace plan of an offer is not one for this customer, or says something else.
+    #[error("{problem}")]
+    Plan {
+        /// The member and what is wrong with it.
         problem: String,
     },
     /// There is no such type.
@@ -253,10 +270,11 @@ impl OwnError {
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
             Self::Full { .. } => "limit.kept",
+            Self::ManagingTenant { .. } => "rule.managing_tenant",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
             Self::NothingGranted { .. } => "role.principal",
-            Self::Offer(_) => "offer.invalid",
+            Self::Offer(_) | Self::Plan { .. } => "offer.invalid",
             Self::Parameter { .. } => "request.parameter",
             Self::Restricted { .. } => "role.action_missing",
         }

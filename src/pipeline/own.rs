@@ -172,6 +172,9 @@ fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> 
     let [_providers, namespace, rest @ ..] = block else { return None };
     let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
     let service = match rest {
+        // The provider itself and its registration in a subscription are the resource manager's, as for every provider.
+        [] => return None,
+        [verb] if is(verb, "register") || is(verb, "unregister") => return None,
         _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
         _ if is(namespace, "Steward.Delegation") => Service::Views,
         [kind, _name, values, ..] if is(namespace, "Microsoft.Insights") && is(kind, "eventtypes") && is(values, "values") => {

@@ -82,6 +82,12 @@ pub struct PolicyFile {
     /// What a managing tenant's principals may do in a customer's scopes.
     #[serde(default)]
     delegation: Vec<Delegation>,
+    /// Which managing tenants a customer's subscriptions may be delegated to.
+    #[serde(default)]
+    onboarding: Vec<Onboarding>,
+    /// Plans of service providers that customers can take as they are.
+    #[serde(default)]
+    marketplace_offer: Vec<MarketplaceOffer>,
     /// Hosts that belong to a resource and not to the resource manager.
     #[serde(default)]
     data_plane: Vec<DataPlane>,
@@ -339,6 +345,49 @@ pub struct OnRequest {
     /// Users or groups of the managing tenant of whom one must agree, at most ten. Without any, nobody has to.
     #[serde(default)]
     pub approvers: Vec<At<String>>,
+}
+
+/// The only managing tenants that a customer's subscriptions may be delegated to. Without an entry, any may be named.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Onboarding {
+    /// The customer.
+    pub tenant: At<String>,
+    /// Keys or ids of tenants; ids of tenants that no file lists are accepted. An empty list allows nobody.
+    pub managing_tenants: At<Vec<At<String>>>,
+}
+
+/// A plan that a service provider offers: `{publisher}.{product}.{plan}.{version}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MarketplaceOffer {
+    /// Id of the publisher.
+    pub publisher: At<String>,
+    /// Code of the product, which ends in `-preview` where it is one.
+    pub product: At<String>,
+    /// Name of the plan.
+    pub plan: At<String>,
+    /// Version of the plan, such as `1.0.2`.
+    pub version: At<String>,
+    /// The service provider's tenant.
+    pub managing_tenant: At<String>,
+    /// The only tenants that see the plan and can take it; everybody when absent.
+    pub private_to: Option<At<Vec<At<String>>>>,
+    /// Who may do what.
+    #[serde(default)]
+    pub authorization: Vec<At<PlanAuthorization>>,
+}
+
+/// A role for a principal of the managing tenant.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PlanAuthorization {
+    /// The principal: key, display name, user principal name or object id, optionally with `user:`, `sp:` or `group:` before it.
+    pub who: At<String>,
+    /// A built-in role that can be delegated, by name or GUID.
+    pub role: At<String>,
+    /// Present for a role that is not in force until it is activated.
+    pub on_request: Option<At<OnRequest>>,
 }
 
 /// A rule for hosts that belong to a resource, such as `blob.core.windows.net`. Requests to them are refused.

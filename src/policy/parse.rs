@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use super::file::{
-    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, OnRequest, RoleAssignment, ServicePrincipal,
-    Subscription, Tenant, User,
+    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, MarketplaceOffer, OnRequest, Onboarding,
+    PlanAuthorization, RoleAssignment, ServicePrincipal, Subscription, Tenant, User,
 };
 use super::source::SourceFile;
 
@@ -50,12 +50,14 @@ pub(super) struct Parsed {
     pub(super) role_assignments: Vec<Entry<RoleAssignment>>,
     pub(super) deny_assignments: Vec<Entry<DenyAssignment>>,
     pub(super) delegations: Vec<Entry<Delegation>>,
+    pub(super) onboarding: Vec<Entry<Onboarding>>,
+    pub(super) marketplace_offers: Vec<Entry<MarketplaceOffer>>,
     pub(super) data_planes: Vec<Entry<DataPlane>>,
     incomplete: HashSet<&'static str>,
 }
 
 /// The tables of a policy file.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "issuer",
     "tenant",
     "management_group",
@@ -66,6 +68,8 @@ const TABLES: [&str; 11] = [
     "role_assignment",
     "deny_assignment",
     "delegation",
+    "onboarding",
+    "marketplace_offer",
     "data_plane",
 ];
 
@@ -111,6 +115,8 @@ impl Parsed {
                 "role_assignment" => reader.entries("role_assignment", value, &mut self.role_assignments),
                 "deny_assignment" => reader.entries("deny_assignment", value, &mut self.deny_assignments),
                 "delegation" => reader.delegations(value, &mut self.delegations),
+                "onboarding" => reader.entries("onboarding", value, &mut self.onboarding),
+                "marketplace_offer" => reader.marketplace_offers(value, &mut self.marketplace_offers),
                 "data_plane" => reader.entries("data_plane", value, &mut self.data_planes),
                 unknown => reader.unknown("table", unknown, key.span(), &TABLES),
             }
@@ -135,9 +141,7 @@ impl Reader<'_> {
     /// Authorizations are taken out and read one by one, for the same reason as entries are.
     fn delegations(&mut self, value: Spanned<DeValue<'_>>, into: &mut Vec<Entry<Delegation>>) {
         for mut element in self.elements("delegation", value) {
-            let written = if let DeValue::Table(table) = element.get_mut() { table.remove("authorization") } else { None };
-            let authorizations = written.map(|value| self.elements("delegation.authorization", value)).unwrap_or_default();
-            let read: Vec<_> = authorizations.into_iter().filter_map(|element| self.authorization(element)).collect();
+            let read: Vec<At<Authorization>> = self.authorizations("delegation.authorization", &mut element);
             if let Some(mut delegation) = self.entry::<Delegation>("delegation", element) {
                 delegation.body.authorization = read;
                 into.push(delegation);
@@ -145,13 +149,29 @@ impl Reader<'_> {
         }
     }
 
-    fn authorization(&mut self, mut element: Spanned<DeValue<'_>>) -> Option<At<Authorization>> {
+    fn marketplace_offers(&mut self, value: Spanned<DeValue<'_>>, into: &mut Vec<Entry<MarketplaceOffer>>) {
+        for mut element in self.elements("marketplace_offer", value) {
+            let read: Vec<At<PlanAuthorization>> = self.authorizations("marketplace_offer.authorization", &mut element);
+            if let Some(mut offer) = self.entry::<MarketplaceOffer>("marketplace_offer", element) {
+                offer.body.authorization = read;
+                into.push(offer);
+            }
+        }
+    }
+
+    fn authorizations<'de, T: Deserialize<'de>>(&mut self, table: &'static str, of: &mut Spanned<DeValue<'de>>) -> Vec<At<T>> {
+        let written = if let DeValue::Table(table) = of.get_mut() { table.remove("authorization") } else { None };
+        let elements = written.map(|value| self.elements(table, value)).unwrap_or_default();
+        elements.into_iter().filter_map(|element| self.authorization(table, element)).collect()
+    }
+
+    fn authorization<'de, T: Deserialize<'de>>(&mut self, name: &'static str, mut element: Spanned<DeValue<'de>>) -> Option<At<T>> {
         if let DeValue::Table(table) = element.get_mut()
             && let Some(DeValue::Table(on_request)) = table.get_mut("on_request").map(Spanned::get_mut)
         {
             self.refuse_unknown_keys::<OnRequest>("on_request", on_request);
         }
-        let entry = self.entry::<Authorization>("delegation.authorization", element)?;
+        let entry = self.entry::<T>(name, element)?;
         Some(At { range: entry.range, value: entry.body })
     }
 

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 55] = pages![
+const PAGES: [(&str, &str); 56] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -43,6 +43,7 @@ const PAGES: [(&str, &str); 55] = pages![
     "role.principal",
     "rule.grants_in_files",
     "rule.guest",
+    "rule.managing_tenant",
     "rule.subscription_state",
     "scope.in_body",
     "scope.malformed",

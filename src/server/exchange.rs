@@ -145,7 +145,7 @@ impl Gateway {
     async fn finish(&self, ended: Ended) -> Response<AnswerBody> {
         let Ended { mut response, trail, rejection } = ended;
         let took = Clock::instant().duration_since(trail.started);
-        headers::complete(response.headers_mut(), &Echo::of(&trail), self.clock.now());
+        headers::complete(&mut response, &Echo::of(&trail), self.clock.now());
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
         if let Some(Rejection::Forward(_) | Rejection::Assertion { .. }) = &rejection {

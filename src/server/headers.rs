@@ -1,5 +1,7 @@
 //! The header fields on every answer. Source: Azure Resource Manager RPC, "Common API response details".
 
+use hyper::Response;
+use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::Timestamp;
@@ -45,7 +47,10 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
 ];
 
 /// Adds what every answer carries, whoever gave it.
-pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp) {
+pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now: Timestamp) {
+    // A type of nothing would make clients read nothing as JSON.
+    let has_body = response.body().size_hint().exact() != Some(0);
+    let headers = response.headers_mut();
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
@@ -58,7 +63,7 @@ pub(super) fn complete(headers: &mut HeaderMap, echo: &Echo<'_>, now: Timestamp)
         Some(id) => insert(headers, "x-ms-client-request-id", id),
         None => drop(headers.remove("x-ms-client-request-id")),
     }
-    if !headers.contains_key(header::CONTENT_TYPE) {
+    if has_body && !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }
 }

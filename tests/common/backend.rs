@@ -187,6 +187,11 @@ impl Front {
 
     /// The same in this folder; `gateway` is added to the `[gateway]` section.
     pub async fn start_in(folder: &Path, backend: &str, more: &str, gateway: &str) -> Self {
+        Self::start_with(folder, backend, more, gateway, Clock::system(), &SHARED.folder.join("policies")).await
+    }
+
+    /// The same by this clock and with these policies.
+    pub async fn start_with(folder: &Path, backend: &str, more: &str, gateway: &str, clock: Clock, policies: &Path) -> Self {
         let own = gateway;
         let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (gateway, admin) = (bind(), bind());
@@ -209,10 +214,10 @@ impl Front {
             config,
             gateway,
             admin,
-            policies: PolicySource::Folder(SHARED.folder.join("policies")),
+            policies: PolicySource::Folder(policies.to_owned()),
             demo_issuer: Some(world.authority.clone()),
             extra: None,
-            clock: Clock::system(),
+            clock,
         };
         let service = Service::start(setup).await.unwrap();
         Self { service, client: Client::new(&format!("https://localhost:{port}"), &world.ca), admin: base }

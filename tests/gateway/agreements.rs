@@ -1,10 +1,14 @@
 //! What is agreed at run time, over HTTP: offers, assignments, activations, role assignments, and every reason to refuse them.
 
-use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::common::backend::Front;
+use serde_json::{Value, json};
+use steward::clock::{Clock, Timestamp};
+
+use crate::common::backend::{Act, Backend, Front, json_answer};
 use crate::common::client::{Answer, Call, call, get};
-use crate::common::installation::SHARED;
+use crate::common::installation::{SHARED, empty_folder};
 use crate::common::signer;
 
 const MS: &str = "api-version=2022-10-01";
@@ -90,7 +94,7 @@ fn look() -> Call {
 }
 
 async fn offered(front: &Front, authorizations: &Value, eligible: &Value) {
-    ok(front, "alder-owner", put(definition(1), &offer("Night shift", authorizations, eligible)), 201).await;
+    ok(front, "alder-owner", put(definition(1), &offer("Night shift", &authorizations, eligible)), 201).await;
     ok(front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
 }
 
@@ -176,6 +180,167 @@ async fn a_guest_does_not_delegate() {
     front.drain().await;
 }
 
+fn in_holly(kind: &str, n: u32) -> String {
+    format!("/subscriptions/40110000-5000-4000-8000-000000000001/providers/Microsoft.ManagedServices/{kind}/{}?{MS}", guid(n))
+}
+
+/// The policies of the shared installation in a folder of their own.
+fn copied_policies(name: &str) -> PathBuf {
+    let into = empty_folder(name);
+    let mut left = vec![(SHARED.folder.join("policies"), into.clone())];
+    while let Some((from, to)) = left.pop() {
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                left.push((entry.path(), to));
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    into
+}
+
+#[tokio::test]
+async fn only_the_managing_tenants_of_the_customers_list_are_delegated_to() {
+    let policies = copied_policies("agreements-managers-policies");
+    let (folder, backend) = (empty_folder("agreements-managers"), &SHARED.demo.world.backend);
+    let front = Front::start_with(&folder, backend, "", "", Clock::system(), &policies).await;
+    let mut body = offer("By Nimbus", &json!([{ "principalId": object("rival"), "roleDefinitionId": READER }]), &json!([]));
+    body["properties"]["managedByTenantId"] = tenant("nimbus").into();
+    let (made, other) = (in_holly("registrationDefinitions", 1), in_holly("registrationDefinitions", 2));
+    ok(&front, "holly-owner", put(made.clone(), &body), 201).await;
+
+    let list = "\n[[onboarding]]\ntenant = \"holly\"\nmanaging_tenants = [\"ostra\", \"99999999-9999-4999-8999-999999999999\"]\n";
+    std::fs::write(policies.join("onboarding.toml"), list).unwrap();
+    assert_eq!(front.admin(call("POST", "/api/policies/reload")).await.status, 200);
+
+    let refused = told(&front, "holly-owner", put(other, &body), "403 RequestDisallowedByPolicy rule.managing_tenant").await.json();
+    let info = refused["error"]["additionalInfo"].as_array().unwrap();
+    assert_eq!(info[1]["info"]["policyDefinitionName"], "7a8a51a3-ad87-4def-96f3-65a1839242b6");
+    assert_eq!(info[1]["info"]["managedByTenantId"], tenant("nimbus"));
+    assert!(info[1]["info"]["definedAt"].as_str().unwrap().ends_with("onboarding.toml:2"), "{info:?}");
+    assert_eq!((&info[0]["type"], &info[1]["type"]), (&json!("StewardDecision"), &json!("PolicyViolation")));
+
+    let binding = json!({ "properties": { "registrationDefinitionId": made.split('?').next().unwrap() } });
+    let bound = put(in_holly("registrationAssignments", 3), &binding);
+    told(&front, "holly-owner", bound, "403 RequestDisallowedByPolicy rule.managing_tenant").await;
+    let ours = offer("By Ostra", &json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]), &json!([]));
+    ok(&front, "holly-owner", put(in_holly("registrationDefinitions", 4), &ours), 201).await;
+    front.drain().await;
+}
+
+/// Plans in two versions, and one for Alder and nobody else.
+const PLANS: &str = r#"
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care"
+plan = "gold"
+version = "1.9.0"
+managing_tenant = "ostra"
+
+[[marketplace_offer.authorization]]
+who = "reader"
+role = "Reader"
+
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care"
+plan = "gold"
+version = "1.10.0"
+managing_tenant = "ostra"
+
+[[marketplace_offer.authorization]]
+who = "operator"
+role = "Contributor"
+
+[[marketplace_offer.authorization]]
+who = "deniz"
+role = "Reader"
+
+[[marketplace_offer.authorization]]
+who = "deniz"
+role = "Virtual Machine Contributor"
+on_request = { max = "1h", approvers = ["mara"] }
+
+[[marketplace_offer]]
+publisher = "ostra"
+product = "care-preview"
+plan = "alder"
+version = "1.0.0"
+managing_tenant = "ostra"
+private_to = ["alder"]
+
+[[marketplace_offer.authorization]]
+who = "operator"
+role = "Reader"
+"#;
+
+#[tokio::test]
+async fn a_plan_of_the_marketplace_is_found_and_taken_as_it_is() {
+    let policies = copied_policies("agreements-plans-policies");
+    std::fs::write(policies.join("plans.toml"), PLANS).unwrap();
+    let (folder, backend) = (empty_folder("agreements-plans"), &SHARED.demo.world.backend);
+    let front = Front::start_with(&folder, backend, "", "", Clock::system(), &policies).await;
+
+    let list =
+        |above: &str, rest: &str| get(format!("{above}/providers/Microsoft.ManagedServices/marketplaceRegistrationDefinitions{rest}?{MS}"));
+    let names = |answer: &Answer| -> Vec<String> {
+        answer.json()["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let public = ["ostra.care.gold.1.9.0", "ostra.care.gold.1.10.0"];
+    assert_eq!(names(&ok(&front, "holly-owner", list("", ""), 200).await), public);
+    assert_eq!(names(&ok(&front, "alder-owner", list("", ""), 200).await).len(), 3);
+    assert_eq!(names(&ok(&front, "operator", list("", ""), 200).await).len(), 3, "the publisher's own");
+    let dev = SHARED.subscription("alder-dev");
+    let newest = ok(&front, "alder-owner", list(&dev, "/Ostra.care.gold"), 200).await.json();
+    assert_eq!(newest["name"], public[1]);
+    assert!(newest["id"].as_str().unwrap().starts_with(&dev), "{newest}");
+    assert_eq!(newest["properties"]["managedByTenantId"], tenant("ostra"));
+    assert_eq!(newest["properties"]["authorizations"][0]["roleDefinitionId"], CONTRIBUTOR);
+    assert_eq!(newest["properties"]["eligibleAuthorizations"][0]["justInTimeAccessPolicy"]["maximumActivationDuration"], "PT1H");
+    ok(&front, "holly-owner", list("", "/ostra.care.gold.1.9"), 200).await;
+    let not_theirs = list("", "/ostra.care-preview");
+    told(&front, "holly-owner", not_theirs.clone(), "404 ResourceNotFound resource.unknown").await;
+    ok(&front, "alder-owner", not_theirs, 200).await;
+    told(&front, "alder-owner", list("", "/ostra.car"), "404 ResourceNotFound resource.unknown").await;
+
+    let bought = |product: &str, plan: &str, version: &str| {
+        json!({
+            "plan": { "publisher": "ostra", "product": product, "name": plan, "version": version },
+            "properties": { "registrationDefinitionName": "Gold care", "managedByTenantId": tenant("ostra") },
+        })
+    };
+    let taken = ok(&front, "holly-owner", put(in_holly("registrationDefinitions", 1), &bought("care", "gold", "1.10.0")), 201).await.json();
+    assert_eq!(taken["plan"]["name"], "gold");
+    assert_eq!(taken["properties"]["authorizations"], newest["properties"]["authorizations"]);
+    assert_eq!(taken["properties"]["eligibleAuthorizations"], newest["properties"]["eligibleAuthorizations"]);
+    let refused = "400 InvalidRegistrationDefinitionCreateRequest offer.invalid";
+    let mut changed = bought("care", "gold", "1.10.0");
+    changed["properties"]["authorizations"] = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    told(&front, "holly-owner", put(in_holly("registrationDefinitions", 2), &changed), refused).await;
+    let private = bought("care-preview", "alder", "1.0.0");
+    told(&front, "holly-owner", put(in_holly("registrationDefinitions", 2), &private), refused).await;
+    ok(&front, "alder-owner", put(definition(2), &private), 201).await;
+    let old = in_holly("registrationDefinitions", 3).replace("2022-10-01", "2019-06-01");
+    told(&front, "holly-owner", put(old, &bought("care", "gold", "1.10.0")), refused).await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_has_no_type_and_the_provider_is_the_backends() {
+    let backend = Backend::start(|_, _| Act::Answer(json_answer("200 OK", "{}"))).await;
+    let front = Front::start("agreements-nothing", &format!("http://{}", backend.address), "").await;
+    let gone = ok(&front, "alder-owner", call("DELETE", definition(1)), 204).await;
+    assert!(!gone.headers.contains_key("content-type"), "{:?}", gone.headers);
+    let provider = format!("{}/providers/Microsoft.ManagedServices", SHARED.subscription("alder-dev"));
+    ok(&front, "alder-owner", get(format!("{provider}?{ROLES}")), 200).await;
+    ok(&front, "alder-owner", call("POST", format!("{provider}/register?{ROLES}")), 200).await;
+    assert_eq!(backend.log().arrived.len(), 2);
+    front.drain().await;
+}
+
 fn activation(role: &str, more: &Value) -> Value {
     let mut properties = json!({ "principalId": object("operator"), "roleDefinitionId": role, "requestType": "SelfActivate" });
     for (name, value) in more.as_object().unwrap() {
@@ -220,6 +385,49 @@ async fn an_eligible_role_is_activated_and_ends() {
     let end = activation(VM_CONTRIBUTOR, &json!({ "requestType": "SelfDeactivate" }));
     ok(&front, "operator", put(request(4), &end), 201).await;
     assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before);
+    front.drain().await;
+}
+
+/// Asks as long before `until` as this; `None` when the machine was too slow for the answer to mean anything.
+async fn before_the_end(front: &Front, clock: &Clock, until: Timestamp, call: Call) -> Option<Answer> {
+    let left = until.duration_since(clock.now()) - jiff::SignedDuration::from_secs(1);
+    clock.advance(Duration::try_from(left).ok()?);
+    let answer = front.ask("operator", call).await;
+    (clock.now() < until).then_some(answer)
+}
+
+#[tokio::test]
+async fn an_activation_ends_to_the_second() {
+    let clock = Clock::system();
+    let backend = Backend::start(|_, _| Act::Answer(json_answer("200 OK", "{}"))).await;
+    let (folder, policies) = (empty_folder("agreements-end"), SHARED.folder.join("policies"));
+    let front = Front::start_with(&folder, &format!("http://{}", backend.address), "", "", clock.clone(), &policies).await;
+    let standing = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    let eligible = json!([{ "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR }]);
+    let own = definition(1).replace("2022-10-01", "2026-11-01-steward-preview");
+    ok(&front, "alder-owner", put(own, &offer("On request", &standing, &eligible)), 201).await;
+    ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+    let change = || {
+        let group = format!("{}/resourceGroups/rg-activated?{ROLES}", SHARED.subscription("alder-dev"));
+        put(group, &json!({ "location": "westeurope" }))
+    };
+    told(&front, "operator", change(), "403 AuthorizationFailed role.not_active").await;
+
+    let mut allowed = None;
+    for n in 10..15 {
+        let wanted =
+            activation(CONTRIBUTOR, &json!({ "justification": "INC-2", "scheduleInfo": { "expiration": { "duration": "PT5M" } } }));
+        let granted = ok(&front, "operator", put(request(n), &wanted), 201).await.json();
+        let until: Timestamp = granted["properties"]["scheduleInfo"]["expiration"]["endDateTime"].as_str().unwrap().parse().unwrap();
+        allowed = before_the_end(&front, &clock, until, change()).await.map(|answer| (answer, until));
+        if allowed.is_some() {
+            break;
+        }
+    }
+    let (answer, until) = allowed.expect("one of five questions is answered within a second");
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    clock.advance(Duration::try_from(until.duration_since(clock.now())).unwrap_or_default() + Duration::from_millis(1));
+    told(&front, "operator", change(), "403 AuthorizationFailed role.not_active").await;
     front.drain().await;
 }
 

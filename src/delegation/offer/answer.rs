@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::documents::{
-    Approver, Authorization, EligibleAuthorization, JustInTimePolicy, Plan, RegistrationAssignment, RegistrationDefinition, Term,
+    Approver, Authorization, EligibleAuthorization, JustInTimePolicy, MarketplaceDefinition, Plan, RegistrationAssignment,
+    RegistrationDefinition, Term,
 };
 use super::{ASSIGNMENT_TYPE, DEFINITION_TYPE, ManagedServicesVersion};
 use crate::clock::Timestamp;
@@ -104,6 +105,33 @@ impl RegistrationDefinition {
         properties
     }
 }
+
+impl MarketplaceDefinition {
+    /// The plan as a resource below `above`, which is empty for the tenant.
+    #[must_use]
+    pub fn to_arm(&self, version: ManagedServicesVersion, above: &str) -> Value {
+        let name = self.plan.identifier();
+        let mut properties = Map::new();
+        properties.insert("managedByTenantId".to_owned(), self.managing_tenant.to_string().into());
+        properties.insert("authorizations".to_owned(), self.authorizations.iter().map(authorization).collect());
+        if version.allows_eligible() && !self.eligible.is_empty() {
+            let list = self.eligible.iter().map(|item| eligible(item, version)).collect();
+            properties.insert("eligibleAuthorizations".to_owned(), list);
+        }
+        properties.insert("offerDisplayName".to_owned(), text(&self.plan.product));
+        properties.insert("publisherDisplayName".to_owned(), text(&self.plan.publisher));
+        properties.insert("planDisplayName".to_owned(), text(&self.plan.name));
+        json!({
+            "properties": properties,
+            "plan": plan(&self.plan),
+            "id": format!("{above}/providers/{MARKETPLACE_TYPE}/{name}"),
+            "name": name,
+            "type": MARKETPLACE_TYPE,
+        })
+    }
+}
+
+const MARKETPLACE_TYPE: &str = "Microsoft.ManagedServices/marketplaceRegistrationDefinitions";
 
 impl RegistrationAssignment {
     /// The assignment as a resource, with its definition when `$expandRegistrationDefinition=true` asked for it.

@@ -170,6 +170,27 @@ pub struct Plan {
     pub version: Arc<str>,
 }
 
+impl Plan {
+    /// What it is found by: `{publisher}.{product}.{plan}.{version}`.
+    #[must_use]
+    pub fn identifier(&self) -> String {
+        format!("{}.{}.{}.{}", self.publisher, self.product, self.name, self.version)
+    }
+}
+
+/// A plan with what it authorizes.
+#[derive(Debug, Clone)]
+pub struct MarketplaceDefinition {
+    /// The plan.
+    pub plan: Plan,
+    /// The service provider.
+    pub managing_tenant: TenantId,
+    /// Who may do what at any time.
+    pub authorizations: Vec<Authorization>,
+    /// Who may do what after activating it.
+    pub eligible: Vec<EligibleAuthorization>,
+}
+
 /// When an offer ends by itself. Our own: Azure's delegations last until somebody removes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Term {

@@ -31,8 +31,8 @@ pub use self::assignment::{
 };
 pub use self::definition::{DefinitionContext, check_definition_scope, definition_from, read_definition};
 pub use self::documents::{
-    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, Mfa, Plan, PrincipalKind, RegistrationAssignment,
-    RegistrationDefinition, Term,
+    Approver, Authorization, DefinitionKey, EligibleAuthorization, JustInTimePolicy, MarketplaceDefinition, Mfa, Plan, PrincipalKind,
+    RegistrationAssignment, RegistrationDefinition, Term,
 };
 pub use self::error::{Document, OfferError, Place};
 pub use self::filter::{Filter, parse_filter};

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::definitions::{bound, refer, refuse_declared};
+use super::definitions::{allowed_manager, bound, refer, refuse_declared};
 use super::{Call, OwnAnswer, OwnError};
 use crate::delegation::offer::{self, AssignmentContext, Document, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
 use crate::directory::Directory;
@@ -122,6 +122,8 @@ impl Call<'_> {
         if known.is_none() {
             room(bound_count, "registration assignments", ASSIGNMENTS_MAX)?;
         }
+        let (_, customer) = self.place()?;
+        allowed_manager(directory, customer, &definition)?;
         let operation = self.operation(&assignment.id(), false)?;
         let id = operation.id;
         let mut writes = vec![

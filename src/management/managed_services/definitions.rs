@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, OwnAnswer, OwnError};
+use super::{Call, OwnAnswer, OwnError, marketplace};
 use crate::clock::Timestamp;
 use crate::delegation::offer::{
     self, Bound, DefinitionContext, DefinitionKey, Document, Filter, PrincipalKind, ProvisioningState, RegistrationAssignment,
@@ -14,7 +14,7 @@ use crate::delegation::offer::{
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::directory::{self, Directory, Holdings};
-use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId};
+use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId, TenantId};
 use crate::management::room;
 use crate::pipeline::Basis;
 use crate::store::Write;
@@ -92,7 +92,11 @@ impl Call<'_> {
             now: self.now(),
             caller: self.request.caller.principal,
         };
-        let definition = offer::definition_from(body, &context)?;
+        let plan = marketplace::plan_of(directory, home, body)?;
+        let filled = plan.as_ref().map(|plan| marketplace::filled(body, plan, self.version));
+        let definition = offer::definition_from(filled.as_ref().unwrap_or(body), &context)?;
+        plan.as_ref().map_or(Ok(()), |plan| marketplace::check_plan(&definition, plan))?;
+        allowed_manager(directory, home, &definition)?;
         let held = directory.registry().holdings(subscription);
         let bound = bound(held.map(AsRef::as_ref));
         offer::check_definition_update(&definition, &refer(&bound))?;
@@ -165,6 +169,14 @@ pub(super) fn refuse_declared<T>(shown: Option<&Shown<T>>) -> Result<(), OwnErro
     match shown.map(|one| &one.kept) {
         Some(Kept::Declared(at)) => Err(OwnError::Declared { at: at.clone() }),
         Some(Kept::Agreed(_)) | None => Ok(()),
+    }
+}
+
+/// Whether the customer's policy allows the tenant that the offer names.
+pub(super) fn allowed_manager(directory: &Directory, customer: TenantId, definition: &RegistrationDefinition) -> Result<(), OwnError> {
+    match directory.onboarding_rule_against(customer, definition.managing_tenant) {
+        Some(rule) => Err(OwnError::ManagingTenant { tenant: definition.managing_tenant, at: rule.defined_at.clone() }),
+        None => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod assignments;
 mod definitions;
+mod marketplace;
 mod operations;
 
 use std::str::FromStr;
@@ -27,7 +28,7 @@ enum Address<'a> {
     Assignments,
     Definition(&'a str),
     Definitions,
-    MarketplaceDefinition,
+    MarketplaceDefinition(&'a str),
     MarketplaceDefinitions,
     OperationResult(&'a str),
     OperationStatus(&'a str),
@@ -42,8 +43,8 @@ pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &De
         (Method::Get, Address::Operations) => Ok(OwnAnswer::ok(offer::operations())),
         (Method::Get, Address::OperationStatus(id)) => call.operation_status(id).await,
         (Method::Get, Address::OperationResult(id)) => call.operation_result(id).await,
-        (Method::Get, Address::MarketplaceDefinitions) => Ok(OwnAnswer::ok(serde_json::json!({ "value": [] }))),
-        (Method::Get, Address::MarketplaceDefinition) => Err(call.not_found()),
+        (Method::Get, Address::MarketplaceDefinitions) => Ok(call.marketplace()),
+        (Method::Get, Address::MarketplaceDefinition(identifier)) => call.marketplace_definition(identifier),
         (Method::Get, Address::Definitions) => call.definitions(),
         (Method::Get, Address::Definition(name)) => call.definition(name),
         (Method::Put, Address::Definition(name)) => call.put_definition(name, &body::read_json(body).await?).await,
@@ -74,7 +75,7 @@ impl<'a> Call<'a> {
             [kind] if is(kind, "registrationAssignments") => Ok(Address::Assignments),
             [kind, name] if is(kind, "registrationAssignments") => Ok(Address::Assignment(name)),
             [kind] if is(kind, "marketplaceRegistrationDefinitions") => Ok(Address::MarketplaceDefinitions),
-            [kind, _name] if is(kind, "marketplaceRegistrationDefinitions") => Ok(Address::MarketplaceDefinition),
+            [kind, identifier] if is(kind, "marketplaceRegistrationDefinitions") => Ok(Address::MarketplaceDefinition(identifier)),
             [kind, id] if is(kind, "operationStatuses") => Ok(Address::OperationStatus(id)),
             [kind, id] if is(kind, "operationResults") => Ok(Address::OperationResult(id)),
             _ => Err(OwnError::ResourceType { path: self.request.path.as_str().to_owned() }),

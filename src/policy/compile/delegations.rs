@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::grants::{Written, role};
+use super::onboarding::{self, ManagingTenants};
 use super::places::Place;
 use super::references::Who;
 use crate::arm::scope::Anchor;
@@ -32,14 +33,18 @@ pub(super) struct Delegations {
     bound: HashMap<(String, String), Span>,
 }
 
-/// What the entries of one delegation share.
-struct Offer<'a> {
-    entry: &'a Entry<file::Delegation>,
-    managing_tenant: TenantId,
-    kind: OriginKind,
+/// What the authorizations of one offer share.
+pub(super) struct Offer<'a> {
+    /// Where the offer begins.
+    pub(super) span: Span,
+    /// The table that holds its authorizations.
+    pub(super) table: &'static str,
+    pub(super) managing_tenant: TenantId,
+    pub(super) suspended: bool,
+    pub(super) authorizations: &'a [At<file::Authorization>],
 }
 
-pub(super) fn compile(context: &mut Context<'_>) -> Delegations {
+pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> Delegations {
     let parsed = context.parsed;
     let mut delegations = Delegations::default();
     for entry in &parsed.delegations {
@@ -47,10 +52,18 @@ pub(super) fn compile(context: &mut Context<'_>) -> Delegations {
         let managing_tenant = context.tenant(entry.at(&entry.body.managing_tenant), &entry.body.managing_tenant.value);
         let Some(managing_tenant) = managing_tenant else { continue };
         refuse_own_tenant(context, entry, managing_tenant, &scopes);
-        let kind = OriginKind::Delegation { offer: Arc::from(&*entry.body.offer.value), managing_tenant };
-        let offer = Offer { entry, managing_tenant, kind };
+        if let Some((_, customer)) = scopes.first() {
+            onboarding::refuse_others(context, entry, managing_tenant, allowed.get(customer));
+        }
+        let offer = Offer {
+            span: entry.span(),
+            table: "delegation.authorization",
+            managing_tenant,
+            suspended: entry.body.suspended,
+            authorizations: &entry.body.authorization,
+        };
         let authorizations = offer.authorizations(context);
-        delegations.bind(context, &offer, scopes, authorizations);
+        delegations.bind(context, (entry, managing_tenant), scopes, authorizations);
     }
     delegations
 }
@@ -108,11 +121,13 @@ impl Delegations {
     fn bind(
         &mut self,
         context: &Context<'_>,
-        offer: &Offer<'_>,
+        (entry, managing_tenant): (&Entry<file::Delegation>, TenantId),
         scopes: Vec<(Place, TenantId)>,
         authorizations: Vec<(Authorization, Span)>,
     ) {
-        let grants: Vec<_> = authorizations.iter().map(|(authorization, span)| (offer.origin(authorization), span.clone())).collect();
+        let offer: Arc<str> = Arc::from(&*entry.body.offer.value);
+        let kind = OriginKind::Delegation { offer: Arc::clone(&offer), managing_tenant };
+        let grants: Vec<_> = authorizations.iter().map(|(authorization, span)| (origin(&kind, authorization), span.clone())).collect();
         let authorizations: Arc<[Authorization]> = authorizations.into_iter().map(|(authorization, _)| authorization).collect();
         for (place, customer) in scopes {
             for (authorization, (origin, span)) in authorizations.iter().zip(&grants) {
@@ -121,12 +136,12 @@ impl Delegations {
                 self.written.push(Written { grant, owner: customer, span: span.clone() });
             }
             self.list.push(Delegation {
-                offer: Arc::from(&*offer.entry.body.offer.value),
-                managing_tenant: offer.managing_tenant,
+                offer: Arc::clone(&offer),
+                managing_tenant,
                 customer,
                 scope: place.scope,
                 authorizations: Arc::clone(&authorizations),
-                defined_at: context.location(&offer.entry.span()),
+                defined_at: context.location(&entry.span()),
             });
         }
     }
@@ -151,26 +166,28 @@ fn refuse_own_tenant(context: &mut Context<'_>, entry: &Entry<file::Delegation>,
     context.push(diagnostic.help("for people of the same tenant, write a [[role_assignment]]"));
 }
 
+fn origin(kind: &OriginKind, authorization: &Authorization) -> Arc<Origin> {
+    Arc::new(Origin {
+        kind: kind.clone(),
+        principal_name: Arc::clone(&authorization.principal_name),
+        defined_at: authorization.defined_at.clone(),
+    })
+}
+
 impl Offer<'_> {
     fn span<T>(&self, value: &At<T>) -> Span {
-        self.entry.at(value)
+        Span { file: self.span.file, range: value.range.clone() }
     }
 
-    fn origin(&self, authorization: &Authorization) -> Arc<Origin> {
-        Arc::new(Origin {
-            kind: self.kind.clone(),
-            principal_name: Arc::clone(&authorization.principal_name),
-            defined_at: authorization.defined_at.clone(),
-        })
-    }
-
-    fn authorizations(&self, context: &mut Context<'_>) -> Vec<(Authorization, Span)> {
-        if self.entry.body.authorization.is_empty() && context.parsed.complete(&["delegation.authorization"]) {
-            let diagnostic = Diagnostic::error("delegation.empty", "this delegation authorizes nobody").at(self.entry.span(), "");
-            context.push(diagnostic.help("add [[delegation.authorization]] with who and role"));
+    pub(super) fn authorizations(&self, context: &mut Context<'_>) -> Vec<(Authorization, Span)> {
+        if self.authorizations.is_empty() && context.parsed.complete(&[self.table]) {
+            let (noun, _) = self.table.split_once('.').unwrap_or((self.table, ""));
+            let message = format!("this {} authorizes nobody", noun.replace('_', " "));
+            let diagnostic = Diagnostic::error("delegation.empty", message).at(self.span.clone(), "");
+            context.push(diagnostic.help(format!("add [[{}]] with who and role", self.table)));
         }
         let each = |written| Some((self.authorization(context, written)?, self.span(written)));
-        self.entry.body.authorization.iter().filter_map(each).collect()
+        self.authorizations.iter().filter_map(each).collect()
     }
 
     fn authorization(&self, context: &mut Context<'_>, written: &At<file::Authorization>) -> Option<Authorization> {
@@ -235,7 +252,7 @@ impl Offer<'_> {
             let diagnostic = Diagnostic::warning("grant.expired", "this authorization has expired").at(self.span(until), "in the past");
             context.push(diagnostic.help("remove it, or move its end"));
         }
-        if self.entry.body.suspended || value.suspended {
+        if self.suspended || value.suspended {
             return Some(Window::Suspended);
         }
         let bound = |moment: &At<file::Moment>| moment.value.0;

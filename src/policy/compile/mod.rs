@@ -7,6 +7,8 @@ mod denies;
 mod grants;
 mod issuers;
 mod lint;
+mod marketplace;
+mod onboarding;
 mod people;
 mod places;
 mod planes;
@@ -52,8 +54,10 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     let mut context = Context { people: &people, places: &places, ..context };
     let planes = planes::compile(&mut context);
     let mut grants = grants::assignments(&mut context);
-    let delegations = delegations::compile(&mut context);
+    let onboarding = onboarding::compile(&mut context);
+    let delegations = delegations::compile(&mut context, &onboarding);
     grants.extend(delegations.written);
+    let marketplace = marketplace::compile(&mut context);
     let denies = denies::compile(&mut context);
     lint::check(&mut context, &grants);
     context.diagnostics.set_grants(parsed.grants());
@@ -78,6 +82,8 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         places: places::of_delegations(&delegations.list),
         delegations: delegations.list,
         tenant_grants,
+        onboarding,
+        marketplace,
     })
 }
 
