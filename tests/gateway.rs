@@ -11,6 +11,9 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[path = "gateway/activity_log.rs"]
+mod activity_log;
+
 #[path = "gateway/agreements.rs"]
 mod agreements;
 

@@ -62,12 +62,17 @@ impl ApiVersion {
 /// The first value of a key of the query, decoded; none for a key that is not there or a value that is no text.
 #[must_use]
 pub fn value(query: &str, name: &str) -> Option<String> {
-    let is_name = |key: &str| percent::decode(key).is_some_and(|key| key.eq_ignore_ascii_case(name.as_bytes()));
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let (_, value) = pairs.into_iter().find(|(key, _)| is_name(key))?;
+    let (_, value) = pairs.into_iter().find(|(key, _)| is_named(key, name))?;
     // In a query a plus stands for a blank. Source: WHATWG URL, application/x-www-form-urlencoded.
     let value = value.replace('+', " ");
     percent::decode(&value).and_then(|bytes| String::from_utf8(bytes.into_owned()).ok())
+}
+
+/// Whether a key of the query, as it was sent, is this one.
+#[must_use]
+pub fn is_named(key: &str, name: &str) -> bool {
+    percent::decode(key).is_some_and(|key| key.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 impl fmt::Display for ApiVersion {

@@ -3,6 +3,7 @@
 //! Answers hold only what the caller holds a grant on; nothing here asks the backend.
 
 mod access;
+mod activity_log;
 mod body;
 mod deployments;
 mod discovery;
@@ -161,7 +162,7 @@ const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnErro
 pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
-        Service::ActivityLog => Err(OwnError::NotFound { id: request.path.as_str().to_owned() }),
+        Service::ActivityLog => activity_log::carry_out(request, desk).await,
         Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
         Service::Views => views::carry_out(request, body, desk).await,

@@ -7,9 +7,9 @@ use crate::common::client::{Answer, Call, call, get};
 use crate::common::installation::SHARED;
 
 const V: &str = "api-version=2026-11-01";
-const MS: &str = "api-version=2022-10-01";
+pub(super) const MS: &str = "api-version=2022-10-01";
 const START: &str = "~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm/start?api-version=2024-07-01";
-const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+pub(super) const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
 
 fn own(rest: &str) -> Call {
     let joint = if rest.contains('?') { '&' } else { '?' };
@@ -26,7 +26,7 @@ async fn told(identity: &str, call: Call) -> String {
     SHARED.ask(identity, call).await.told()
 }
 
-fn tenant(name: &str) -> String {
+pub(super) fn tenant(name: &str) -> String {
     SHARED.demo.world.tenants[name].id.to_string()
 }
 
@@ -166,19 +166,19 @@ async fn an_explanation_does_not_tell_a_stranger_that_a_target_exists() {
     assert!(told[0].contains("scope.unknown"), "{}", told[0]);
 }
 
-async fn ok(front: &Front, identity: &str, call: Call, status: u16) -> Answer {
+pub(super) async fn ok(front: &Front, identity: &str, call: Call, status: u16) -> Answer {
     let shown = format!("{identity} {} {}", call.method, call.target);
     let answer = front.ask(identity, call).await;
     assert_eq!(answer.status, status, "{shown} {}", String::from_utf8_lossy(&answer.body));
     answer
 }
 
-fn in_dev(kind: &str, n: u32) -> String {
+pub(super) fn in_dev(kind: &str, n: u32) -> String {
     format!("{}/providers/Microsoft.ManagedServices/{kind}/{n:08x}-0000-4000-8000-000000000000", SHARED.subscription("alder-dev"))
 }
 
 /// Delegates alder-dev to the operator of Ostra, or replaces the offer.
-async fn offered(front: &Front, role: &str) {
+pub(super) async fn offered(front: &Front, role: &str) {
     let body = json!({ "properties": {
         "registrationDefinitionName": "Night shift",
         "managedByTenantId": tenant("ostra"),
@@ -191,7 +191,7 @@ async fn offered(front: &Front, role: &str) {
     assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
 }
 
-async fn bound(front: &Front, n: u32) -> Answer {
+pub(super) async fn bound(front: &Front, n: u32) -> Answer {
     let body = json!({ "properties": { "registrationDefinitionId": in_dev("registrationDefinitions", 1) } });
     ok(front, "alder-owner", call("PUT", format!("{}?{MS}", in_dev("registrationAssignments", n))).json(&body), 201).await
 }
@@ -218,8 +218,7 @@ async fn changes_are_told_once_and_to_those_concerned() {
         while let Some(target) = next {
             let page = ok(&front, identity, get(target), 200).await.json();
             seen.extend(kinds(&page).into_iter().map(str::to_owned));
-            next =
-                page["nextLink"].as_str().map(|link| link.split_once("/providers").map(|(_, rest)| format!("/providers{rest}")).unwrap());
+            next = page["nextLink"].as_str().map(|link| link.split_once(front.client.authority()).unwrap().1.to_owned());
         }
         assert_eq!(seen, expected, "page by page");
         let later =
@@ -248,7 +247,7 @@ async fn what_the_provider_does_not_have_is_said() {
     assert_eq!(SHARED.client.send(own("customers")).await.told(), "401 AuthenticationFailed token.missing");
 }
 
-fn object(name: &str) -> String {
+pub(super) fn object(name: &str) -> String {
     SHARED.demo.world.identities[name].object_id.to_string()
 }
 

@@ -12,7 +12,7 @@ const TOP_DEFAULT: usize = 100;
 const TOP_MAX: usize = 1_000;
 
 /// What reading the log of a tenant takes, at its root.
-pub(in crate::management) const READ_TENANT_LOG: &str = "Microsoft.Insights/eventtypes/values/read";
+const READ_TENANT_LOG: &str = "Microsoft.Insights/eventtypes/values/read";
 
 const CHANGES: &str = "Steward.Delegation/changes";
 
@@ -46,7 +46,7 @@ impl Call<'_> {
     }
 
     /// Who is named by the offer, who may read there, and who may read the log of the own tenant.
-    pub(super) fn sees(&self, event: &DelegationEvent) -> bool {
+    pub(in crate::management) fn sees(&self, event: &DelegationEvent) -> bool {
         let home = self.home();
         let concerned = event.customer == home || event.managing_tenant == home;
         let named = || {

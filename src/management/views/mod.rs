@@ -4,7 +4,7 @@
 //! request to it, put to `delegation::decide`. Nothing here changes anything.
 
 mod catalogue;
-mod changes;
+pub(super) mod changes;
 mod delegations;
 mod explanations;
 mod partners;
@@ -35,7 +35,7 @@ const READ_ACCESS: &str = "Microsoft.Authorization/roleAssignments/read";
 
 /// Carries out one request.
 pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
-    let call = Call { request, desk, principals: request.caller.principals(&desk.context.directory).ids().to_vec() };
+    let call = Call::new(request, desk);
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
     let kind = rest.first().map(|kind| kind.to_ascii_lowercase()).unwrap_or_default();
     if *request.scope.anchor() != Anchor::Tenant || !request.scope.below().is_empty() {
@@ -59,11 +59,17 @@ pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &De
 }
 
 /// One request and everything it is answered with.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     request: &'a OwnRequest,
     desk: &'a Desk<'a>,
     /// The caller and its groups.
     principals: Vec<PrincipalId>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(request: &'a OwnRequest, desk: &'a Desk<'a>) -> Self {
+        Self { request, desk, principals: request.caller.principals(&desk.context.directory).ids().to_vec() }
+    }
 }
 
 impl Call<'_> {
