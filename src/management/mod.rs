@@ -38,6 +38,9 @@ pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
 
+/// Header, and key of a query, with the least revision of the run-time state that a request has to be judged by.
+pub const MIN_REVISION: &str = "x-steward-min-revision";
+
 /// A request that another one consists of.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
@@ -101,6 +104,13 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
+}
+
+impl Desk<'_> {
+    /// The end of an operation's URL: any node that is asked there knows at least what this one does.
+    fn since(&self) -> String {
+        format!("{MIN_REVISION}={}", self.state.directory().registry().revision())
+    }
 }
 
 impl std::fmt::Debug for Desk<'_> {

@@ -53,8 +53,10 @@ impl Call<'_> {
         self.keep(ended.clone()).await?;
         let accepted = self.show_accepted(&ended);
         let link = format!(
-            "https://{}{}/providers/Microsoft.Resources/deployments/{name}/operationStatuses/{operation}?{API_VERSION}",
-            self.request.authority, self.request.scope
+            "https://{}{}/providers/Microsoft.Resources/deployments/{name}/operationStatuses/{operation}?{API_VERSION}&{}",
+            self.request.authority,
+            self.request.scope,
+            self.desk.since()
         );
         let answer = OwnAnswer { status: StatusCode::CREATED, ..OwnAnswer::ok(accepted) };
         Ok(answer.with("azure-asyncoperation", link).with("retry-after", "1"))
