@@ -240,7 +240,7 @@ impl Wire {
 /// The path and query of a URL.
 pub fn path_of(url: &str) -> String {
     let (_, rest) = url.split_once("//").unwrap();
-    rest[rest.find('/').unwrap()..].to_owned()
+    rest.split_once('/').map(|(_, path)| format!("/{path}")).unwrap()
 }
 
 /// Looks until there is something to see.

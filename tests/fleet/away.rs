@@ -33,6 +33,7 @@ async fn goes_stale(lane: &Lane, wire: &mut Wire) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_gateway_that_is_cut_off_stops_deciding_and_comes_back_by_itself() {
     let _alone = alone().await;
     let fleet = Fleet::start("cut").await;
@@ -82,6 +83,7 @@ async fn wire_allows(lane: &Lane, wire: &mut Wire) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn without_the_database_nothing_is_written_and_decisions_go_on_for_a_lease() {
     let _alone = alone().await;
     let mut fleet = Fleet::start("away").await;

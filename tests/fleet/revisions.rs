@@ -13,6 +13,7 @@ fn revision(answer: &Answer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_client_is_judged_by_at_least_what_it_wrote_elsewhere() {
     let _alone = alone().await;
     let fleet = Fleet::start("revisions").await;

@@ -111,6 +111,7 @@ impl Watched {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn no_request_after_success_is_allowed_anywhere() {
     let _alone = alone().await;
     let fleet = Fleet::start("revocations").await;

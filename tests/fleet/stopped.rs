@@ -13,6 +13,7 @@ const ROUNDS: u32 = 6;
 const WAITING: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_stopped_gateway_delays_a_removal_and_allows_nothing_afterwards() {
     let _alone = alone().await;
     let fleet = Fleet::start("stopped").await;
@@ -66,6 +67,7 @@ async fn a_stopped_gateway_delays_a_removal_and_allows_nothing_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_gateway_that_is_woken_in_between_allows_nothing_after_success() {
     let _alone = alone().await;
     let fleet = Fleet::start("woken").await;
