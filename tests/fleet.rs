@@ -35,3 +35,5 @@ mod revisions;
 mod revocations;
 #[path = "fleet/stopped.rs"]
 mod stopped;
+#[path = "fleet/turns.rs"]
+mod turns;
