@@ -131,7 +131,8 @@ async fn measure(world: World) -> Times {
     })
     .await;
     let removal = shortest(15, async |number| drop(ask(&mut wire, call("DELETE", assignment(number)).bearer(&owner), 202).await)).await;
-    let read = get(format!("{}/resourceGroups/rg-7/providers/Microsoft.Authorization/permissions?api-version=2022-04-01", world::subscription(1)));
+    let read =
+        get(format!("{}/resourceGroups/rg-7/providers/Microsoft.Authorization/permissions?api-version=2022-04-01", world::subscription(1)));
     let decision = shortest(30, async |_| drop(ask(&mut wire, read.clone().bearer(&principal), 200).await)).await;
     node.terminated().await;
     Times { load, open, start, customers, one_customer, assignments, onboarding, removal, decision }

@@ -17,7 +17,7 @@ use self::lease::Lease;
 use crate::clock::{Clock, Timestamp};
 use crate::directory::{ApplyError, Directory, Published, Registry};
 use crate::ids::SessionId;
-use crate::store::{Change, CommitError, Heard, Revision, Store, StoreError, Tail, Write};
+use crate::store::{Change, CommitError, Epoch, Heard, Revision, Store, StoreError, Tail, Write};
 use crate::telemetry;
 
 /// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
@@ -71,6 +71,13 @@ pub enum ChangeError<E> {
     /// The store went away while it was asked to keep the change: it may be there or not.
     #[error("the store went away while the change was made: look whether it is there before trying again")]
     Unknown,
+}
+
+/// Whether the store had something that this node lacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    None,
+    Some,
 }
 
 /// The state cannot be followed.
@@ -193,10 +200,11 @@ impl State {
             return Ok(made);
         }
         for _ in 0..TURNS_MAX {
+            let (epoch, base) = self.place();
             if let Some(made) = self.change_in_turn(at, &mut plan).await? {
                 return Ok(made);
             }
-            self.catch_up().await.map_err(ChangeError::Store)?;
+            self.go_beyond(epoch, base).await.map_err(ChangeError::Store)?;
         }
         Err(ChangeError::Busy)
     }
@@ -227,8 +235,7 @@ impl State {
         at: Timestamp,
         plan: &mut (impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E> + Send),
     ) -> Result<Option<Changed<T>>, ChangeError<E>> {
-        let directory = self.published.current();
-        let (epoch, applied) = (directory.registry().epoch(), directory.registry().revision());
+        let (epoch, applied) = self.place();
         let mut planned = None;
         let plan_after = Box::new(|tail| {
             let Tail::Changes(missed) = tail else { return None };
@@ -285,30 +292,52 @@ impl State {
     async fn catch_up(&self) -> Result<(), StateError> {
         let _reading = self.reading.lock().await;
         for _ in 0..ROUNDS_MAX {
-            let asked = Clock::instant();
-            let (epoch, applied) = {
-                let directory = self.published.current();
-                (directory.registry().epoch(), directory.registry().revision())
-            };
-            let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
-            let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;
-            match tail {
-                Tail::Changes(changes) if changes.is_empty() => {
-                    self.lease.renew(asked);
-                    // What was settled stays so: a node that comes back has to catch up before it decides.
-                    self.fence.send_if_modified(|known| {
-                        let is_newer = *known < fence;
-                        *known = fence.max(*known);
-                        is_newer
-                    });
-                    return Ok(());
-                }
-                Tail::Changes(changes) => changes.iter().try_for_each(|change| self.take(change))?,
-                Tail::Trimmed => self.read_all().await?,
+            if self.hear().await? == News::None {
+                return Ok(());
             }
-            self.lease.renew(asked);
         }
         Ok(())
+    }
+
+    /// Takes in what a change could not be made upon, unless that has happened meanwhile.
+    async fn go_beyond(&self, epoch: Epoch, base: Revision) -> Result<(), StateError> {
+        let _reading = self.reading.lock().await;
+        if self.place() == (epoch, base) { self.hear().await.map(drop) } else { Ok(()) }
+    }
+
+    /// Asks the store once.
+    async fn hear(&self) -> Result<News, StateError> {
+        let asked = Clock::instant();
+        let (epoch, applied) = self.place();
+        let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
+        let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;
+        let news = match tail {
+            Tail::Changes(changes) if changes.is_empty() => {
+                // What was settled stays so: a node that comes back has to catch up before it decides.
+                self.fence.send_if_modified(|known| {
+                    let is_newer = *known < fence;
+                    *known = fence.max(*known);
+                    is_newer
+                });
+                News::None
+            }
+            Tail::Changes(changes) => {
+                changes.iter().try_for_each(|change| self.take(change))?;
+                News::Some
+            }
+            Tail::Trimmed => {
+                self.read_all().await?;
+                News::Some
+            }
+        };
+        self.lease.renew(asked);
+        Ok(news)
+    }
+
+    /// What this node has.
+    fn place(&self) -> (Epoch, Revision) {
+        let directory = self.published.current();
+        (directory.registry().epoch(), directory.registry().revision())
     }
 
     /// Takes in one change; one that is in already is left alone.
