@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use steward::clock::Clock;
 use tokio::sync::watch;
 
-use crate::client::{Answer, Call, call, get};
+use crate::client::{Answer, Call, PATIENCE, call, get};
 use crate::node::{CUSTOMER, Node, PROVIDER, READER, Unanswered, VM_CONTRIBUTOR, Wire, guid, offer, owner, subscription, token};
 
 /// Eligible authorizations of an automation are an extension of the gateway's own version.
@@ -105,6 +106,7 @@ pub struct Writer {
 }
 
 /// A write, and what is there once it took place.
+#[derive(Clone)]
 struct Step {
     thing: Thing,
     after: Option<String>,
@@ -145,16 +147,26 @@ impl Writer {
     }
 
     /// One more definition, whatever it takes: afterwards the gateway knows everything that was written before.
+    ///
+    /// A database that was killed a moment ago may take a few of them.
     pub async fn fence(&mut self) {
-        let number = self.fresh();
-        let step = self.define(number);
-        self.insist(step).await;
+        let (acknowledged, started) = (self.tally.acknowledged, Clock::instant());
+        while self.tally.acknowledged == acknowledged {
+            assert!(started.elapsed() < PATIENCE, "a write is acknowledged again");
+            let number = self.fresh();
+            let step = self.define(number);
+            assert!(self.make(step).await.is_some(), "the gateway runs and answers");
+        }
     }
 
     async fn insist(&mut self, step: Step) {
-        let acknowledged = self.tally.acknowledged;
-        self.make(step).await;
-        assert_eq!(self.tally.acknowledged, acknowledged + 1, "the write is acknowledged");
+        let (before, started) = (self.tally, Clock::instant());
+        while self.tally.acknowledged == before.acknowledged {
+            let refused = self.tally.refused;
+            self.make(step.clone()).await;
+            let made = self.tally.acknowledged > before.acknowledged;
+            assert!(made || self.tally.refused > refused && started.elapsed() < PATIENCE, "the write is acknowledged");
+        }
     }
 
     /// Writes until told to stop, or until nobody answers.
@@ -179,7 +191,10 @@ impl Writer {
                 fact.sure = step.after;
                 self.tally.acknowledged += 1;
             }
-            Ok(answer) if is_in_doubt(&answer) => fact.doubt = Some(Doubt { after: step.after }),
+            Ok(answer) if is_in_doubt(&answer) => {
+                fact.doubt = Some(Doubt { after: step.after });
+                tokio::time::sleep(PAUSE).await;
+            }
             Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                 assert!(!answer.header("retry-after").is_empty(), "{shown} {}", answer.told());
                 self.tally.refused += 1;
@@ -379,7 +394,15 @@ impl Writer {
         let mut step = self.step(thing, None, "GET", None);
         // The request itself is asked for, and its state is part of the answer.
         step.call = Call { method: get("").method, ..step.call };
-        let answer = self.wire.ask(step.call).await.unwrap_or_else(|lost| panic!("{}: {lost:?}", self.id(thing)));
+        let started = Clock::instant();
+        let answer = loop {
+            let answer = self.wire.ask(step.call.clone()).await.unwrap_or_else(|lost| panic!("{}: {lost:?}", self.id(thing)));
+            // The gateway was not given the processor for as long as its lease.
+            if answer.told() != "503 ServerBusy state.stale" || started.elapsed() > PATIENCE {
+                break answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
         if answer.status == StatusCode::NOT_FOUND {
             return None;
         }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::client::call;
 use crate::node::{PROVIDER, READER, guid, measured, offer, owner, subscription};
-use crate::several::{Fleet, NODES, alone, quantile};
+use crate::several::{Fleet, NODES, alone, decided, quantile};
 
 const CLIENTS: u16 = 6;
 const WRITING: Duration = Duration::from_secs(6);
@@ -31,7 +31,7 @@ async fn changes_at_all_gateways_get_their_turn() {
                 let body = offer(&format!("Turn {number}"), &text, &principal, &json!([]));
                 let asked = Clock::instant();
                 let put = call("PUT", format!("{id}?api-version=2022-10-01")).json(&body).bearer(&owner);
-                let answer = wire.ask(put).await.unwrap();
+                let answer = decided(&mut wire, &put).await;
                 assert!(answer.status.is_success(), "{}", answer.told());
                 took.push(asked.elapsed());
             }
