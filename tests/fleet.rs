@@ -29,6 +29,8 @@ mod several;
 
 #[path = "fleet/away.rs"]
 mod away;
+#[path = "fleet/documented.rs"]
+mod documented;
 #[path = "fleet/revisions.rs"]
 mod revisions;
 #[path = "fleet/revocations.rs"]
