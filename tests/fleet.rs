@@ -29,9 +29,13 @@ mod several;
 
 #[path = "fleet/away.rs"]
 mod away;
+#[path = "fleet/documented.rs"]
+mod documented;
 #[path = "fleet/revisions.rs"]
 mod revisions;
 #[path = "fleet/revocations.rs"]
 mod revocations;
 #[path = "fleet/stopped.rs"]
 mod stopped;
+#[path = "fleet/turns.rs"]
+mod turns;

@@ -158,10 +158,10 @@ impl OwnAnswer {
 
 impl Desk<'_> {
     /// Makes a change in the name of a request, which has to be permitted by the very snapshot that the change is made on.
-    async fn change<T>(
+    async fn change<T: Send>(
         &self,
         request: &OwnRequest,
-        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), OwnError>,
+        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), OwnError> + Send,
     ) -> Result<Changed<T>, OwnError> {
         let mut plan = |directory: &Arc<Directory>| {
             self.parts.judge_again(request, directory).map_err(OwnError::Refused)?;
