@@ -8,6 +8,7 @@ mod body;
 mod deployments;
 mod discovery;
 mod managed_services;
+mod pages;
 mod rehearsal;
 mod views;
 
