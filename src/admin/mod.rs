@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::arm::error::ErrorBody;
 use crate::https::Stop;
@@ -21,6 +22,7 @@ use crate::policy::watch::{LoadStatus, PolicyHandle};
 use crate::record::{Filter, Found, Recorder, Verdict};
 use crate::state::State;
 use crate::telemetry::Metrics;
+use crate::webhook;
 
 pub use guard::{Guard, TokenError};
 
@@ -43,6 +45,8 @@ pub struct Admin {
     pub keys: Arc<KeyStore>,
     /// Public keys of the assertions, for backends.
     pub assertion_keys: Value,
+    /// How webhooks are doing.
+    pub webhooks: Vec<watch::Receiver<webhook::Status>>,
     /// Who may ask.
     pub guard: Guard,
     /// Turns true when the process is ending.
@@ -150,6 +154,7 @@ impl Admin {
                 "settled": self.state.settled().0,
                 "current": self.state.is_current(),
             },
+            "webhooks": self.webhooks.iter().map(|webhook| describe_webhook(&webhook.borrow())).collect::<Vec<_>>(),
             "draining": *self.stop.borrow(),
         })
     }
@@ -202,6 +207,16 @@ impl Admin {
         let records = self.recorder.recent(filter).await;
         document(StatusCode::OK, &json!({ "value": records }))
     }
+}
+
+fn describe_webhook(status: &webhook::Status) -> Value {
+    let (failing_since, failure) = status.failure.as_ref().map(|(since, said)| (since.to_string(), said)).unzip();
+    json!({
+        "name": status.name,
+        "delivered": status.delivered.map(|revision| revision.0),
+        "failing_since": failing_since,
+        "failure": failure,
+    })
 }
 
 fn describe(status: &LoadStatus) -> Value {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
-use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId, TenantId};
+use crate::ids::{
+    ActivationId, AssignmentId, DefinitionId, OperationId, PrincipalId, RoleAssignmentId, RoleId, SessionId, SubscriptionId, TenantId,
+};
 use crate::json;
 use crate::store::{ObjectKey, Write};
 
@@ -28,6 +30,8 @@ pub enum Entity {
     Operation(StartedOperation),
     /// A role of a principal in the tenant that owns the scope.
     RoleAssignment(RoleAssignment),
+    /// How far a webhook has come.
+    WebhookCursor(WebhookCursor),
 }
 
 /// What the name of a row says.
@@ -47,6 +51,8 @@ pub enum Kind {
     Operation(OperationId),
     /// `role_assignment`, `{subscription}/{id}`.
     RoleAssignment(SubscriptionId, RoleAssignmentId),
+    /// `webhook_cursor`, the webhook's name.
+    WebhookCursor(Box<str>),
 }
 
 /// A request to activate an eligible role. Source: Privileged Identity Management, role assignment schedule requests, 2020-10-01.
@@ -299,6 +305,24 @@ pub enum EventKind {
     Updated,
 }
 
+/// Up to where the events of delegations were delivered to a webhook, and which gateway delivers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookCursor {
+    /// Its name.
+    pub webhook: Box<str>,
+    /// The revision of the last event that was delivered, or the one that the webhook began at.
+    pub revision: u64,
+    /// The name of that event; those of one revision are delivered in the order of their names.
+    #[serde(default)]
+    pub event: Box<str>,
+    /// The run of the gateway that delivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<SessionId>,
+    /// Until when no other one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+}
+
 /// A row that is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEntity {
@@ -320,6 +344,7 @@ const DEPLOYMENT: &str = "deployment";
 const EVENT: &str = "event";
 const OPERATION: &str = "operation";
 const ROLE_ASSIGNMENT: &str = "role_assignment";
+const WEBHOOK_CURSOR: &str = "webhook_cursor";
 
 impl Entity {
     pub(super) fn read(key: &ObjectKey, body: &str) -> Result<Self, NotAnEntity> {
@@ -334,6 +359,7 @@ impl Entity {
             EVENT => parse(body).map(Self::Event),
             OPERATION => parse(body).map(Self::Operation),
             ROLE_ASSIGNMENT => parse(body).map(Self::RoleAssignment),
+            WEBHOOK_CURSOR => parse(body).map(Self::WebhookCursor),
             _ => Err(NotAnEntity::Kind),
         }
     }
@@ -347,7 +373,7 @@ impl Entity {
             Self::Definition(definition) => Some(definition.subscription),
             Self::Deployment(deployment) => Some(deployment.subscription),
             Self::RoleAssignment(assignment) => Some(assignment.subscription),
-            Self::Event(_) | Self::Operation(_) => None,
+            Self::Event(_) | Self::Operation(_) | Self::WebhookCursor(_) => None,
         }
     }
 
@@ -362,6 +388,7 @@ impl Entity {
             Self::Event(event) => key(EVENT, event.name.clone()),
             Self::Operation(operation) => operation_key(operation.id),
             Self::RoleAssignment(assignment) => role_assignment_key(assignment.subscription, assignment.name),
+            Self::WebhookCursor(cursor) => key(WEBHOOK_CURSOR, cursor.webhook.clone()),
         }
     }
 
@@ -376,6 +403,7 @@ impl Entity {
             Self::Event(event) => json::text(event),
             Self::Operation(operation) => json::text(operation),
             Self::RoleAssignment(assignment) => json::text(assignment),
+            Self::WebhookCursor(cursor) => json::text(cursor),
         };
         Write { key: self.key(), body: Some(body.into()) }
     }
@@ -443,6 +471,7 @@ impl Kind {
             DEPLOYMENT => deployment(&key.name),
             EVENT => Ok(Self::Event(key.name.clone())),
             OPERATION => key.name.parse().map(Self::Operation).or(Err(NotAnEntity::Name)),
+            WEBHOOK_CURSOR => Ok(Self::WebhookCursor(key.name.clone())),
             _ => Err(NotAnEntity::Kind),
         }
     }

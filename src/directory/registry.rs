@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Map;
-use super::entity::{Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation};
+use super::entity::{Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation, WebhookCursor};
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
 use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
@@ -23,6 +23,7 @@ pub struct Registry {
     holdings: Map<SubscriptionId, Arc<Holdings>>,
     operations: Map<OperationId, Versioned<StartedOperation>>,
     events: rpds::RedBlackTreeMap<Box<str>, Versioned<DelegationEvent>, archery::ArcTK>,
+    webhooks: Map<Box<str>, Versioned<WebhookCursor>>,
 }
 
 /// A row and the revision that wrote it.
@@ -81,6 +82,7 @@ impl Default for Registry {
             holdings: Map::default(),
             operations: Map::default(),
             events: rpds::RedBlackTreeMap::default(),
+            webhooks: Map::default(),
         }
     }
 }
@@ -141,6 +143,7 @@ impl Registry {
         match entity {
             Entity::Event(event) => self.events.insert_mut(event.name.clone(), Versioned::new(revision, event)),
             Entity::Operation(operation) => self.operations.insert_mut(operation.id, Versioned::new(revision, operation)),
+            Entity::WebhookCursor(cursor) => self.webhooks.insert_mut(cursor.webhook.clone(), Versioned::new(revision, cursor)),
             // These lie in a subscription, always.
             Entity::Activation(_) | Entity::Assignment(_) | Entity::Definition(_) | Entity::Deployment(_) | Entity::RoleAssignment(_) => {}
         }
@@ -152,6 +155,7 @@ impl Registry {
         match kind {
             Kind::Event(name) => drop(self.events.remove_mut(&name)),
             Kind::Operation(id) => drop(self.operations.remove_mut(&id)),
+            Kind::WebhookCursor(name) => drop(self.webhooks.remove_mut(&name)),
             Kind::Activation(subscription, name) => {
                 self.change(subscription, |held| drop(held.activations.remove(&name)));
                 return Ok(Some(subscription));
@@ -230,6 +234,12 @@ impl Registry {
         self.events.values()
     }
 
+    /// How far a webhook has come.
+    #[must_use]
+    pub fn webhook_cursor(&self, name: &str) -> Option<&Versioned<WebhookCursor>> {
+        self.webhooks.get(name)
+    }
+
     /// Whether there were so many events that the oldest may have been forgotten.
     #[must_use]
     pub fn forgets_events(&self) -> bool {
@@ -268,7 +278,7 @@ impl Holdings {
                 self.assignments.insert((scope, assignment.name), Versioned::new(revision, assignment));
             }
             // These lie in no subscription.
-            Entity::Event(_) | Entity::Operation(_) => {}
+            Entity::Event(_) | Entity::Operation(_) | Entity::WebhookCursor(_) => {}
         }
     }
 

@@ -34,6 +34,7 @@ pub use access::AccessError;
 pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
+pub use views::change_document;
 
 /// A request that another one consists of.
 #[derive(Debug, Clone, Copy)]
