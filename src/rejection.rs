@@ -157,6 +157,7 @@ impl Rejection {
                 denied(error, &Denial { client, caller, actions, scope, hint: hint.as_deref() })
             }
             Self::Forward(error) => forward(error),
+            Self::Own(OwnError::Refused(rejection)) => rejection.answer(),
             Self::Own(error) => own(error),
             Self::Rule { error: error @ RuleError::GrantsInFiles { .. } } => {
                 Answer::new(StatusCode::FORBIDDEN, "RequestDisallowedByPolicy", sentence(error))
@@ -191,6 +192,7 @@ impl Rejection {
     pub fn check(&self) -> CheckName {
         match self {
             Self::Assertion { .. } | Self::Forward(_) => CheckName::Forward,
+            Self::Own(OwnError::Refused(rejection)) => rejection.check(),
             Self::Own(error) => check_of_own(error),
             Self::Stale => CheckName::Delegation,
             Self::Classify(error) => match error {
@@ -459,6 +461,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Body(BodyError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         OwnError::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
+        OwnError::Refused(rejection) => return rejection.answer(),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
@@ -486,6 +489,7 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Offer(_)
         | OwnError::Parameter { .. }
         | OwnError::Plan { .. } => CheckName::Rules,
+        OwnError::Refused(rejection) => rejection.check(),
         OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
     }
 }

@@ -293,7 +293,7 @@ fn own() -> Vec<Row> {
     let at = SourceLocation { file: "policies/customers/alder.toml".into(), line: 41, column: 1 };
     let path = || text("/subscriptions/…/providers/Microsoft.ManagedServices/registrationAssignments/…");
     let mut all = every!(OwnError {
-        OwnError::ApiVersion(_) | OwnError::NothingGranted { .. } => [nothing],
+        OwnError::ApiVersion(_) | OwnError::NothingGranted { .. } | OwnError::Refused(_) => [nothing],
         OwnError::Access(_) | OwnError::Busy => [OwnError::Busy],
         OwnError::Body(_) => [
             OwnError::Body(BodyError::Cut),

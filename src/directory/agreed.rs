@@ -138,6 +138,8 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
             && known.authorization.role == activation.role
             && known.definition.managing_tenant == activation.principal.tenant
             && known.assignment.scope.covers(&activation.scope)
+            // What was removed and made again under the same name is another delegation.
+            && known.assignment.created_at <= activation.requested_at
     })?;
     let kind =
         OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };

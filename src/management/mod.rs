@@ -12,6 +12,7 @@ mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -28,13 +29,18 @@ use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
 use crate::record::Recorder;
-use crate::state::{ChangeError, State, StateError};
+use crate::rejection::Rejection;
+use crate::state::{ChangeError, Changed, State, StateError};
+use crate::store::Write;
 
 pub use access::AccessError;
 pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
 pub use views::change_document;
+
+/// Header, and key of a query, with the least revision of the run-time state that a request has to be judged by.
+pub const MIN_REVISION: &str = "x-steward-min-revision";
 
 /// A request that another one consists of.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +82,12 @@ pub trait Perform: Sync {
     /// The refusal, as the client would get it.
     fn judge(&self, part: &Part<'_>) -> Result<(), PartAnswer>;
 
+    /// Whether the whole is still permitted by what is known now: its body may have taken its time.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn judge_again(&self, request: &OwnRequest, directory: &Arc<Directory>) -> Result<(), Box<Rejection>>;
+
     /// Carries a part out.
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
 }
@@ -93,6 +105,13 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
+}
+
+impl Desk<'_> {
+    /// The end of an operation's URL: any node that is asked there knows at least what this one does.
+    fn since(&self) -> String {
+        format!("{MIN_REVISION}={}", self.state.directory().registry().revision())
+    }
 }
 
 impl std::fmt::Debug for Desk<'_> {
@@ -124,6 +143,21 @@ impl OwnAnswer {
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+}
+
+impl Desk<'_> {
+    /// Makes a change in the name of a request, which has to be permitted by the very snapshot that the change is made on.
+    async fn change<T>(
+        &self,
+        request: &OwnRequest,
+        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), OwnError>,
+    ) -> Result<Changed<T>, OwnError> {
+        let changed = self.state.change(self.context.now, |directory| {
+            self.parts.judge_again(request, directory).map_err(OwnError::Refused)?;
+            plan(directory)
+        });
+        Ok(changed.await?)
     }
 }
 
@@ -220,6 +254,9 @@ pub enum OwnError {
         /// The member and what is wrong with it.
         problem: String,
     },
+    /// What permitted the request is gone by the time it could be carried out.
+    #[error("{0}")]
+    Refused(Box<Rejection>),
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
@@ -259,8 +296,9 @@ pub enum OwnError {
 impl OwnError {
     /// The stable reason code.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
+            Self::Refused(rejection) => rejection.reason(),
             Self::Access(error) => error.reason(),
             Self::ApiVersion(_) => "request.api_version",
             Self::Body(BodyError::Cut) => "request.cut",

@@ -9,6 +9,7 @@ use hyper::{Request, Response, StatusCode};
 use super::Gateway;
 use super::headers::{self, Echo};
 use super::parts::Parts;
+use crate::arm::action::Method;
 use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, deliver};
 use crate::https::Connection;
@@ -26,13 +27,15 @@ struct Ended {
     response: Response<AnswerBody>,
     trail: Box<Trail>,
     rejection: Option<Rejection>,
+    /// A revision of the run-time state that holds what was written, for a request that may have written.
+    written: Option<Revision>,
 }
 
 impl Gateway {
     /// Answers one request.
     pub async fn exchange(&self, backend: &Backend, request: Request<Incoming>, connection: Arc<Connection>) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let heard = self.wait_for(headers::min_revision(&head.headers)).await;
+        let heard = self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
         let admitted = pipeline::admit(arrival, &context).await;
@@ -117,7 +120,8 @@ impl Gateway {
         match carried {
             Ok(answer) => {
                 trail.pass(CheckName::Forward);
-                Ended { response: respond(answer), trail, rejection: None }
+                let written = (request.method != Method::Get).then(|| self.directory.borrow().registry().revision());
+                Ended { response: respond(answer), trail, rejection: None, written }
             }
             Err(error) => Ended::refused(Rejection::Own(error), trail, &context.site.default_authority),
         }
@@ -136,16 +140,16 @@ impl Gateway {
             Ok((response, notes)) => {
                 trail.pass(CheckName::Forward);
                 trail.notes.extend(notes);
-                Ended { response, trail, rejection: None }
+                Ended { response, trail, rejection: None, written: None }
             }
             Err(error) => Ended::refused(Rejection::Forward(error), trail, &context.site.default_authority),
         }
     }
 
     async fn finish(&self, ended: Ended) -> Response<AnswerBody> {
-        let Ended { mut response, trail, rejection } = ended;
+        let Ended { mut response, trail, rejection, written } = ended;
         let took = Clock::instant().duration_since(trail.started);
-        headers::complete(&mut response, &Echo::of(&trail), self.clock.now());
+        headers::complete(&mut response, &Echo::of(&trail, written), self.clock.now());
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
         if let Some(Rejection::Forward(_) | Rejection::Assertion { .. }) = &rejection {
@@ -209,7 +213,7 @@ impl Drop for Pending<'_> {
 impl Ended {
     fn answered(document: &serde_json::Value, mut trail: Box<Trail>) -> Self {
         trail.pass(CheckName::Forward);
-        Self { response: json(StatusCode::OK, document.to_string()), trail, rejection: None }
+        Self { response: json(StatusCode::OK, document.to_string()), trail, rejection: None, written: None }
     }
 
     fn refused(rejection: Rejection, mut trail: Box<Trail>, default_authority: &str) -> Self {
@@ -219,7 +223,7 @@ impl Ended {
         let answer = rejection.answer();
         let mut response = json(answer.status, answer.body(&rejection, trail.id));
         headers::refusal(response.headers_mut(), &answer, default_authority);
-        Self { response, trail, rejection: Some(rejection) }
+        Self { response, trail, rejection: Some(rejection), written: None }
     }
 }
 

@@ -4,15 +4,20 @@ use hyper::Response;
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::arm::query;
 use crate::clock::Timestamp;
 use crate::ids::RequestId;
+use crate::management::MIN_REVISION;
 use crate::pipeline::Trail;
 use crate::rejection::Answer;
 use crate::store::Revision;
 
-/// The least revision of the run-time state that a client wants its request to be judged by: what it wrote elsewhere.
-pub(super) fn min_revision(headers: &HeaderMap) -> Option<Revision> {
-    headers.get("x-steward-min-revision")?.to_str().ok()?.parse().ok().map(Revision)
+/// The least revision of the run-time state that a client wants its request to be judged by: what it wrote elsewhere. Links to
+/// operations have it in their query, because clients follow them as they are, to whichever node.
+pub(super) fn min_revision(headers: &HeaderMap, query: Option<&str>) -> Option<Revision> {
+    let sent = headers.get(MIN_REVISION).and_then(|value| value.to_str().ok()?.parse().ok());
+    let linked = || query::value(query.filter(|query| query.contains(MIN_REVISION))?, MIN_REVISION)?.parse().ok();
+    sent.or_else(linked).map(Revision)
 }
 
 /// What an answer repeats of its request.
@@ -21,18 +26,19 @@ pub(super) struct Echo<'a> {
     correlation_id: &'a str,
     client_request_id: Option<&'a str>,
     revision: u64,
-    state_revision: u64,
+    /// The state that the request was judged by; for a write, one that holds what it wrote.
+    state_revision: Revision,
 }
 
 impl<'a> Echo<'a> {
-    pub(super) fn of(trail: &'a Trail) -> Self {
+    pub(super) fn of(trail: &'a Trail, written: Option<Revision>) -> Self {
         let client_request_id = trail.client_request_id.as_deref().filter(|_| trail.returns_client_request_id);
         Self {
             id: trail.id,
             correlation_id: &trail.correlation_id,
             client_request_id,
             revision: trail.directory.revision,
-            state_revision: trail.directory.registry().revision().0,
+            state_revision: written.unwrap_or_else(|| trail.directory.registry().revision()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! its own.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -10,9 +11,10 @@ use serde_json::Value;
 
 use super::Gateway;
 use crate::arm::path::PathError;
+use crate::directory::Directory;
 use crate::forward::{AnswerBody, Backend, RequestBody};
 use crate::management::{Part, PartAnswer, Perform};
-use crate::pipeline::{self, Context, Refused};
+use crate::pipeline::{self, Context, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
 /// Bytes of the answer to a part that are looked at.
@@ -31,6 +33,19 @@ impl Perform for Parts<'_> {
         match pipeline::admit_part(authenticated, self.context) {
             Ok(_) => Ok(()),
             Err(Refused { rejection, .. }) => Err(refused(&rejection)),
+        }
+    }
+
+    fn judge_again(&self, request: &OwnRequest, directory: &Arc<Directory>) -> Result<(), Box<Rejection>> {
+        let context = Context { directory: Arc::clone(directory), ..self.gateway.context() };
+        let query = request.query.as_deref().unwrap_or_default();
+        // Its path was read before; what cannot be read again is not permitted.
+        let Ok(part) = request.part(request.method, request.path.as_str(), query, &context) else {
+            return Err(Box::new(Rejection::Stale));
+        };
+        match pipeline::admit_part(part, &context) {
+            Ok(_) => Ok(()),
+            Err(Refused { rejection, .. }) => Err(rejection),
         }
     }
 

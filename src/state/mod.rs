@@ -16,7 +16,7 @@ use self::lease::Lease;
 use crate::clock::{Clock, Timestamp};
 use crate::directory::{ApplyError, Directory, Published, Registry};
 use crate::ids::SessionId;
-use crate::store::{Change, CommitError, Heard, Revision, Store, StoreError, Tail, Write};
+use crate::store::{Change, CommitError, Epoch, Heard, Revision, Store, StoreError, Tail, Write};
 use crate::telemetry;
 
 /// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
@@ -68,6 +68,13 @@ pub enum ChangeError<E> {
     /// The store went away while it was asked to keep the change: it may be there or not.
     #[error("the store went away while the change was made: look whether it is there before trying again")]
     Unknown,
+}
+
+/// Whether the store had something that this node lacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    None,
+    Some,
 }
 
 /// The state cannot be followed.
@@ -180,7 +187,7 @@ impl State {
     pub async fn change<T, E>(
         &self,
         at: Timestamp,
-        mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), E>,
+        mut plan: impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E>,
     ) -> Result<Changed<T>, ChangeError<E>> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS_MAX {
@@ -196,7 +203,7 @@ impl State {
                     self.look.notify_one();
                     return Ok(Changed { revision, value });
                 }
-                Err(CommitError::Conflict { .. }) => self.catch_up().await.map_err(ChangeError::Store)?,
+                Err(CommitError::Conflict { head }) => self.go_beyond(epoch, base, head).await.map_err(ChangeError::Store)?,
                 Err(CommitError::Store(error)) => return Err(ChangeError::Store(error.into())),
                 Err(CommitError::Unknown(error)) => {
                     tracing::error!(cause = telemetry::chain(&error), "it is not known whether a change was kept");
@@ -212,30 +219,55 @@ impl State {
     async fn catch_up(&self) -> Result<(), StateError> {
         let _reading = self.reading.lock().await;
         for _ in 0..ROUNDS_MAX {
-            let asked = Clock::instant();
-            let (epoch, applied) = {
-                let directory = self.published.current();
-                (directory.registry().epoch(), directory.registry().revision())
-            };
-            let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
-            let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;
-            match tail {
-                Tail::Changes(changes) if changes.is_empty() => {
-                    self.lease.renew(asked);
-                    // What was settled stays so: a node that comes back has to catch up before it decides.
-                    self.fence.send_if_modified(|known| {
-                        let is_newer = *known < fence;
-                        *known = fence.max(*known);
-                        is_newer
-                    });
-                    return Ok(());
-                }
-                Tail::Changes(changes) => changes.iter().try_for_each(|change| self.take(change))?,
-                Tail::Trimmed => self.read_all().await?,
+            if self.hear().await? == News::None {
+                return Ok(());
             }
-            self.lease.renew(asked);
         }
         Ok(())
+    }
+
+    /// Takes in what made a change conflict, unless that has happened meanwhile. The less it takes, the better are the chances of the
+    /// next attempt against nodes that have just written.
+    async fn go_beyond(&self, epoch: Epoch, base: Revision, head: Revision) -> Result<(), StateError> {
+        let _reading = self.reading.lock().await;
+        let (known, revision) = self.place();
+        let has_moved = (known, revision) != (epoch, base) && revision >= head;
+        if has_moved { Ok(()) } else { self.hear().await.map(drop) }
+    }
+
+    /// Asks the store once.
+    async fn hear(&self) -> Result<News, StateError> {
+        let asked = Clock::instant();
+        let (epoch, applied) = self.place();
+        let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
+        let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;
+        let news = match tail {
+            Tail::Changes(changes) if changes.is_empty() => {
+                // What was settled stays so: a node that comes back has to catch up before it decides.
+                self.fence.send_if_modified(|known| {
+                    let is_newer = *known < fence;
+                    *known = fence.max(*known);
+                    is_newer
+                });
+                News::None
+            }
+            Tail::Changes(changes) => {
+                changes.iter().try_for_each(|change| self.take(change))?;
+                News::Some
+            }
+            Tail::Trimmed => {
+                self.read_all().await?;
+                News::Some
+            }
+        };
+        self.lease.renew(asked);
+        Ok(news)
+    }
+
+    /// What this node has.
+    fn place(&self) -> (Epoch, Revision) {
+        let directory = self.published.current();
+        (directory.registry().epoch(), directory.registry().revision())
     }
 
     /// Takes in one change; one that is in already is left alone.
@@ -249,7 +281,12 @@ impl State {
     async fn read_all(&self) -> Result<(), StateError> {
         let snapshot = self.store.snapshot().await?;
         let registry = Registry::from_snapshot(&snapshot)?;
+        let epoch = self.published.current().registry().epoch();
         self.published.update(|directory| directory.agreeing(registry.clone()));
+        if epoch != registry.epoch() {
+            // What was settled in another history says nothing about this one.
+            self.fence.send_replace(Revision::default());
+        }
         Ok(())
     }
 }

@@ -72,7 +72,7 @@ impl Call {
         self.header(CONTENT_TYPE.as_str(), "application/json")
     }
 
-    fn request(self, host: Option<&str>) -> Request<Full<Bytes>> {
+    pub fn request(self, host: Option<&str>) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(self.method).uri(self.target);
         let names_host = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
         if let Some(host) = host.filter(|_| !names_host) {

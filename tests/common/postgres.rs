@@ -101,10 +101,15 @@ impl Cluster {
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// Ends the server as a crash would: no goodbye, nothing written any more.
+    /// Ends all processes of the server as a crash of the machine would: no goodbye, nothing written any more.
     pub fn kill_server(&mut self) {
-        let mut server = self.server.take().expect("the server runs");
-        server.postmaster.kill().unwrap();
+        let server = self.server.take().expect("the server runs");
+        let postmaster = server.postmaster.id();
+        // Stopped first, it makes no more of them.
+        signal("STOP", &[postmaster]);
+        let mut all = children(postmaster);
+        all.push(postmaster);
+        signal("KILL", &all);
         server.end();
     }
 
@@ -192,6 +197,25 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn signal(name: &str, processes: &[u32]) {
+    let mut kill = Command::new("kill");
+    kill.arg("-s").arg(name).args(processes.iter().map(u32::to_string)).stderr(Stdio::null());
+    let done = kill.status().unwrap();
+    // One of several may have ended by itself.
+    assert!(done.success() || processes.len() > 1, "{name} {processes:?}");
+}
+
+/// The processes that this one made. Source: proc(5), `/proc/pid/stat`.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_child).collect()
 }
 
 fn free_port() -> u16 {

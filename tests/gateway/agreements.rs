@@ -94,7 +94,7 @@ fn look() -> Call {
 }
 
 async fn offered(front: &Front, authorizations: &Value, eligible: &Value) {
-    ok(front, "alder-owner", put(definition(1), &offer("Night shift", &authorizations, eligible)), 201).await;
+    ok(front, "alder-owner", put(definition(1), &offer("Night shift", authorizations, eligible)), 201).await;
     ok(front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
 }
 
@@ -428,6 +428,40 @@ async fn an_activation_ends_to_the_second() {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     clock.advance(Duration::try_from(until.duration_since(clock.now())).unwrap_or_default() + Duration::from_millis(1));
     told(&front, "operator", change(), "403 AuthorizationFailed role.not_active").await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn an_administrator_of_identities_holds_nothing_else() {
+    let front = started("agreements-administrator").await;
+    let alone = json!([
+        { "principalId": object("operator"), "roleDefinitionId": ACCESS_ADMINISTRATOR, "delegatedRoleDefinitionIds": [READER] },
+    ]);
+    offered(&front, &alone, &json!([])).await;
+    ok(&front, "operator", get(in_dev(&format!("Microsoft.Authorization/roleAssignments?{ROLES}"))), 200).await;
+    told(&front, "operator", get(definition(1)), "403 AuthorizationFailed role.action_missing").await;
+    let lock = put(in_dev(&format!("Microsoft.Authorization/locks/l?{ROLES}")), &json!({ "properties": { "level": "CanNotDelete" } }));
+    told(&front, "operator", lock, "403 AuthorizationFailed role.action_missing").await;
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn what_was_activated_ends_with_its_delegation_for_good() {
+    let front = started("agreements-revival").await;
+    let standing = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    let eligible = json!([{ "principalId": object("operator"), "roleDefinitionId": VM_CONTRIBUTOR }]);
+    let own = definition(1).replace("2022-10-01", "2026-11-01-steward-preview");
+    ok(&front, "alder-owner", put(own, &offer("On request", &standing, &eligible)), 201).await;
+    ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+    let wanted = activation(VM_CONTRIBUTOR, &json!({ "justification": "INC-3" }));
+    ok(&front, "operator", put(request(3), &wanted), 201).await;
+    let permissions = || get(in_dev(&format!("Microsoft.Authorization/permissions?{ROLES}")));
+    let held = |answer: Answer| answer.json()["value"].as_array().unwrap().len();
+    let active = held(ok(&front, "operator", permissions(), 200).await);
+    ok(&front, "alder-owner", call("DELETE", assignment(2)), 202).await;
+    ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+    let after = held(ok(&front, "operator", permissions(), 200).await);
+    assert_eq!(after + 1, active, "the same name is another delegation, in which nothing was activated");
     front.drain().await;
 }
 

@@ -188,8 +188,12 @@ fn binds(deny: &DenyAssignment, principals: &[PrincipalId]) -> bool {
 
 fn permitting<'g>(grants: &'g [Grant], roles: &RoleCatalogue, question: &Question<'_>, action: &Action) -> Option<&'g Grant> {
     let granting = roles.granting(action);
-    let permits =
-        |grant: &&Grant| granting.contains(grant.role) && grant.window.contains(question.now) && grant.scope.covers(question.scope);
+    let permits = |grant: &&Grant| {
+        granting.contains(grant.role)
+            && grant.window.contains(question.now)
+            && grant.scope.covers(question.scope)
+            && !roles.constrains(grant, action)
+    };
     held(grants, question.principals).find(permits)
 }
 

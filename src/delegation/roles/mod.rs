@@ -23,7 +23,7 @@ pub use self::permission::Permission;
 pub use self::table::TableError;
 
 use self::index::ActionIndex;
-use super::RoleIndex;
+use super::{Grant, OriginKind, RoleIndex};
 use crate::arm::action::Action;
 use crate::ids::RoleId;
 
@@ -178,6 +178,15 @@ impl RoleCatalogue {
             self.granting.insert(action.key().into(), Arc::clone(&set));
         }
         set
+    }
+
+    /// Whether a grant does not reach this action although its role does: User Access Administrator is delegated for assigning roles to
+    /// managed identities and for nothing else. Source: Azure Lighthouse, "Tenants, users, and roles".
+    #[must_use]
+    pub fn constrains(&self, grant: &Grant, action: &Action) -> bool {
+        self.by_id.get(&USER_ACCESS_ADMINISTRATOR) == Some(&grant.role)
+            && matches!(grant.origin.kind, OriginKind::Delegation { .. })
+            && !action.key().starts_with("microsoft.authorization/roleassignments/")
     }
 
     /// Whether a customer may delegate the role.

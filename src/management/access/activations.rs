@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AccessError, Call, OwnAnswer, OwnError, role_id, text};
+use crate::arm::action::Action;
 use crate::clock::Timestamp;
+use crate::delegation::decide::{self, Decision, Question};
 use crate::delegation::offer::{Approver, Mfa};
 use crate::directory::Directory;
 use crate::directory::entity::{self, Activation, ActivationStatus, Entity, Stage, Ticket};
-use crate::directory::shown::Eligibility;
+use crate::directory::shown::{self, Eligibility};
 use crate::ids::{ActivationId, PrincipalId, TenantId};
 use crate::management::room;
 use crate::store::Write;
@@ -63,8 +65,18 @@ impl Call<'_> {
     /// The requestor, those who may approve, and people of the tenant that owns the scope.
     pub(super) fn may_see(&self, one: &Activation) -> bool {
         let caller = self.request.caller.principal;
-        let owns = self.request.place.is_some_and(|(_, customer)| customer == caller.tenant);
-        one.principal == caller || owns || self.is_approver(self.directory(), one)
+        one.principal == caller || self.is_approver(self.directory(), one) || self.reads_role_assignments(one)
+    }
+
+    fn reads_role_assignments(&self, one: &Activation) -> bool {
+        let directory = self.directory();
+        let owns = self.request.place.is_some_and(|(_, customer)| customer == self.request.caller.principal.tenant);
+        let Some(subscription) = directory.subscription(one.subscription).filter(|_| owns) else { return false };
+        let principals = self.principals(directory);
+        let actions: Vec<Action> = "Microsoft.Authorization/roleAssignments/read".parse().into_iter().collect();
+        let question = Question { principals: &principals, actions: &actions, scope: &one.scope, now: self.now() };
+        let decision = decide::decide(&subscription.grants, &subscription.denies, directory.roles(), &question);
+        matches!(decision, Decision::Permit { .. })
     }
 
     pub(super) fn find_activation(&self, directory: &Directory, name: &str) -> Result<Arc<Activation>, OwnError> {
@@ -108,6 +120,18 @@ impl Call<'_> {
                 wrong("properties.scheduleInfo.startDateTime", "has to be a time such as 2027-06-30T12:00:00Z".to_owned())
             })?,
         };
+        let kind = schedule("expiration/type").and_then(Value::as_str).unwrap_or("AfterDuration");
+        let end = match schedule("expiration/endDateTime").filter(|value| !value.is_null()) {
+            None => None,
+            Some(value) => Some(value.as_str().and_then(|text| text.parse::<Timestamp>().ok()).ok_or_else(|| {
+                wrong("properties.scheduleInfo.expiration.endDateTime", "has to be a time such as 2027-06-30T12:00:00Z".to_owned())
+            })?),
+        };
+        let until_a_time = kind.eq_ignore_ascii_case("AfterDateTime");
+        if !(kind.eq_ignore_ascii_case("AfterDuration") && end.is_none() || until_a_time && end.is_some()) {
+            let problem = "has to be AfterDuration with `duration`, or AfterDateTime with `endDateTime`: every activation ends".to_owned();
+            return Err(wrong("properties.scheduleInfo.expiration.type", problem));
+        }
         let duration = match schedule("expiration/duration").filter(|value| !value.is_null()) {
             None => None,
             Some(value) => Some(value.as_str().and_then(iso_duration).ok_or_else(|| {
@@ -117,6 +141,11 @@ impl Call<'_> {
         let ticket =
             |member: &str| body.pointer(&format!("/properties/ticketInfo/{member}")).and_then(Value::as_str).map(clip).map(Box::from);
         let (number, system) = (ticket("ticketNumber"), ticket("ticketSystem"));
+        let begin = from.max(self.now());
+        let duration = match end {
+            Some(end) => Some(Duration::try_from(end.duration_since(begin)).unwrap_or_default()),
+            None => duration,
+        };
         Ok(Wish {
             name: name.parse().map_err(|_cause| wrong("name", "has to be a GUID".to_owned()))?,
             role: role_id(role)?,
@@ -124,13 +153,13 @@ impl Call<'_> {
             justification: clip(text(body, "justification").unwrap_or_default()).into(),
             ticket: (number.is_some() || system.is_some()).then_some(Ticket { number, system }),
             // A start in the past begins now.
-            from: from.max(self.now()),
+            from: begin,
             duration,
         })
     }
 
     async fn activate(&self, wish: &Wish) -> Result<OwnAnswer, OwnError> {
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let (activation, mut writes) = self.granted(directory, wish)?;
             writes.push(Entity::Activation(activation.clone()).into_write());
             Ok::<_, OwnError>((writes, activation))
@@ -166,8 +195,7 @@ impl Call<'_> {
         let until = wish.from.checked_add(duration).ok().filter(|_| wish.from <= latest);
         let until = until.ok_or_else(|| rule("ExpirationRule", "it begins more than 30 days from now".to_owned()))?;
         let (subscription, customer) = self.place()?;
-        let managing = stage(wish.name, behind.definition.managing_tenant, &policy.approvers);
-        let stages: Vec<Stage> = managing.into_iter().chain(stage(wish.name, customer, &policy.customer_approvers)).collect();
+        let stages = stages(wish.name, &behind, customer);
         let status = if stages.is_empty() { ActivationStatus::Granted } else { ActivationStatus::PendingApproval };
         let held = directory.registry().holdings(subscription);
         if held.is_some_and(|held| held.activations.contains_key(&wish.name)) {
@@ -228,7 +256,7 @@ impl Call<'_> {
         let role = text(body, "roleDefinitionId").map(role_id).transpose()?;
         let (subscription, _) = self.place()?;
         let now = self.now();
-        let changed = self.desk.state.change(now, |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription);
             let mine = held.into_iter().flat_map(|held| held.activations.values()).filter(|one| {
                 one.body.principal == self.request.caller.principal
@@ -256,9 +284,21 @@ impl Call<'_> {
         Ok(OwnAnswer { status: StatusCode::CREATED, ..OwnAnswer::ok(shown) })
     }
 
+    /// Who would have to agree to this request if it were made now; an error when it could not be made any more.
+    pub(super) fn named_now(&self, directory: &Directory, one: &Activation) -> Result<Vec<Stage>, OwnError> {
+        let (subscription, customer) = self.place()?;
+        let behind = shown::eligibilities(directory, subscription).into_iter().find(|known| {
+            known.assignment.name == one.assignment
+                && known.assignment.created_at <= one.requested_at
+                && known.authorization.principal == one.eligible
+                && known.authorization.role == one.role
+        });
+        Ok(stages(one.name, &behind.ok_or_else(|| self.not_found())?, customer))
+    }
+
     /// Takes back a request that nobody decided yet.
     pub(super) async fn cancel_activation(&self, name: &str) -> Result<OwnAnswer, OwnError> {
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let found = self.find_activation(directory, name)?;
             if found.principal != self.request.caller.principal {
                 return Err(OwnError::from(AccessError::NotTheRequestor { what: "cancel" }));
@@ -273,6 +313,13 @@ impl Call<'_> {
         changed.await?;
         Ok(OwnAnswer::empty(StatusCode::OK))
     }
+}
+
+/// Who has to agree to a request, as the offer says now.
+fn stages(request: ActivationId, behind: &Eligibility, customer: TenantId) -> Vec<Stage> {
+    let policy = &behind.authorization.policy;
+    let managing = stage(request, behind.definition.managing_tenant, &policy.approvers);
+    managing.into_iter().chain(stage(request, customer, &policy.customer_approvers)).collect()
 }
 
 /// The part of one tenant in the approval of a request; none when nobody of it is asked.

@@ -54,7 +54,7 @@ impl Call<'_> {
                 return Err(AccessError::Body { member: "properties.reviewResult", problem }.into());
             }
         };
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let found = self.find_approval(directory, name)?;
             let asked = self.stage(&found, stage)?;
             let decided = self.decided(directory, &found, asked, &self.review(approved, text(body, "justification")))?;
@@ -80,7 +80,11 @@ impl Call<'_> {
         if found.status != ActivationStatus::PendingApproval || asked.review.is_some() {
             return Err(AccessError::AlreadyDecided { id: found.name.to_string(), status: status_text(found, now) }.into());
         }
-        if !self.is_asked(&self.principals(directory), found, asked) {
+        // Whoever was taken out of the offer meanwhile is not asked any more.
+        let named = self.named_now(directory, found)?;
+        let still = named.iter().find(|stage| stage.name == asked.name);
+        let principals = self.principals(directory);
+        if !self.is_asked(&principals, found, asked) || !still.is_some_and(|stage| self.is_asked(&principals, found, stage)) {
             return Err(AccessError::NotAnApprover.into());
         }
         let approved = review.approved;

@@ -18,6 +18,7 @@ use crate::directory::entity::{self, Entity, RoleAssignment};
 use crate::directory::{Directory, PrincipalKind, shown};
 use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
 use crate::management::room;
+use crate::pipeline::Basis;
 use crate::store::Write;
 
 /// A role assignment, wherever it is kept.
@@ -32,6 +33,9 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let filter = self.filter();
         let mut listed = listed(self.directory(), subscription);
+        if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
+            listed.retain(|one| scopes.iter().any(|scope| scope.covers(&one.assignment.scope)));
+        }
         let here = &self.request.scope;
         let exactly = filter.to_ascii_lowercase().contains("atscope()");
         listed.retain(|one| one.assignment.scope.covers(here) || (!exactly && here.covers(&one.assignment.scope)));
@@ -59,7 +63,7 @@ impl Call<'_> {
 
     pub(super) async fn put_role_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let wanted = self.wanted(name, body)?;
-        let changed = self.desk.state.change(self.now(), |directory| self.plan_role_assignment(directory, &wanted)).await?;
+        let changed = self.desk.change(self.request, |directory| self.plan_role_assignment(directory, &wanted)).await?;
         let status = if changed.value { StatusCode::CREATED } else { StatusCode::OK };
         Ok(OwnAnswer { status, ..OwnAnswer::ok(show(&wanted)) })
     }
@@ -136,6 +140,7 @@ impl Call<'_> {
             return refuse(format!("`{}` is no service principal", wanted.principal.object));
         }
         let identity = wanted.delegated_managed_identity.as_deref().and_then(|id| Scope::parse(id).ok());
+        let identity = identity.filter(is_resource);
         if identity.and_then(|identity| identity.subscription_id()).and_then(|id| directory.subscription(id)).map(|found| found.tenant)
             != Some(wanted.principal.tenant)
         {
@@ -159,7 +164,7 @@ impl Call<'_> {
 
     pub(super) async fn delete_role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let found = find(directory, subscription, name).filter(|one| one.assignment.scope == self.request.scope);
             let Some(found) = found else { return Ok((Vec::new(), None)) };
             if let Some(at) = found.declared_at {
@@ -174,6 +179,11 @@ impl Call<'_> {
             None => OwnAnswer::empty(StatusCode::NO_CONTENT),
         })
     }
+}
+
+/// A managed identity is a resource, or belongs to one.
+fn is_resource(scope: &Scope) -> bool {
+    matches!(scope.below(), [groups, _, providers, _namespace, _type, _name, ..] if groups.eq_ignore_ascii_case("resourceGroups") && providers.eq_ignore_ascii_case("providers"))
 }
 
 /// Role assignments in one subscription. Source: Azure role-based access control limits.

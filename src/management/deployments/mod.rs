@@ -19,7 +19,7 @@ use crate::directory::Versioned;
 use crate::directory::entity::{self, Deployment};
 use crate::forward::RequestBody;
 use crate::ids::{SubscriptionId, TenantId};
-use crate::pipeline::OwnRequest;
+use crate::pipeline::{Basis, OwnRequest};
 use crate::template::{self, TemplateError};
 
 /// A deployment that cannot be carried out.
@@ -152,15 +152,18 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let directory = self.desk.state.directory();
         let held = directory.registry().holdings(subscription).cloned().unwrap_or_default();
-        let here = held.deployments.values().filter(|one| one.body.scope == self.request.scope);
-        let value: Vec<Value> = here.map(|one| self.show(one)).collect();
+        let mut here: Vec<_> = held.deployments.values().filter(|one| one.body.scope == self.request.scope).collect();
+        if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
+            here.retain(|one| scopes.iter().any(|scope| scope.covers(&one.body.scope)));
+        }
+        let value: Vec<Value> = here.into_iter().map(|one| self.show(one)).collect();
         Ok(OwnAnswer::ok(json!({ "value": value })))
     }
 
     async fn delete(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let key = entity::deployment_key(&self.request.scope, name);
         let (subscription, _) = self.place()?;
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription);
             let is_there = held.is_some_and(|held| held.deployments.contains_key(&key.name));
             Ok::<_, OwnError>((if is_there { vec![entity::removal(key.clone())] } else { Vec::new() }, ()))

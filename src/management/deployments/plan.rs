@@ -1,7 +1,11 @@
 //! From a request's body to what is to be written, and whether the caller may write it.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Call, DeploymentError, OwnAnswer, OwnError, show};
@@ -10,6 +14,9 @@ use crate::clock::Timestamp;
 use crate::management::Part;
 use crate::template::{DeploymentScope, Expanded, GroupFacts, PlannedResource, SubscriptionFacts, Template};
 
+/// Templates that are expanded at once; more wait, for so long.
+static EXPANDING: Semaphore = Semaphore::const_new(2);
+const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Characters of a deployment's name. Source: Azure naming rules.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -111,6 +118,7 @@ impl Call<'_> {
 
 /// A template may cost a fifth of a second at its bounds, for which no other request of the worker should wait.
 async fn expand(template: Value, parameters: Value, scope: DeploymentScope, now: Timestamp) -> Result<Expanded, OwnError> {
+    let Ok(Ok(_turn)) = timeout(TURN_TIME_MAX, EXPANDING.acquire()).await else { return Err(OwnError::Busy) };
     let expanding = spawn_blocking(move || Template::from_value(template)?.expand(&parameters, &scope, now));
     match expanding.await {
         Ok(expanded) => Ok(expanded.map_err(DeploymentError::from)?),

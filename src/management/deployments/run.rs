@@ -53,8 +53,10 @@ impl Call<'_> {
         self.keep(ended.clone()).await?;
         let accepted = self.show_accepted(&ended);
         let link = format!(
-            "https://{}{}/providers/Microsoft.Resources/deployments/{name}/operationStatuses/{operation}?{API_VERSION}",
-            self.request.authority, self.request.scope
+            "https://{}{}/providers/Microsoft.Resources/deployments/{name}/operationStatuses/{operation}?{API_VERSION}&{}",
+            self.request.authority,
+            self.request.scope,
+            self.desk.since()
         );
         let answer = OwnAnswer { status: StatusCode::CREATED, ..OwnAnswer::ok(accepted) };
         Ok(answer.with("azure-asyncoperation", link).with("retry-after", "1"))
@@ -84,7 +86,7 @@ impl Call<'_> {
     async fn keep(&self, deployment: Deployment) -> Result<(), OwnError> {
         let subscription = deployment.subscription;
         let key = entity::deployment_key(&deployment.scope, &deployment.name);
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription).map(|held| &held.deployments);
             let mut writes = vec![Entity::Deployment(deployment.clone()).into_write()];
             if let Some(held) = held.filter(|held| held.len() >= KEPT_MAX && !held.contains_key(&key.name)) {

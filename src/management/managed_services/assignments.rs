@@ -97,7 +97,7 @@ impl Call<'_> {
             caller: self.request.caller.principal,
         };
         let assignment = offer::assignment_from(body, &context)?;
-        let changed = self.desk.state.change(self.now(), |directory| self.plan_assignment(directory, subscription, &assignment)).await?;
+        let changed = self.desk.change(self.request, |directory| self.plan_assignment(directory, subscription, &assignment)).await?;
         let (operation, is_new) = changed.value;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
         Ok(self.started(status, Some(self.render_assignment(&assignment, ProvisioningState::Creating, None)), operation, false))
@@ -137,11 +137,20 @@ impl Call<'_> {
 
     pub(super) async fn delete_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
-        let changed = self.desk.state.change(self.now(), |directory| self.plan_removal(directory, subscription, name)).await?;
+        let changed = self.desk.change(self.request, |directory| self.plan_removal(directory, subscription, name)).await?;
         Ok(match changed.value {
             Some(operation) => self.started(StatusCode::ACCEPTED, None, operation, true),
             None => OwnAnswer::empty(StatusCode::NO_CONTENT),
         })
+    }
+
+    /// A managing tenant may leave; what it leaves is its own. Another's is to it as if it were not there.
+    fn refuse_anothers(&self, directory: &Directory, subscription: SubscriptionId, found: &RegistrationAssignment) -> Result<(), OwnError> {
+        let (_, customer) = self.place()?;
+        let caller = self.request.caller.principal.tenant;
+        let offer = shown::definitions(directory, subscription).into_iter().find(|one| one.body.key() == found.definition);
+        let own = caller == customer || offer.is_some_and(|offer| offer.body.managing_tenant == caller);
+        if own { Ok(()) } else { Err(self.not_found()) }
     }
 
     fn plan_removal(
@@ -152,6 +161,7 @@ impl Call<'_> {
     ) -> Result<(Vec<Write>, Option<OperationId>), OwnError> {
         let Ok(found) = self.find_assignment(directory, subscription, name) else { return Ok((Vec::new(), None)) };
         refuse_declared(Some(&found))?;
+        self.refuse_anothers(directory, subscription, &found.body)?;
         let operation = self.operation(&found.body.id(), true)?;
         let id = operation.id;
         let mut writes =

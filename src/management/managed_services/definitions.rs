@@ -63,7 +63,7 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         offer::check_definition_scope(&self.request.scope)?;
         let name: DefinitionId = super::name(Document::Definition, name)?;
-        let changed = self.desk.state.change(self.now(), |directory| self.plan_definition(directory, subscription, name, body)).await?;
+        let changed = self.desk.change(self.request, |directory| self.plan_definition(directory, subscription, name, body)).await?;
         let (definition, operation, is_new) = changed.value;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
         let body = self.render_definition(&definition, ProvisioningState::Creating);
@@ -116,7 +116,7 @@ impl Call<'_> {
     pub(super) async fn delete_definition(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
         let Ok(name) = name.parse::<DefinitionId>() else { return Ok(OwnAnswer::empty(StatusCode::NO_CONTENT)) };
-        let changed = self.desk.state.change(self.now(), |directory| {
+        let changed = self.desk.change(self.request, |directory| {
             let shown = shown::definitions(directory, subscription).into_iter().find(|one| one.body.name == name);
             refuse_declared(shown.as_ref())?;
             if shown.is_none() {

@@ -65,7 +65,7 @@ impl Call<'_> {
     pub(super) fn operation_link(&self, kind: &str, id: OperationId) -> String {
         let subscription = self.request.place.map(|(subscription, _)| subscription.to_string()).unwrap_or_default();
         let base = format!("https://{}/subscriptions/{subscription}/providers/Microsoft.ManagedServices", self.request.authority);
-        format!("{base}/{kind}/{id}?api-version={}", self.version.as_str())
+        format!("{base}/{kind}/{id}?api-version={}&{}", self.version.as_str(), self.desk.since())
     }
 
     pub(super) fn event(
