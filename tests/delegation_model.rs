@@ -200,7 +200,8 @@ impl Facts {
                 | Entity::Definition(_)
                 | Entity::Deployment(_)
                 | Entity::Event(_)
-                | Entity::Operation(_) => {}
+                | Entity::Operation(_)
+                | Entity::WebhookCursor(_) => {}
             }
         }
         facts

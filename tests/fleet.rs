@@ -29,9 +29,13 @@ mod several;
 
 #[path = "fleet/away.rs"]
 mod away;
+#[path = "common/receiver.rs"]
+mod receiver;
 #[path = "fleet/revisions.rs"]
 mod revisions;
 #[path = "fleet/revocations.rs"]
 mod revocations;
 #[path = "fleet/stopped.rs"]
 mod stopped;
+#[path = "fleet/webhooks.rs"]
+mod webhooks;

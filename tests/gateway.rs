@@ -45,3 +45,6 @@ mod records;
 
 #[path = "gateway/upstream.rs"]
 mod upstream;
+
+#[path = "gateway/webhooks.rs"]
+mod webhooks;

@@ -74,6 +74,17 @@ enum Next {
     Again(Duration),
 }
 
+/// Who delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// This gateway, as before.
+    Held,
+    /// Another one.
+    OfAnother,
+    /// This gateway, from now on.
+    Taken,
+}
+
 impl Deliverer {
     pub(super) fn new(config: &WebhookConfig, poster: Poster, key: hmac::Key, state: Arc<State>, clock: Clock, shares_store: bool) -> Self {
         Self {
@@ -141,8 +152,10 @@ impl Deliverer {
             return Next::Idle;
         }
         match self.claim().await {
-            Ok(true) => {}
-            Ok(false) => return Next::Again(CLAIM_POLL),
+            Ok(Claim::Held) => {}
+            // Whoever delivered before may have come further than the snapshot at hand says.
+            Ok(Claim::Taken) => return Next::Again(Duration::ZERO),
+            Ok(Claim::OfAnother) => return Next::Again(CLAIM_POLL),
             Err(error) => return self.after_change(Err(error)),
         }
         let failed = self.deliver_all(directory, &pending).await;
@@ -250,28 +263,25 @@ impl Deliverer {
     }
 
     /// Whether this gateway may deliver now.
-    async fn claim(&mut self) -> Result<bool, ChangeError<Infallible>> {
-        if !self.shares_store {
-            return Ok(true);
-        }
+    async fn claim(&mut self) -> Result<Claim, ChangeError<Infallible>> {
         let now = self.clock.now();
-        if self.claimed_until.is_some_and(|until| now + 3 * POST_TIME_MAX < until) {
-            return Ok(true);
+        if !self.shares_store || self.claimed_until.is_some_and(|until| now + 3 * POST_TIME_MAX < until) {
+            return Ok(Claim::Held);
         }
         let until = now.checked_add(CLAIM).unwrap_or(now);
         let session = self.session;
         let changed = self.state.change(now, |directory| {
-            let Some(cursor) = directory.registry().webhook_cursor(&self.name) else { return Ok((Vec::new(), false)) };
+            let Some(cursor) = directory.registry().webhook_cursor(&self.name) else { return Ok((Vec::new(), Claim::OfAnother)) };
             let is_held = cursor.body.holder.is_some_and(|holder| holder != session) && cursor.body.held_until.is_some_and(|end| now < end);
             if is_held {
-                return Ok((Vec::new(), false));
+                return Ok((Vec::new(), Claim::OfAnother));
             }
             let claimed = WebhookCursor { holder: Some(session), held_until: Some(until), ..WebhookCursor::clone(&cursor.body) };
-            Ok((vec![Entity::WebhookCursor(claimed).into_write()], true))
+            Ok((vec![Entity::WebhookCursor(claimed).into_write()], Claim::Taken))
         });
-        let is_ours = changed.await?.value;
-        self.claimed_until = is_ours.then_some(until);
-        Ok(is_ours)
+        let claim = changed.await?.value;
+        self.claimed_until = (claim == Claim::Taken).then_some(until);
+        Ok(claim)
     }
 
     /// Writes how far it has come, unless another gateway has come further.

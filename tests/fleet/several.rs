@@ -65,7 +65,7 @@ impl Fleet {
 }
 
 /// Answers everything with an empty document.
-async fn backend() -> SocketAddr {
+pub async fn backend() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
