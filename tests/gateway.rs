@@ -20,6 +20,8 @@ mod agreements;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/openapi.rs"]
+mod openapi;
 #[path = "gateway/own_api.rs"]
 mod own_api;
 

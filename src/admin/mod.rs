@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::arm::error::ErrorBody;
 use crate::https::Stop;
 use crate::identity::KeyStore;
+use crate::management;
 use crate::policy::watch::{LoadStatus, PolicyHandle};
 use crate::record::{Filter, Found, Recorder, Verdict};
 use crate::state::State;
@@ -80,6 +81,7 @@ impl Admin {
             (&Method::GET, ["metrics"]) => self.metrics(),
             (&Method::GET, [".well-known", "jwks.json"]) => document(StatusCode::OK, &self.assertion_keys),
             (&Method::GET, ["api", "audit", "keys"]) => document(StatusCode::OK, &json!({ "keys": [self.recorder.audit_key().jwk()] })),
+            (&Method::GET, ["openapi.json"]) => document(StatusCode::OK, &management::description(None)),
             (&Method::GET, ["api", "status"]) => document(StatusCode::OK, &self.status()),
             (&Method::GET, ["api", "records"]) => self.recent(&query).await,
             (&Method::GET, ["api", "records", prefix]) => self.find(prefix).await,

@@ -7,6 +7,7 @@ mod catalogue;
 pub(super) mod changes;
 mod delegations;
 mod explanations;
+mod openapi;
 mod partners;
 mod report;
 mod shapes;
@@ -27,6 +28,7 @@ use crate::directory::{Directory, Versioned};
 use crate::forward::RequestBody;
 use crate::ids::{PrincipalId, TenantId};
 use crate::pipeline::OwnRequest;
+pub use openapi::description;
 use shapes::{Item, List};
 
 /// What reading a delegation takes, on its scope.

@@ -12,6 +12,7 @@ use crate::record::{CheckEntry, Verdict};
 /// A list, or one page of it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}List")]
 pub(super) struct List<T> {
     pub(super) value: Vec<T>,
 }
@@ -19,6 +20,7 @@ pub(super) struct List<T> {
 /// An object in the form of every other of the management plane.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Resource")]
 pub(super) struct Item<T> {
     /// Its resource id.
     pub(super) id: String,
