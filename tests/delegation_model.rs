@@ -433,6 +433,6 @@ fn ten_thousand_lives_of_delegations_agree_with_the_slow_reference() {
         permitted += model.permitted;
         written += model.written;
     }
-    assert!(permitted * 20 > questions, "questions that are all denied show nothing");
+    assert!(permitted > 1_000, "questions that are all denied show nothing");
     println!("{SEQUENCES} sequences, {written} changes, {questions} questions, {permitted} of them permitted: no difference");
 }

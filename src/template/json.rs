@@ -66,8 +66,11 @@ fn quoted(plain: &str) -> String {
     let (mut in_text, mut before) = (false, ' ');
     while let Some(c) = rest.chars().next() {
         let word = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$').next().unwrap_or_default();
-        let is_name =
-            !in_text && matches!(before, '{' | ',') && !word.is_empty() && rest.trim_start_matches(word).trim_start().starts_with(':');
+        let is_name = !in_text
+            && matches!(before, '{' | ',')
+            && !word.is_empty()
+            && !c.is_ascii_digit()
+            && rest.trim_start_matches(word).trim_start().starts_with(':');
         let taken = if is_name { word.len() } else { c.len_utf8() };
         let (head, tail) = rest.split_at(taken);
         match is_name {
