@@ -29,6 +29,7 @@ mod several;
 
 #[path = "fleet/away.rs"]
 mod away;
+#[expect(dead_code, reason = "the same receiver serves the tests of the gateway, which look at more of it")]
 #[path = "common/receiver.rs"]
 mod receiver;
 #[path = "fleet/revisions.rs"]

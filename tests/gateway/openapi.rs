@@ -11,7 +11,7 @@ const START: &str = "/resourceGroups/rg/providers/Microsoft.Compute/virtualMachi
 /// What is wrong with a value, by a schema of the document. Knows as much of JSON Schema as the document uses.
 fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        return fault(document, document.pointer(reference.trim_start_matches('#')).expect(reference), value, at);
+        return fault(document, &document_at(document, reference), value, at);
     }
     for choice in ["anyOf", "oneOf"] {
         if let Some(choices) = schema[choice].as_array() {
@@ -26,7 +26,7 @@ fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<St
     let types: Vec<&str> = match &schema["type"] {
         Value::String(one) => vec![one],
         Value::Array(all) => all.iter().map(|one| one.as_str().unwrap()).collect(),
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     };
     let is = |kind: &str| match kind {
         "string" => value.is_string(),
@@ -43,8 +43,12 @@ fn fault(document: &Value, schema: &Value, value: &Value, at: &str) -> Option<St
     match value {
         Value::Array(items) => items.iter().enumerate().find_map(|(n, item)| fault(document, &schema["items"], item, &format!("{at}/{n}"))),
         Value::Object(members) => members_fault(document, schema, members, at),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
+}
+
+fn document_at(document: &Value, reference: &str) -> Value {
+    document.pointer(reference.trim_start_matches('#')).expect(reference).clone()
 }
 
 fn members_fault(document: &Value, schema: &Value, members: &serde_json::Map<String, Value>, at: &str) -> Option<String> {

@@ -1,9 +1,11 @@
 //! Webhooks: what happens to delegations arrives at a receiver, in order, signed, and whatever happens to either side.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use aws_lc_rs::hmac;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::own_api::{MS, READER, bound, in_dev, offered, ok};
 use crate::common::backend::Front;
@@ -11,6 +13,8 @@ use crate::common::client::{call, get};
 use crate::common::installation::{SHARED, empty_folder};
 use crate::common::receiver::{Delivery, Receiver};
 
+const GUIDE: &str = include_str!("../../docs/events.md");
+const HEADERS: [&str; 2] = ["x-steward-timestamp", "x-steward-signature"];
 const SECRET: &str = "a secret of more than thirty-two characters";
 
 fn hook(folder: &Path, name: &str, receiver: &Receiver, more: &str) -> String {
@@ -34,6 +38,23 @@ async fn started(folder: &Path, hooks: &str) -> Front {
 
 async fn removed(front: &Front, n: u32) {
     ok(front, "alder-owner", call("DELETE", format!("{}?{MS}", in_dev("registrationAssignments", n))), 202).await;
+}
+
+/// Whether the snippet of the guide takes all of these.
+fn is_genuine_by_the_guide(deliveries: &[Delivery], secret: &str) -> bool {
+    let snippet = GUIDE.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let each = deliveries.iter().map(|one| {
+        let headers: BTreeMap<_, _> = HEADERS.iter().map(|name| (*name, one.header(name))).collect();
+        json!([headers, one.text, format!("{secret}\n")])
+    });
+    let asked = json!(each.collect::<Vec<_>>()).to_string();
+    let asks = "import json, sys\nasked = json.loads(sys.argv[1])\nprint([is_genuine(h, b.encode(), s.encode()) for h, b, s in asked])";
+    let ended = Command::new("python3").args(["-c", &format!("{snippet}\n{asks}"), &asked]).output().unwrap();
+    let told = String::from_utf8(ended.stdout).unwrap();
+    match (told.contains("True"), told.contains("False")) {
+        (is_genuine, is_forged) if is_genuine != is_forged => is_genuine,
+        _ => panic!("{told}{}", String::from_utf8_lossy(&ended.stderr)),
+    }
 }
 
 #[tokio::test]
@@ -67,6 +88,8 @@ async fn every_event_is_posted_once_in_order_and_signed() {
             assert!(delivery.head.starts_with("POST /hook?of=ours HTTP/1.1\r\n"), "{}", delivery.head);
         }
     }
+    assert!(is_genuine_by_the_guide(&all.taken(3).await, SECRET), "docs/events.md takes what is genuine");
+    assert!(!is_genuine_by_the_guide(&all.taken(3).await, "another secret of the same length, or so"), "and nothing else");
     let status = front.admin(get("/api/status")).await.json();
     assert_eq!((&status["webhooks"][0]["name"], &status["webhooks"][0]["failure"]), (&"all".into(), &Value::Null));
     front.drain().await;

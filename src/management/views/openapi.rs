@@ -1,4 +1,4 @@
-//! The description of the gateway's own API: OpenAPI 3.1, made from the types that are sent.
+//! The description of the gateway's own API: `OpenAPI` 3.1, made from the types that are sent.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
