@@ -22,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Carries out parts for one request.
 pub(super) struct Parts<'a> {
-    pub(super) gateway: &'a Gateway,
+    pub(super) gateway: &'a Arc<Gateway>,
     pub(super) backend: &'a Backend,
     pub(super) context: &'a Context<'a>,
 }

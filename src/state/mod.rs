@@ -237,7 +237,7 @@ impl State {
 
     /// Asks the store once.
     async fn hear(&self) -> Result<News, StateError> {
-        let asked = Clock::instant();
+        let asked = Clock::since_boot();
         let (epoch, applied) = self.place();
         let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
         let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward::clock::{Clock, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::common::backend::{Act, Backend, Front, json_answer};
-use crate::common::client::{Answer, Call, call, get};
+use crate::common::client::{Answer, Call, PATIENCE, call, get};
 use crate::common::installation::{SHARED, empty_folder};
 use crate::common::signer;
 
@@ -88,6 +89,11 @@ async fn ok(front: &Front, identity: &str, call: Call, status: u16) -> Answer {
     answer
 }
 
+/// A group of alder-dev, which is the backend's.
+fn group(name: &str) -> String {
+    format!("{}/resourceGroups/{name}?api-version=2024-07-01", SHARED.subscription("alder-dev"))
+}
+
 /// What the gateway itself answers to whoever holds a grant.
 fn look() -> Call {
     get(format!("{}?{ROLES}", SHARED.subscription("alder-dev")))
@@ -134,6 +140,43 @@ async fn a_delegation_is_made_used_and_removed() {
     assert_eq!(front.ask("rival", status).await.status, 404, "an operation of others does not exist");
     ok(&front, "alder-owner", call("DELETE", definition(1)), 200).await;
     ok(&front, "alder-owner", call("DELETE", definition(1)), 204).await;
+    front.drain().await;
+}
+
+/// A body of two halves, after the fields that frame it.
+const IN_HALVES: [[&str; 3]; 2] = [
+    ["Content-Length: 40", "{\"location\":\"westeurope\",", "\"tags\":{\"a\":1}}"],
+    ["Transfer-Encoding: chunked", "19\r\n{\"location\":\"westeurope\",\r\n", "f\r\n\"tags\":{\"a\":1}\r\n1\r\n}\r\n0\r\n\r\n"],
+];
+
+#[tokio::test]
+async fn what_is_under_way_is_cut_off_when_its_delegation_ends() {
+    let backend = Backend::start(|_arrived, _before| Act::Answer(json_answer("201 Created", "{}"))).await;
+    let front = Front::start("agreements-under-way", &format!("http://{}", backend.address), "").await;
+    let mine = json!([{ "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR }]);
+    ok(&front, "alder-owner", put(definition(1), &offer("Night shift", &mine, &json!([]))), 201).await;
+    for (before, [framing, first, second]) in IN_HALVES.into_iter().enumerate() {
+        ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
+        let (host, token) = (front.client.authority(), SHARED.token("operator").await);
+        let head = format!(
+            "PUT {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n",
+            group("rg-held")
+        );
+        stream.write_all(format!("{head}Connection: close\r\n{framing}\r\n\r\n{first}").as_bytes()).await.unwrap();
+        backend.log_with(|log| log.connections > before).await;
+
+        let removed = ok(&front, "alder-owner", call("DELETE", assignment(2)), 202).await;
+        let status = ok(&front, "alder-owner", get(path_of(&removed, "azure-asyncoperation")), 200).await;
+        assert_eq!(status.json()["status"], "Succeeded");
+        stream.write_all(second.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time").is_ok();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("delegation.none"), "{framing}: {answer}");
+        let log = backend.log_with(|log| log.arrived.len() > before).await;
+        assert!(!log.arrived[before].whole, "{framing}: it was not carried out");
+    }
     front.drain().await;
 }
 
