@@ -201,6 +201,7 @@ impl Facts {
                 | Entity::Deployment(_)
                 | Entity::Event(_)
                 | Entity::Operation(_)
+                | Entity::Tenure(_)
                 | Entity::WebhookCursor(_) => {}
             }
         }

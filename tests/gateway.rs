@@ -48,5 +48,8 @@ mod records;
 #[path = "gateway/upstream.rs"]
 mod upstream;
 
+#[path = "gateway/terms.rs"]
+mod terms;
+
 #[path = "gateway/webhooks.rs"]
 mod webhooks;

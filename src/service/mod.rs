@@ -29,6 +29,7 @@ use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::Metrics;
+use crate::tenure::Keeper;
 use crate::tls::{self, CertificateError, RootsError};
 use crate::webhook::{self, Deliverer, WebhookConfig, WebhookError};
 
@@ -169,6 +170,8 @@ impl Service {
         for webhook in webhooks {
             tasks.spawn(webhook.run(policies.directory(), turned(ending.clone())));
         }
+        let keeper = Keeper::new(Arc::clone(&state), recorder.clone(), clock.clone());
+        tasks.spawn(keeper.run(policies.directory(), turned(ending.clone())));
         let admin_tls = certificates.load(config.admin.tls.as_ref())?;
         tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let gateway = Arc::new(Gateway {

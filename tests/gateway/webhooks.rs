@@ -17,7 +17,7 @@ const GUIDE: &str = include_str!("../../docs/events.md");
 const HEADERS: [&str; 2] = ["x-steward-timestamp", "x-steward-signature"];
 const SECRET: &str = "a secret of more than thirty-two characters";
 
-fn hook(folder: &Path, name: &str, receiver: &Receiver, more: &str) -> String {
+pub(super) fn hook(folder: &Path, name: &str, receiver: &Receiver, more: &str) -> String {
     let secret = folder.join("secret");
     std::fs::write(&secret, SECRET).unwrap();
     format!("[[webhook]]\nname = {name:?}\nurl = {:?}\nsecret_file = {secret:?}\n{more}\n", receiver.url)

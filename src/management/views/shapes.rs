@@ -148,6 +148,8 @@ pub(super) enum ForceState {
     NotStarted,
     /// It counts again when somebody resumes it.
     Suspended,
+    /// It counts no more, for nobody used it, until the offer is written again.
+    Unused,
 }
 
 /// A role definition and whether it can be delegated.
@@ -232,8 +234,12 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ChangeKind {
+    /// Nobody used it for as long as its offer says: what it grants at any time counts no more, until the offer is written again.
+    Lapsed,
     /// It was made.
     Registered,
+    /// The day has come that the customer wanted to look at it again.
+    ReviewDue,
     /// It was removed.
     Unregistered,
     /// Its offer was replaced.
