@@ -40,6 +40,17 @@ async fn removed(front: &Front, n: u32) {
     ok(front, "alder-owner", call("DELETE", format!("{}?{MS}", in_dev("registrationAssignments", n))), 202).await;
 }
 
+/// The names of all members, of those inside as well.
+fn members(value: &Value) -> Vec<String> {
+    let inside = |(name, value): (&String, &Value)| {
+        let below = members(value).into_iter().map(|below| format!("{name}.{below}"));
+        below.chain([name.clone()]).collect::<Vec<_>>()
+    };
+    let mut names: Vec<String> = value.as_object().into_iter().flatten().flat_map(inside).collect();
+    names.sort();
+    names
+}
+
 /// Whether the snippet of the guide takes all of these.
 fn is_genuine_by_the_guide(deliveries: &[Delivery], secret: &str) -> bool {
     let snippet = GUIDE.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
@@ -88,6 +99,8 @@ async fn every_event_is_posted_once_in_order_and_signed() {
             assert!(delivery.head.starts_with("POST /hook?of=ours HTTP/1.1\r\n"), "{}", delivery.head);
         }
     }
+    let shown: Value = serde_json::from_str(GUIDE.split("```json\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
+    assert_eq!(members(&shown), members(&all.taken(3).await[0].body), "docs/events.md shows what is posted");
     assert!(is_genuine_by_the_guide(&all.taken(3).await, SECRET), "docs/events.md takes what is genuine");
     assert!(!is_genuine_by_the_guide(&all.taken(3).await, "another secret of the same length, or so"), "and nothing else");
     let status = front.admin(get("/api/status")).await.json();
