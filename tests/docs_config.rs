@@ -10,10 +10,11 @@ use steward::config::{self, ConfigFile};
 use steward::policy::diagnostics::Style;
 
 const PAGE: &str = include_str!("../docs/config.md");
+const FLEET_PAGE: &str = include_str!("../docs/fleet.md");
 
-/// The TOML blocks of the page, in order.
-fn examples() -> Vec<String> {
-    let blocks = PAGE.split("```toml\n").skip(1);
+/// The TOML blocks of a page, in order.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = page.split("```toml\n").skip(1);
     blocks.map(|rest| rest.split_once("```").map(|(block, _)| block.to_owned()).unwrap()).collect()
 }
 
@@ -39,8 +40,9 @@ fn documented() -> BTreeSet<String> {
 
 #[test]
 fn every_example_is_a_valid_configuration() {
-    for example in examples() {
-        if let Err(diagnostics) = config::parse(Path::new(""), "docs/config.md", &example) {
+    assert_eq!(examples(FLEET_PAGE).len(), 1);
+    for example in [PAGE, FLEET_PAGE].into_iter().flat_map(examples) {
+        if let Err(diagnostics) = config::parse(Path::new(""), "docs", &example) {
             panic!("{example}\n{}", diagnostics.render(Style::default()));
         }
     }
@@ -53,7 +55,7 @@ fn every_key_has_a_row_and_every_row_is_a_key() {
 
 #[test]
 fn the_full_example_sets_every_key() {
-    let full: toml::Table = examples().last().unwrap().parse().unwrap();
+    let full: toml::Table = examples(PAGE).last().unwrap().parse().unwrap();
     let tables = full.iter().flat_map(|(section, value)| {
         let tables = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
         tables.iter().map(move |table| (section, table.as_table().unwrap()))

@@ -6,9 +6,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::option_option,
-    clippy::string_slice,
-    clippy::wildcard_enum_match_arm,
     unreachable_pub,
     reason = "helpers outside of test functions, in a test of its own"
 )]

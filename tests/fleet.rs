@@ -29,6 +29,8 @@ mod several;
 
 #[path = "fleet/away.rs"]
 mod away;
+#[path = "fleet/documented.rs"]
+mod documented;
 #[expect(dead_code, reason = "the same receiver serves the tests of the gateway, which look at more of it")]
 #[path = "common/receiver.rs"]
 mod receiver;
@@ -38,5 +40,7 @@ mod revisions;
 mod revocations;
 #[path = "fleet/stopped.rs"]
 mod stopped;
+#[path = "fleet/turns.rs"]
+mod turns;
 #[path = "fleet/webhooks.rs"]
 mod webhooks;

@@ -47,6 +47,7 @@ for_each_engine! {
     a_backup_with_a_flipped_byte_is_refused
     a_bad_write_changes_nothing
     a_body_comes_back_byte_for_byte
+    a_commit_in_turn_is_planned_on_the_newest_world
     a_commit_on_an_old_revision_changes_nothing
     a_commit_wakes_those_who_wait
     a_hundred_thousand_writes_are_one_commit

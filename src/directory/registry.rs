@@ -25,6 +25,8 @@ pub struct Registry {
     revision: Revision,
     holdings: Map<SubscriptionId, Arc<Holdings>>,
     operations: Map<OperationId, Versioned<StartedOperation>>,
+    /// The same, oldest first.
+    operations_by_age: rpds::RedBlackTreeSet<(Revision, OperationId), archery::ArcTK>,
     events: rpds::RedBlackTreeMap<Box<str>, Versioned<DelegationEvent>, archery::ArcTK>,
     webhooks: Map<Box<str>, Versioned<WebhookCursor>>,
 }
@@ -86,6 +88,7 @@ impl Default for Registry {
             revision: Revision::default(),
             holdings: Map::default(),
             operations: Map::default(),
+            operations_by_age: rpds::RedBlackTreeSet::default(),
             events: rpds::RedBlackTreeMap::default(),
             webhooks: Map::default(),
         }
@@ -147,7 +150,12 @@ impl Registry {
     fn put(&mut self, entity: Entity, revision: Revision) {
         match entity {
             Entity::Event(event) => self.events.insert_mut(event.name.clone(), Versioned::new(revision, event)),
-            Entity::Operation(operation) => self.operations.insert_mut(operation.id, Versioned::new(revision, operation)),
+            Entity::Operation(operation) => {
+                let id = operation.id;
+                self.forget(id);
+                self.operations_by_age.insert_mut((revision, id));
+                self.operations.insert_mut(id, Versioned::new(revision, operation));
+            }
             Entity::WebhookCursor(cursor) => self.webhooks.insert_mut(cursor.webhook.clone(), Versioned::new(revision, cursor)),
             // These lie in a subscription, always.
             Entity::Activation(_)
@@ -159,12 +167,18 @@ impl Registry {
         }
     }
 
+    fn forget(&mut self, id: OperationId) {
+        let Some(revision) = self.operations.get(&id).map(|known| known.revision) else { return };
+        self.operations_by_age.remove_mut(&(revision, id));
+        self.operations.remove_mut(&id);
+    }
+
     fn remove(&mut self, key: &ObjectKey) -> Result<Option<SubscriptionId>, ApplyError> {
         let unreadable = |cause| ApplyError::Row { kind: key.kind.clone(), name: key.name.clone(), cause };
         let kind = Kind::of(key).map_err(unreadable)?;
         match kind {
             Kind::Event(name) => drop(self.events.remove_mut(&name)),
-            Kind::Operation(id) => drop(self.operations.remove_mut(&id)),
+            Kind::Operation(id) => self.forget(id),
             Kind::WebhookCursor(name) => drop(self.webhooks.remove_mut(&name)),
             Kind::Activation(subscription, name) => {
                 self.change(subscription, |held| drop(held.activations.remove(&name)));
@@ -238,9 +252,10 @@ impl Registry {
         self.operations.size()
     }
 
-    /// All operations that are kept, in no order.
-    pub fn operations(&self) -> impl Iterator<Item = &Versioned<StartedOperation>> {
-        self.operations.values()
+    /// The one of them that was written first.
+    #[must_use]
+    pub fn oldest_operation(&self) -> Option<OperationId> {
+        self.operations_by_age.first().map(|(_, id)| *id)
     }
 
     /// What happened to delegations, oldest first.

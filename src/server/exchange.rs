@@ -119,7 +119,7 @@ impl Gateway {
         context: &Context<'_>,
     ) -> Ended {
         let parts = Parts { gateway: self, backend, context };
-        let desk = Desk { context, state: &self.state, clock: &self.clock, recorder: &self.recorder, parts: &parts };
+        let desk = Desk { context, state: &self.state, clock: &self.clock, recorder: &self.recorder, parts: &parts, rehearsal: None };
         let pending = Pending { gateway: self, trail: Some(trail) };
         let carried = management::carry_out(request, body, &desk).await;
         let mut trail = pending.disarm();

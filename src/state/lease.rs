@@ -19,6 +19,11 @@ impl Lease {
         Self { bound, until_ns: AtomicU64::new(0) }
     }
 
+    /// How long it lasts; nothing for a store of one's own.
+    pub(super) fn bound(&self) -> Duration {
+        self.bound.unwrap_or_default()
+    }
+
     /// The store was heard; what it said was asked for at `asked`, counted from the start of the machine.
     pub(super) fn renew(&self, asked: Duration) {
         let Some(bound) = self.bound else { return };

@@ -7,6 +7,7 @@
 mod lease;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
@@ -21,10 +22,12 @@ use crate::telemetry;
 
 /// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
 const POLL: Duration = Duration::from_millis(250);
+/// How often the store is asked how far the other nodes are, while a request waits for them.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long one question to the store may take.
 const ASK_TIME_MAX: Duration = Duration::from_secs(5);
-/// How often a change is planned anew because another one was faster.
-const ATTEMPTS_MAX: usize = 64;
+/// How often a change gets its turn; it needs another one only when this node had to read everything again.
+const TURNS_MAX: usize = 4;
 /// Rounds of reading what came in while reading.
 const ROUNDS_MAX: usize = 16;
 
@@ -39,6 +42,8 @@ pub struct State {
     fence: watch::Sender<Revision>,
     /// Changes of this node one after the other, so that they do not make each other start again.
     turn: Mutex<()>,
+    /// Other nodes made changes before the last one of this node, so the next one takes its turn without trying first.
+    is_contended: AtomicBool,
     /// Reading one after the other.
     reading: Mutex<()>,
     look: Notify,
@@ -105,6 +110,7 @@ impl State {
             published,
             fence: watch::Sender::new(Revision::default()),
             turn: Mutex::default(),
+            is_contended: AtomicBool::new(false),
             reading: Mutex::default(),
             look: Notify::new(),
         };
@@ -166,6 +172,17 @@ impl State {
         self.catch_up().await.is_ok() && *self.fence.borrow() >= revision
     }
 
+    /// Waits until no node can decide without this revision any more. `false` when the store does not say so in the time that a node
+    /// that stopped needs to lose its lease.
+    pub async fn settle(&self, revision: Revision) -> bool {
+        let settled = async {
+            while !self.is_settled(revision).await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(self.lease.bound().saturating_mul(2) + ASK_TIME_MAX, settled).await.is_ok()
+    }
+
     /// The last revision that is settled, as far as this node knows.
     #[must_use]
     pub fn settled(&self) -> Revision {
@@ -180,39 +197,108 @@ impl State {
         timeout(time_max, there).await.is_ok_and(|found| found.is_ok())
     }
 
-    /// Makes a change: `plan` sees the newest snapshot and says what to write, again whenever somebody else was faster.
+    /// Makes a change: `plan` sees the newest snapshot and says what to write, again when somebody else was faster.
     ///
     /// # Errors
     /// When the plan refuses, or the store does not take it.
-    pub async fn change<T, E>(
+    pub async fn change<T: Send, E: Send>(
         &self,
         at: Timestamp,
-        mut plan: impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E>,
+        mut plan: impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E> + Send,
     ) -> Result<Changed<T>, ChangeError<E>> {
         let _turn = self.turn.lock().await;
-        for _ in 0..ATTEMPTS_MAX {
-            let directory = self.published.current();
-            let (epoch, base) = (directory.registry().epoch(), directory.registry().revision());
-            let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
-            if writes.is_empty() {
-                return Ok(Changed { revision: base, value });
+        if !self.is_contended.load(Ordering::Relaxed)
+            && let Some(made) = self.change_at_once(at, &mut plan).await?
+        {
+            return Ok(made);
+        }
+        for _ in 0..TURNS_MAX {
+            let (epoch, base) = self.place();
+            if let Some(made) = self.change_in_turn(at, &mut plan).await? {
+                return Ok(made);
             }
-            match self.store.commit(epoch, base, at, &writes).await {
-                Ok(revision) => {
-                    self.take(&Change { revision, at, writes }).map_err(|error| ChangeError::Store(error.into()))?;
-                    self.look.notify_one();
-                    return Ok(Changed { revision, value });
-                }
-                Err(CommitError::Conflict { head }) => self.go_beyond(epoch, base, head).await.map_err(ChangeError::Store)?,
-                Err(CommitError::Store(error)) => return Err(ChangeError::Store(error.into())),
-                Err(CommitError::Unknown(error)) => {
-                    tracing::error!(cause = telemetry::chain(&error), "it is not known whether a change was kept");
-                    self.look.notify_one();
-                    return Err(ChangeError::Unknown);
-                }
-            }
+            self.go_beyond(epoch, base).await.map_err(ChangeError::Store)?;
         }
         Err(ChangeError::Busy)
+    }
+
+    /// On what this node has. Nothing when that is not the newest any more.
+    async fn change_at_once<T, E>(
+        &self,
+        at: Timestamp,
+        plan: &mut (impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E> + Send),
+    ) -> Result<Option<Changed<T>>, ChangeError<E>> {
+        let directory = self.published.current();
+        let (epoch, base) = (directory.registry().epoch(), directory.registry().revision());
+        let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
+        if writes.is_empty() {
+            return Ok(Some(Changed { revision: base, value }));
+        }
+        match self.store.commit(epoch, base, at, &writes).await {
+            Ok(revision) => self.made(&Change { revision, at, writes }, value).map(Some),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// On what the store has, while other nodes wait: one that is further away from the store, or slower, is always behind them
+    /// otherwise. Nothing when this node has to read everything again first.
+    async fn change_in_turn<T: Send, E: Send>(
+        &self,
+        at: Timestamp,
+        plan: &mut (impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E> + Send),
+    ) -> Result<Option<Changed<T>>, ChangeError<E>> {
+        let (epoch, applied) = self.place();
+        let mut planned = None;
+        let plan_after = Box::new(|tail| {
+            let Tail::Changes(missed) = tail else { return None };
+            self.is_contended.store(!missed.is_empty(), Ordering::Relaxed);
+            let (base, writes, value) = match self.plan_after(&missed, plan) {
+                Ok(made) => made,
+                Err(error) => {
+                    planned = Some(Err(error));
+                    return None;
+                }
+            };
+            planned = Some(Ok(Changed { revision: base, value }));
+            (!writes.is_empty()).then_some((base, writes))
+        });
+        let committed = self.store.commit_in_turn(epoch, applied, at, plan_after).await;
+        match (committed, planned.transpose()?) {
+            (Ok(Some(change)), Some(planned)) => self.made(&change, planned.value).map(Some),
+            (Ok(None), planned) => Ok(planned),
+            (Ok(Some(_)), None) | (Err(CommitError::Conflict { .. }), _) => Ok(None),
+            (Err(error), _) => Err(self.failed(error)),
+        }
+    }
+
+    fn plan_after<T, E>(
+        &self,
+        missed: &[Change],
+        plan: &mut impl FnMut(&Arc<Directory>) -> Result<(Vec<Write>, T), E>,
+    ) -> Result<(Revision, Vec<Write>, T), ChangeError<E>> {
+        missed.iter().try_for_each(|change| self.take(change)).map_err(|error| ChangeError::Store(error.into()))?;
+        let directory = self.published.current();
+        let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
+        Ok((directory.registry().revision(), writes, value))
+    }
+
+    fn made<T, E>(&self, change: &Change, value: T) -> Result<Changed<T>, ChangeError<E>> {
+        self.take(change).map_err(|error| ChangeError::Store(error.into()))?;
+        self.look.notify_one();
+        Ok(Changed { revision: change.revision, value })
+    }
+
+    fn failed<E>(&self, error: CommitError) -> ChangeError<E> {
+        match error {
+            CommitError::Conflict { .. } => ChangeError::Busy,
+            CommitError::Store(error) => ChangeError::Store(error.into()),
+            CommitError::Unknown(error) => {
+                tracing::error!(cause = telemetry::chain(&error), "it is not known whether a change was kept");
+                self.look.notify_one();
+                ChangeError::Unknown
+            }
+        }
     }
 
     /// Takes in everything the store has, and says so to the store.
@@ -226,13 +312,10 @@ impl State {
         Ok(())
     }
 
-    /// Takes in what made a change conflict, unless that has happened meanwhile. The less it takes, the better are the chances of the
-    /// next attempt against nodes that have just written.
-    async fn go_beyond(&self, epoch: Epoch, base: Revision, head: Revision) -> Result<(), StateError> {
+    /// Takes in what a change could not be made upon, unless that has happened meanwhile.
+    async fn go_beyond(&self, epoch: Epoch, base: Revision) -> Result<(), StateError> {
         let _reading = self.reading.lock().await;
-        let (known, revision) = self.place();
-        let has_moved = (known, revision) != (epoch, base) && revision >= head;
-        if has_moved { Ok(()) } else { self.hear().await.map(drop) }
+        if self.place() == (epoch, base) { self.hear().await.map(drop) } else { Ok(()) }
     }
 
     /// Asks the store once.

@@ -130,6 +130,9 @@ pub struct Heard {
 /// What a store promises to answer with, or an error.
 pub type Answer<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
+/// What to write, given what the asker lacks: the revision that it was computed from and the writes, or nothing.
+pub type Plan<'a> = Box<dyn FnOnce(Tail) -> Option<(Revision, Vec<Write>)> + Send + 'a>;
+
 /// Durable state. Clones of the `Arc` around it share everything.
 pub trait Store: Send + Sync + Debug {
     /// The whole world at the newest revision.
@@ -140,6 +143,24 @@ pub trait Store: Send + Sync + Debug {
     /// [`CommitError::Conflict`] when the newest world is another one. [`CommitError::Unknown`] means that the commit may or may not have
     /// happened; only reading tells.
     fn commit<'a>(&'a self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError>;
+
+    /// Commits for somebody who was behind: the plan is given the changes after `applied` and says what to write, and nobody else commits
+    /// in between. Committers get their turn in the order in which they come. Nothing when the plan writes nothing.
+    fn commit_in_turn<'a>(
+        &'a self,
+        epoch: Epoch,
+        applied: Revision,
+        at: Timestamp,
+        plan: Plan<'a>,
+    ) -> Answer<'a, Option<Change>, CommitError> {
+        // Enough for an engine that has no other committers.
+        Box::pin(async move {
+            let tail = self.changes(epoch, applied, TAIL_CHANGES_MAX).await?;
+            let Some((base, writes)) = plan(tail) else { return Ok(None) };
+            let revision = self.commit(epoch, base, at, &writes).await?;
+            Ok(Some(Change { revision, at, writes }))
+        })
+    }
 
     /// Records that this session is alive and has applied a revision, and answers with what it lacks. See the module for the order.
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard>;

@@ -143,7 +143,6 @@ impl Run {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn what_was_acknowledged_survives_kills_on_sqlite() {
     let mut run = Run::begin("sqlite", "state.db").await;
     let kills = setting("STEWARD_KILLS", KILLS);
@@ -159,7 +158,6 @@ async fn what_was_acknowledged_survives_kills_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn what_was_acknowledged_survives_kills_on_postgres() {
     let mut cluster = Cluster::start(&[]);
     let mut run = Run::begin("postgres", &cluster.database()).await;

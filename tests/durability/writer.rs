@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use steward::clock::Clock;
 use tokio::sync::watch;
 
-use crate::client::{Answer, Call, call, get};
+use crate::client::{Answer, Call, PATIENCE, call, get};
 use crate::node::{CUSTOMER, Node, PROVIDER, READER, Unanswered, VM_CONTRIBUTOR, Wire, guid, offer, owner, subscription, token};
 
 /// Eligible authorizations of an automation are an extension of the gateway's own version.
@@ -59,8 +60,14 @@ pub enum Thing {
 pub struct Fact {
     /// As acknowledged. Nothing: it is not there.
     pub sure: Option<String>,
-    /// What is there instead if a write took place that was not acknowledged.
-    pub doubt: Option<Option<String>>,
+    pub doubt: Option<Doubt>,
+}
+
+/// A write that was not acknowledged.
+#[derive(Debug, Clone)]
+pub struct Doubt {
+    /// What is there if it took place.
+    after: Option<String>,
 }
 
 /// What became of the writes so far.
@@ -99,6 +106,7 @@ pub struct Writer {
 }
 
 /// A write, and what is there once it took place.
+#[derive(Clone)]
 struct Step {
     thing: Thing,
     after: Option<String>,
@@ -139,16 +147,26 @@ impl Writer {
     }
 
     /// One more definition, whatever it takes: afterwards the gateway knows everything that was written before.
+    ///
+    /// A database that was killed a moment ago may take a few of them.
     pub async fn fence(&mut self) {
-        let number = self.fresh();
-        let step = self.define(number);
-        self.insist(step).await;
+        let (acknowledged, started) = (self.tally.acknowledged, Clock::instant());
+        while self.tally.acknowledged == acknowledged {
+            assert!(started.elapsed() < PATIENCE, "a write is acknowledged again");
+            let number = self.fresh();
+            let step = self.define(number);
+            assert!(self.make(step).await.is_some(), "the gateway runs and answers");
+        }
     }
 
     async fn insist(&mut self, step: Step) {
-        let acknowledged = self.tally.acknowledged;
-        self.make(step).await;
-        assert_eq!(self.tally.acknowledged, acknowledged + 1, "the write is acknowledged");
+        let (before, started) = (self.tally, Clock::instant());
+        while self.tally.acknowledged == before.acknowledged {
+            let refused = self.tally.refused;
+            self.make(step.clone()).await;
+            let made = self.tally.acknowledged > before.acknowledged;
+            assert!(made || self.tally.refused > refused && started.elapsed() < PATIENCE, "the write is acknowledged");
+        }
     }
 
     /// Writes until told to stop, or until nobody answers.
@@ -173,7 +191,10 @@ impl Writer {
                 fact.sure = step.after;
                 self.tally.acknowledged += 1;
             }
-            Ok(answer) if is_in_doubt(&answer) => fact.doubt = Some(step.after),
+            Ok(answer) if is_in_doubt(&answer) => {
+                fact.doubt = Some(Doubt { after: step.after });
+                tokio::time::sleep(PAUSE).await;
+            }
             Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                 assert!(!answer.header("retry-after").is_empty(), "{shown} {}", answer.told());
                 self.tally.refused += 1;
@@ -182,7 +203,7 @@ impl Writer {
             Ok(answer) => panic!("{shown} {} {}", answer.status, String::from_utf8_lossy(&answer.body)),
             Err(Unanswered::NotSent) => return None,
             Err(Unanswered::Lost) => {
-                fact.doubt = Some(step.after);
+                fact.doubt = Some(Doubt { after: step.after });
                 self.lately.insert(step.thing);
                 return None;
             }
@@ -208,8 +229,8 @@ impl Writer {
         let assignments = self.held(|thing, _| if let Thing::Assignment(number @ 1..) = thing { Some(*number) } else { None });
         let roles = self.held(|thing, _| if let Thing::RoleAssignment(number) = thing { Some(*number) } else { None });
         let active = self.held(|thing, value| match thing {
-            Thing::Activation(number) if value == "Provisioned" => Some(*number),
-            _ => None,
+            Thing::Activation(number) => (value == "Provisioned").then_some(*number),
+            Thing::Assignment(_) | Thing::Definition(_) | Thing::RoleAssignment(_) => None,
         });
         let unbound: Vec<u32> = definitions.iter().copied().filter(|number| *number > 0 && !self.is_bound(*number)).collect();
         let chance = self.random.below(100);
@@ -233,7 +254,7 @@ impl Writer {
         let text = definition.to_string();
         self.facts.iter().any(|(thing, fact)| {
             let is_it = |value: &Option<String>| value.as_deref() == Some(&text);
-            matches!(thing, Thing::Assignment(_)) && (is_it(&fact.sure) || fact.doubt.as_ref().is_some_and(is_it))
+            matches!(thing, Thing::Assignment(_)) && (is_it(&fact.sure) || fact.doubt.as_ref().is_some_and(|doubt| is_it(&doubt.after)))
         })
     }
 
@@ -360,7 +381,7 @@ impl Writer {
             match fact.doubt.take() {
                 None => assert_eq!(seen, fact.sure, "{id}: what was acknowledged is there"),
                 Some(_) if seen == fact.sure => self.tally.not_found += 1,
-                Some(after) => {
+                Some(Doubt { after }) => {
                     assert_eq!(seen, after, "{id}: all of it is there, or nothing; before it was {:?}", fact.sure);
                     fact.sure = after;
                     self.tally.found += 1;
@@ -373,7 +394,15 @@ impl Writer {
         let mut step = self.step(thing, None, "GET", None);
         // The request itself is asked for, and its state is part of the answer.
         step.call = Call { method: get("").method, ..step.call };
-        let answer = self.wire.ask(step.call).await.unwrap_or_else(|lost| panic!("{}: {lost:?}", self.id(thing)));
+        let started = Clock::instant();
+        let answer = loop {
+            let answer = self.wire.ask(step.call.clone()).await.unwrap_or_else(|lost| panic!("{}: {lost:?}", self.id(thing)));
+            // The gateway was not given the processor for as long as its lease.
+            if answer.told() != "503 ServerBusy state.stale" || started.elapsed() > PATIENCE {
+                break answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
         if answer.status == StatusCode::NOT_FOUND {
             return None;
         }
@@ -410,7 +439,7 @@ impl Writer {
 /// The number of the definition with this name or id.
 fn number_of(id: &str) -> String {
     let name = id.rsplit('/').next().unwrap();
-    u32::from_str_radix(&name[..8], 16).unwrap().to_string()
+    u32::from_str_radix(name.split('-').next().unwrap(), 16).unwrap().to_string()
 }
 
 /// Whether a refusal says that the write may have taken place.

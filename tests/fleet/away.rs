@@ -1,6 +1,6 @@
 //! A gateway that does not reach the database, and a database that nobody reaches.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use steward::clock::Clock;
 use tokio::task::block_in_place;
@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 use crate::client::get;
 use crate::node::{Wire, eventually, measured};
 use crate::relay::Line;
-use crate::several::{Fleet, LEASE, Lane, MARGIN, SLACK, alone, is_allowed, is_stale};
+use crate::several::{Fleet, LEASE, Lane, SUCCESS_TIME_MAX, alone, is_allowed, is_stale};
 
 /// Whether the gateway calls itself ready.
 async fn is_ready(fleet: &Fleet, node: usize) -> bool {
@@ -18,11 +18,14 @@ async fn is_ready(fleet: &Fleet, node: usize) -> bool {
     answer.status == 200
 }
 
-/// Looks until the gateway says that it does not know enough; until then it decides.
-async fn goes_stale(lane: &Lane, wire: &mut Wire) {
+/// Looks until the gateway says that it does not know enough; until then it decides. When the last request was sent that it allowed.
+async fn goes_stale(lane: &Lane, wire: &mut Wire, away: Instant) -> Instant {
+    let mut last_allowed = away;
     eventually("the lease is over", async || {
+        let sent = Clock::instant();
         let answer = wire.ask(lane.look()).await.unwrap();
         if is_allowed(&answer) {
+            last_allowed = sent;
             return None;
         }
         assert_eq!(answer.told(), "503 ServerBusy state.stale");
@@ -30,10 +33,11 @@ async fn goes_stale(lane: &Lane, wire: &mut Wire) {
         Some(())
     })
     .await;
+    assert!(last_allowed - away <= LEASE, "allowed {:?} after the store was away", last_allowed - away);
+    last_allowed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_gateway_that_is_cut_off_stops_deciding_and_comes_back_by_itself() {
     let _alone = alone().await;
     let fleet = Fleet::start("cut").await;
@@ -49,19 +53,14 @@ async fn a_gateway_that_is_cut_off_stops_deciding_and_comes_back_by_itself() {
         fleet.relay.set(line);
         let cut = Clock::instant();
         let permitted = wire_allows(&standing, &mut cut_off).await;
-        assert!(permitted || cut.elapsed() > LEASE - Duration::from_millis(500), "{line:?}: decisions go on until the lease is over");
+        assert!(permitted || cut.elapsed() > LEASE / 2, "{line:?}: decisions go on until the lease is over");
         let removal = lane.remove(round, &mut wire).await;
-        let watching = async {
-            goes_stale(&standing, &mut cut_off).await;
-            cut.elapsed()
-        };
-        let (succeeded, stale_after) = tokio::join!(removal.succeeded(&mut wire), watching);
-        assert!(stale_after < LEASE + SLACK, "{line:?}: {stale_after:?}");
-        assert!(succeeded - cut > LEASE - Duration::from_millis(1), "{line:?}: not before the gateway is fenced");
-        assert!(succeeded - cut < LEASE + MARGIN + SLACK, "{line:?}: {:?}", succeeded - cut);
+        let (succeeded, last_allowed) = tokio::join!(removal.succeeded(&mut wire), goes_stale(&standing, &mut cut_off, cut));
+        assert!(succeeded > last_allowed, "{line:?}: not before the gateway is fenced");
+        assert!(succeeded - cut < SUCCESS_TIME_MAX, "{line:?}: {:?}", succeeded - cut);
         assert!(is_stale(&cut_off.ask(lane.look()).await.unwrap()));
         assert!(!is_ready(&fleet, 2).await);
-        assert!(is_ready(&fleet, 0).await);
+        eventually("the others are ready", async || is_ready(&fleet, 0).await.then_some(())).await;
         fleet.relay.set(Line::Open);
         let healed = Clock::instant();
         eventually("the gateway decides again", async || {
@@ -70,7 +69,9 @@ async fn a_gateway_that_is_cut_off_stops_deciding_and_comes_back_by_itself() {
         })
         .await;
         measured(format_args!(
-            "{line:?}: 503 state.stale {stale_after:?} after the cut; a removal succeeded {:?} after it; deciding again {:?} after healing",
+            "{line:?}: last request allowed {:?} after the cut, then 503 state.stale; a removal succeeded {:?} after it; deciding again \
+             {:?} after healing",
+            last_allowed - cut,
             succeeded - cut,
             healed.elapsed()
         ));
@@ -83,7 +84,6 @@ async fn wire_allows(lane: &Lane, wire: &mut Wire) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn without_the_database_nothing_is_written_and_decisions_go_on_for_a_lease() {
     let _alone = alone().await;
     let mut fleet = Fleet::start("away").await;
@@ -101,16 +101,17 @@ async fn without_the_database_nothing_is_written_and_decisions_go_on_for_a_lease
     let killed = Clock::instant();
     for wire in &mut wires {
         let permitted = wire_allows(&lane, wire).await;
-        assert!(permitted || killed.elapsed() > LEASE - Duration::from_millis(500));
+        assert!(permitted || killed.elapsed() > LEASE / 2);
     }
     let refused = wires[0].ask(other.assigning(0)).await.unwrap();
-    assert_eq!(refused.told(), "503 ServerBusy state.unavailable", "{:?} after the kill", killed.elapsed());
+    let expected = if is_stale(&refused) && killed.elapsed() > LEASE / 2 { "state.stale" } else { "state.unavailable" };
+    assert_eq!(refused.told(), format!("503 ServerBusy {expected}"), "{:?} after the kill", killed.elapsed());
     assert!(!refused.header("retry-after").is_empty());
+    let mut last_allowed = killed;
     for (node, wire) in wires.iter_mut().enumerate() {
-        goes_stale(&lane, wire).await;
+        last_allowed = goes_stale(&lane, wire, killed).await.max(last_allowed);
         assert!(!is_ready(&fleet, node).await);
     }
-    assert!(killed.elapsed() < LEASE + SLACK, "{:?}", killed.elapsed());
     assert!(is_stale(&wires[0].ask(other.assigning(0)).await.unwrap()), "who cannot decide does not write either");
 
     block_in_place(|| fleet.cluster.start_again());
@@ -118,7 +119,11 @@ async fn without_the_database_nothing_is_written_and_decisions_go_on_for_a_lease
     for wire in &mut wires {
         lane.is_permitted(wire).await;
     }
-    measured(format_args!("a database that was killed: all gateways decide again {:?} after it was back", back.elapsed()));
+    measured(format_args!(
+        "a database that was killed: last request allowed {:?} after it; all gateways decide again {:?} after it was back",
+        last_allowed - killed,
+        back.elapsed()
+    ));
     other.assign(0, &mut wires[1]).await;
     let removal = lane.remove(0, &mut wires[2]).await;
     removal.succeeded(&mut wires[0]).await;

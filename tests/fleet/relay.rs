@@ -69,12 +69,14 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::
     loop {
         let seen = *line.borrow_and_update();
         tokio::select! {
+            // What comes after the line was cut is not carried any more, even if it is there first.
+            biased;
+            changed = line.changed(), if seen != Line::Cut => {
+                let Ok(()) = changed else { return };
+            }
             read = from.read(&mut buffer), if seen == Line::Open => {
                 let Ok(length @ 1..) = read else { return };
                 let Ok(()) = to.write_all(&buffer[..length]).await else { return };
-            }
-            changed = line.changed(), if seen != Line::Cut => {
-                let Ok(()) = changed else { return };
             }
             else => return,
         }

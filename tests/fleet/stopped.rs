@@ -6,14 +6,13 @@ use steward::clock::Clock;
 use tokio::task::JoinSet;
 
 use crate::node::{eventually, measured};
-use crate::several::{Fleet, LEASE, Lane, MARGIN, SLACK, alone, is_allowed, is_stale};
+use crate::several::{Fleet, Lane, SUCCESS_TIME_MAX, alone, is_allowed, is_stale};
 
 const ROUNDS: u32 = 6;
 /// Requests that lie in the sockets of the stopped gateway when it goes on.
 const WAITING: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_stopped_gateway_delays_a_removal_and_allows_nothing_afterwards() {
     let _alone = alone().await;
     let fleet = Fleet::start("stopped").await;
@@ -55,19 +54,16 @@ async fn a_stopped_gateway_delays_a_removal_and_allows_nothing_afterwards() {
     }
     took.sort_unstable();
     measured(format_args!(
-        "a stopped gateway: removals succeeded {:?} to {:?} after it was stopped; woken, {stale} of {} first answers were 503 \
-         state.stale and the others refusals; {refused} times it caught up",
+        "a stopped gateway: removals succeeded {:?} to {:?} after it was stopped; woken, it allowed none of {}, of which {stale} were \
+         answered 503 state.stale; {refused} times it caught up",
         took[0],
         took[took.len() - 1],
         WAITING * took.len()
     ));
-    // It may have been heard last a poll before it was stopped, and could decide for a lease after that.
-    assert!(took[0] > LEASE, "{took:?}");
-    assert!(took[took.len() - 1] < LEASE + MARGIN + SLACK, "{took:?}");
+    assert!(took[took.len() - 1] < SUCCESS_TIME_MAX, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes of kills and load: passed by hand, not yet steady enough to stop a change; cargo test -- --ignored"]
 async fn a_gateway_that_is_woken_in_between_allows_nothing_after_success() {
     let _alone = alone().await;
     let fleet = Fleet::start("woken").await;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use steward::clock::Clock;
 use steward::ids::{Epoch, SessionId};
 use steward::store::{
-    COMMIT_BYTES_MAX, Change, CommitError, Existing, KEY_BYTES_MAX, Object, ObjectKey, RestoreError, Revision, Store, StoreConfig,
+    COMMIT_BYTES_MAX, Change, CommitError, Existing, KEY_BYTES_MAX, Object, ObjectKey, Plan, RestoreError, Revision, Store, StoreConfig,
     StoreError, TAIL_BYTES_MAX, Tail, Write, backup, look, restore,
 };
 
@@ -143,6 +143,34 @@ pub async fn four_committers_leave_no_gap(place: Place) {
     let snapshot = first.snapshot().await.unwrap();
     assert_eq!((snapshot.revision, snapshot.objects.len()), (Revision(100), 100));
     assert_eq!(revisions(&first.changes(snapshot.epoch, Revision(0), 1000).await.unwrap()), (1..=100).collect::<Vec<_>>());
+}
+
+pub async fn a_commit_in_turn_is_planned_on_the_newest_world(place: Place) {
+    let store = place.open().await;
+    for number in 0..3 {
+        commit(&store, &[put("a", &number.to_string())]).await;
+    }
+    let epoch = epoch(&store).await;
+    let in_turn = async |epoch, applied, base: Option<Revision>| {
+        let mut missed = None;
+        let plan: Plan<'_> = Box::new(|tail| {
+            missed = matches!(tail, Tail::Changes(_)).then(|| revisions(&tail));
+            Some((base?, vec![put("b", "1")]))
+        });
+        let made = store.commit_in_turn(epoch, Revision(applied), now(), plan).await;
+        (made, missed)
+    };
+    let (made, missed) = in_turn(epoch, 1, None).await;
+    assert_eq!((made.unwrap(), missed), (None, Some(vec![2, 3])), "nothing to write");
+    let (made, missed) = in_turn(epoch, 1, Some(Revision(3))).await;
+    let made = made.unwrap().unwrap();
+    assert_eq!((made.revision, &*made.writes, missed), (Revision(4), &[put("b", "1")][..], Some(vec![2, 3])));
+    let (refused, missed) = in_turn(epoch, 4, Some(Revision(3))).await;
+    assert!(matches!(refused, Err(CommitError::Conflict { head: Revision(4) })), "{refused:?}");
+    assert_eq!(missed, Some(vec![]));
+    let (made, missed) = in_turn(Epoch::random(), 4, None).await;
+    assert_eq!((made.unwrap(), missed), (None, None), "another history");
+    assert_eq!(contents(&store).await.len(), 2);
 }
 
 /// Commits on whatever is newest, again and again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steward::clock::Clock;
-use steward::store::{CommitError, Existing, Revision, SessionId, Store, StoreConfig, StoreError, Tail, restore, write_backup};
+use steward::store::{CommitError, Existing, Plan, Revision, SessionId, Store, StoreConfig, StoreError, Tail, restore, write_backup};
 
 use crate::contract::{commit, contents, delete, now, put};
 use crate::cut::{Cut, Proxy};
@@ -70,6 +70,35 @@ async fn what_was_acknowledged_survives_a_kill_of_the_server() {
         assert_eq!(after.epoch, begun.epoch);
         revision = after.revision;
     }
+}
+
+#[tokio::test]
+async fn committers_get_their_turn_in_order() {
+    const EACH: u64 = 25;
+    let cluster = Cluster::shared().await;
+    let url = cluster.database();
+    let mut committers = tokio::task::JoinSet::new();
+    for committer in 0..4 {
+        let store = open(&url).await;
+        let epoch = store.snapshot().await.unwrap().epoch;
+        committers.spawn(async move {
+            let mut known = Revision(0);
+            for number in 0..EACH {
+                let plan: Plan<'_> = Box::new(move |tail| {
+                    let Tail::Changes(missed) = tail else { panic!("{tail:?}") };
+                    let base = missed.last().map_or(known, |change| change.revision);
+                    Some((base, vec![put(&format!("{committer}-{number}"), "{}")]))
+                });
+                let made = store.commit_in_turn(epoch, known, now(), plan).await.unwrap().unwrap();
+                // While three others wait, each of them gets its turn before this one again.
+                assert!(number == 0 || number == EACH - 1 || made.revision.0 <= known.0 + 8, "{known} and then {}", made.revision);
+                known = made.revision;
+            }
+        });
+    }
+    committers.join_all().await;
+    let store = open(&url).await;
+    assert_eq!(store.snapshot().await.unwrap().revision, Revision(4 * EACH));
 }
 
 #[tokio::test]

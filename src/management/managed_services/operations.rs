@@ -100,9 +100,9 @@ impl Call<'_> {
         let mut gone: Vec<Write> =
             registry.events().take(surplus).map(|event| entity::removal(entity::event_key(&event.body.name))).collect();
         if registry.operations_len() >= OPERATIONS_KEPT
-            && let Some(oldest) = registry.operations().min_by_key(|operation| operation.revision)
+            && let Some(oldest) = registry.oldest_operation()
         {
-            gone.push(entity::removal(entity::operation_key(oldest.body.id)));
+            gone.push(entity::removal(entity::operation_key(oldest)));
         }
         gone
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::delegations::{Bound, bound};
 use super::shapes::{Item, Offer, Partner};
 use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, is_reachable, item, list};
+use crate::directory::Subscription;
 use crate::ids::TenantId;
 
 const CUSTOMERS: &str = "Steward.Delegation/customers";
@@ -19,7 +20,8 @@ impl Call<'_> {
     }
 
     pub(super) fn customer(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
-        self.one(CUSTOMERS, tenant, self.of_customers())
+        let tenant = tenant.parse().ok();
+        self.one(CUSTOMERS, tenant.map(|tenant| (tenant, self.of_customer(tenant))))
     }
 
     pub(super) fn service_providers(&self) -> Result<OwnAnswer, OwnError> {
@@ -27,20 +29,36 @@ impl Call<'_> {
     }
 
     pub(super) fn service_provider(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
-        self.one(SERVICE_PROVIDERS, tenant, self.of_service_providers())
+        let tenant = tenant.parse().ok();
+        self.one(SERVICE_PROVIDERS, tenant.and_then(|tenant| self.of_service_providers().remove_entry(&tenant)))
     }
 
     /// What is delegated to the caller's tenant, by customer.
     fn of_customers(&self) -> BTreeMap<TenantId, Vec<Bound<'_>>> {
-        let directory = self.directory();
-        let others = directory.reach(self.home()).filter(|found| found.tenant != self.home() && is_reachable(directory, found.tenant));
         let mut by_tenant: BTreeMap<TenantId, Vec<Bound<'_>>> = BTreeMap::new();
-        for subscription in others {
-            let ours = bound(directory, subscription).into_iter().filter(|one| one.definition.body.managing_tenant == self.home());
-            by_tenant.entry(subscription.tenant).or_default().extend(ours);
+        for subscription in self.directory().reach(self.home()) {
+            by_tenant.entry(subscription.tenant).or_default().extend(self.ours(subscription));
         }
         by_tenant.retain(|_, bound| !bound.is_empty());
         by_tenant
+    }
+
+    /// What one customer delegated to the caller's tenant. Its own subscriptions are looked at, for the caller's may be many more.
+    fn of_customer(&self, tenant: TenantId) -> Vec<Bound<'_>> {
+        let owned = self.directory().reach(tenant).filter(|found| found.tenant == tenant);
+        owned.flat_map(|subscription| self.ours(subscription)).collect()
+    }
+
+    /// What is delegated to the caller's tenant in a subscription of somebody else.
+    fn ours<'d>(&self, subscription: &'d Subscription) -> Vec<Bound<'d>>
+    where
+        Self: 'd,
+    {
+        let directory = self.directory();
+        if subscription.tenant == self.home() || !is_reachable(directory, subscription.tenant) {
+            return Vec::new();
+        }
+        bound(directory, subscription).into_iter().filter(|one| one.definition.body.managing_tenant == self.home()).collect()
     }
 
     /// What the caller's tenant delegated and the caller may read, by managing tenant.
@@ -59,9 +77,8 @@ impl Call<'_> {
         self.may(READ_DELEGATIONS, &one.assignment.body.scope)
     }
 
-    fn one(&self, kind: &'static str, tenant: &str, mut all: BTreeMap<TenantId, Vec<Bound<'_>>>) -> Result<OwnAnswer, OwnError> {
-        let found = tenant.parse::<TenantId>().ok().and_then(|id| Some((id, all.remove(&id)?)));
-        let (id, bound) = found.ok_or_else(|| self.not_found())?;
+    fn one(&self, kind: &'static str, found: Option<(TenantId, Vec<Bound<'_>>)>) -> Result<OwnAnswer, OwnError> {
+        let (id, bound) = found.filter(|(_, bound)| !bound.is_empty()).ok_or_else(|| self.not_found())?;
         Ok(super::document(&item(kind, id, self.partner(id, &bound))))
     }
 

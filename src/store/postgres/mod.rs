@@ -22,8 +22,8 @@ use self::failure::{failed, is_rolled_back};
 use self::lane::{Access, Lane, Session};
 use self::sql::{Order, Outcome, Prepared, Trouble};
 use super::{
-    Answer, CommitError, Engine, Epoch, Existing, Heard, PostgresUrl, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig,
-    StoreError, Tail, Write, rows,
+    Answer, Change, CommitError, Engine, Epoch, Existing, Heard, Plan, PostgresUrl, ReplaceError, Revision, SessionId, Snapshot, Store,
+    StoreConfig, StoreError, Tail, Write, rows,
 };
 use crate::clock::Timestamp;
 
@@ -100,30 +100,59 @@ impl Postgres {
         })
     }
 
-    async fn committed(&self, order: &Order<'_>) -> Result<Revision, CommitError> {
+    /// Takes the lane of commits; the connection is kept when its state is known.
+    async fn commit_on<T>(&self, work: impl AsyncFnOnce(&mut Session) -> Result<T, CommitError>) -> Result<T, CommitError> {
         let mut held = within(&self.name, WRITE_TIME_MAX, self.commits.take()).await?;
-        let committed = self.committed_on(&mut held.session, order).await;
-        if matches!(committed, Ok(_) | Err(CommitError::Conflict { .. })) {
+        let done = work(&mut held.session).await;
+        if matches!(done, Ok(_) | Err(CommitError::Conflict { .. })) {
             held.keep();
         }
-        if committed.is_ok() {
-            self.woken.send_modify(|times| *times = times.wrapping_add(1));
-        }
-        committed
+        done
     }
 
-    async fn committed_on(&self, session: &mut Session, order: &Order<'_>) -> Result<Revision, CommitError> {
-        let prepare = async { self.trouble(sql::prepare(session, order).await) };
-        let (transaction, revision) = match within(&self.name, WRITE_TIME_MAX, prepare).await? {
+    async fn finish(&self, prepared: Prepared<'_>) -> Result<Revision, CommitError> {
+        let (transaction, revision) = match prepared {
             Prepared::Conflict { head } => return Err(CommitError::Conflict { head }),
             Prepared::Ready(transaction, revision) => (transaction, revision),
         };
         match timeout(COMMIT_TIME_MAX, transaction.commit()).await {
-            Ok(Ok(())) => Ok(revision),
+            Ok(Ok(())) => {
+                self.woken.send_modify(|times| *times = times.wrapping_add(1));
+                Ok(revision)
+            }
             Ok(Err(cause)) if is_rolled_back(&cause) => Err(CommitError::Store(failed(&self.name, cause))),
             Ok(Err(cause)) => Err(CommitError::Unknown(failed(&self.name, cause))),
             Err(late) => Err(CommitError::Unknown(StoreError::Unreachable { store: self.name.clone(), cause: late.into() })),
         }
+    }
+
+    fn order<'a>(&self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Result<Order<'a>, StoreError> {
+        rows::check(writes)?;
+        let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: self.name.clone(), cause: cause.into() })?;
+        Ok(Order { epoch, base, at, writes, text, changes_max: self.changes_max })
+    }
+
+    async fn committed(&self, session: &mut Session, order: &Order<'_>) -> Result<Revision, CommitError> {
+        let prepare = async {
+            let (turn, _unread) = self.trouble(sql::take_turn(session, None).await)?;
+            self.trouble(sql::prepare(turn, order).await)
+        };
+        self.finish(within(&self.name, WRITE_TIME_MAX, prepare).await?).await
+    }
+
+    async fn committed_in_turn(
+        &self,
+        session: &mut Session,
+        (epoch, applied, at): (Epoch, Revision, Timestamp),
+        plan: Plan<'_>,
+    ) -> Result<Option<Change>, CommitError> {
+        let turn = async { self.trouble(sql::take_turn(session, Some((epoch, applied))).await) };
+        let (turn, missed) = within(&self.name, WRITE_TIME_MAX, turn).await?;
+        let Some((base, writes)) = plan(missed) else { return Ok(None) };
+        let order = self.order(epoch, base, at, &writes)?;
+        let prepared = within(&self.name, WRITE_TIME_MAX, async { self.trouble(sql::prepare(turn, &order).await) }).await?;
+        let revision = self.finish(prepared).await?;
+        Ok(Some(Change { revision, at, writes }))
     }
 }
 
@@ -168,10 +197,19 @@ impl Store for Postgres {
 
     fn commit<'a>(&'a self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Answer<'a, Revision, CommitError> {
         Box::pin(async move {
-            rows::check(writes).map_err(StoreError::from)?;
-            let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: self.name.clone(), cause: cause.into() })?;
-            self.committed(&Order { epoch, base, at, writes, text, changes_max: self.changes_max }).await
+            let order = self.order(epoch, base, at, writes)?;
+            self.commit_on(async |session| self.committed(session, &order).await).await
         })
+    }
+
+    fn commit_in_turn<'a>(
+        &'a self,
+        epoch: Epoch,
+        applied: Revision,
+        at: Timestamp,
+        plan: Plan<'a>,
+    ) -> Answer<'a, Option<Change>, CommitError> {
+        Box::pin(self.commit_on(async move |session| self.committed_in_turn(session, (epoch, applied, at), plan).await))
     }
 
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard> {

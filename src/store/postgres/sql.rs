@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::join;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, GenericClient, IsolationLevel, Row, Transaction};
+use tokio_postgres::{Error, GenericClient, IsolationLevel, Row, Statement, Transaction};
 
 use super::super::rows::{self, Head, Unreadable};
 use super::super::{Change, Epoch, Heard, Object, ObjectKey, Revision, SessionId, Snapshot, TAIL_BYTES_MAX, TAIL_CHANGES_MAX, Tail, Write};
@@ -43,6 +43,8 @@ impl From<Unreadable> for Trouble {
 }
 
 const HEAD: &str = "SELECT epoch, revision FROM counter";
+const TAKE: &str = "SELECT epoch, revision FROM counter FOR UPDATE";
+const WAIT: &str = "SELECT pg_advisory_xact_lock($1)";
 
 fn head_of(row: &Row) -> Outcome<Head> {
     Ok(Head { epoch: rows::epoch(row.try_get(0)?)?, revision: rows::revision(row.try_get(1)?)? })
@@ -95,19 +97,49 @@ const FINISH: &str = "
         trimmed AS (DELETE FROM change WHERE revision <= $4)
     SELECT pg_notify($5, $1::text)";
 
-/// Takes the counter, which everybody who commits waits for, and writes everything.
-pub(super) async fn prepare<'a>(session: &'a mut Session, order: &Order<'_>) -> Outcome<Prepared<'a>> {
+/// Names the lock of those who commit: the letters `Stwd` and a number.
+const TURN_LOCK: i64 = 0x5374_7764_0000_0002;
+
+/// The right to commit, until it is dropped.
+pub(super) struct Turn<'a> {
+    transaction: Transaction<'a>,
+    head: Head,
+    put: Statement,
+    finish: Statement,
+}
+
+/// Waits for one's turn, and for nobody else to commit; then says what was committed after a place, where one is given. The row alone
+/// would be given to whoever comes first once it is free, and a gateway that is slow to wake never would.
+pub(super) async fn take_turn(session: &mut Session, place: Option<(Epoch, Revision)>) -> Outcome<(Turn<'_>, Tail)> {
+    let (wait, take) = (session.prepared(WAIT).await?, session.prepared(TAKE).await?);
+    let (missed, put, finish) = (session.prepared(CHANGES).await?, session.prepared(PUT).await?, session.prepared(FINISH).await?);
     let transaction = begin(session).await?;
-    let head = head_of(&transaction.query_one(&format!("{HEAD} FOR UPDATE"), &[]).await?)?;
+    let tail = async {
+        match place {
+            Some((epoch, applied)) => changes_by(&transaction, &missed, epoch, applied, TAIL_CHANGES_MAX).await,
+            None => Ok(Tail::Trimmed),
+        }
+    };
+    // They are sent together and carried out one after the other.
+    let (waited, taken, tail) = join!(biased; transaction.query_one(&wait, &[&TURN_LOCK]), transaction.query_one(&take, &[]), tail);
+    waited?;
+    let head = head_of(&taken?)?;
+    Ok((Turn { transaction, head, put, finish }, tail?))
+}
+
+/// Writes everything, if the world is the one that it was computed from.
+pub(super) async fn prepare<'a>(turn: Turn<'a>, order: &Order<'_>) -> Outcome<Prepared<'a>> {
+    let Turn { transaction, head, put, finish } = turn;
     if !head.is(order.epoch, order.base) {
         return Ok(Prepared::Conflict { head: head.revision });
     }
     let next = Revision(head.revision.0.saturating_add(1));
-    write(&transaction, next, order.writes).await?;
     let (kept, at) = (rows::kept(next), order.at.to_string());
     let trimmed = rows::kept(Revision(next.0.saturating_sub(order.changes_max)));
     let params: [&(dyn ToSql + Sync); 5] = [&kept, &at, &order.text, &trimmed, &CHANNEL];
-    transaction.execute(FINISH, &params).await?;
+    let (written, finished) = join!(biased; write(&transaction, &put, next, order.writes), transaction.execute(&finish, &params));
+    written?;
+    finished?;
     Ok(Prepared::Ready(transaction, next))
 }
 
@@ -116,7 +148,7 @@ async fn begin(session: &mut Session) -> Result<Transaction<'_>, Error> {
 }
 
 /// The last write of each object, for no statement may touch a row twice.
-async fn write(transaction: &Transaction<'_>, revision: Revision, writes: &[Write]) -> Result<(), Error> {
+async fn write(transaction: &Transaction<'_>, statement: &Statement, revision: Revision, writes: &[Write]) -> Result<(), Error> {
     let last: BTreeMap<&ObjectKey, Option<&str>> = writes.iter().map(|write| (&write.key, write.body.as_deref())).collect();
     let deleted: Vec<&ObjectKey> = last.iter().filter(|(_key, body)| body.is_none()).map(|(key, _body)| *key).collect();
     for chunk in deleted.chunks(CHUNK_ROWS_MAX) {
@@ -127,7 +159,7 @@ async fn write(transaction: &Transaction<'_>, revision: Revision, writes: &[Writ
         transaction.execute(delete, &[&kinds, &names]).await?;
     }
     let put = last.into_iter().filter_map(|(key, body)| Some(Put { key, revision: rows::kept(revision), body: body? }));
-    put_all(transaction, put).await
+    put_all(transaction, statement, put).await
 }
 
 struct Put<'a> {
@@ -142,41 +174,47 @@ impl Put<'_> {
     }
 }
 
-async fn put_all<'a>(transaction: &Transaction<'_>, rows: impl Iterator<Item = Put<'a>> + Send) -> Result<(), Error> {
+async fn put_all<'a>(
+    transaction: &Transaction<'_>,
+    statement: &Statement,
+    rows: impl Iterator<Item = Put<'a>> + Send,
+) -> Result<(), Error> {
     let (mut chunk, mut bytes) = (Vec::new(), 0_usize);
     for row in rows {
         bytes = bytes.saturating_add(row.size());
         chunk.push(row);
         if chunk.len() >= CHUNK_ROWS_MAX || bytes >= CHUNK_BYTES_MAX {
-            put(transaction, &chunk).await?;
+            put(transaction, statement, &chunk).await?;
             chunk.clear();
             bytes = 0;
         }
     }
-    if chunk.is_empty() { Ok(()) } else { put(transaction, &chunk).await }
+    if chunk.is_empty() { Ok(()) } else { put(transaction, statement, &chunk).await }
 }
 
-async fn put(transaction: &Transaction<'_>, chunk: &[Put<'_>]) -> Result<(), Error> {
-    const SQL: &str = "INSERT INTO object (kind, name, revision, body)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
-        ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision, body = excluded.body";
+const PUT: &str = "INSERT INTO object (kind, name, revision, body)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision, body = excluded.body";
+
+async fn put(transaction: &Transaction<'_>, statement: &Statement, chunk: &[Put<'_>]) -> Result<(), Error> {
     let kinds: Vec<&str> = chunk.iter().map(|row| &*row.key.kind).collect();
     let names: Vec<&str> = chunk.iter().map(|row| &*row.key.name).collect();
     let revisions: Vec<i64> = chunk.iter().map(|row| row.revision).collect();
     let bodies: Vec<&str> = chunk.iter().map(|row| row.body).collect();
-    transaction.execute(SQL, &[&kinds, &names, &revisions, &bodies]).await.map(|_rows| ())
+    transaction.execute(statement, &[&kinds, &names, &revisions, &bodies]).await.map(|_rows| ())
 }
 
 /// Replaces everything by this world, unless there is something and it was to be kept. Answers with the revision that stood there.
 pub(super) async fn replace(session: &mut Session, world: &Snapshot, may_be_full: bool) -> Outcome<Result<(), Revision>> {
+    let put = session.prepared(PUT).await?;
     let transaction = begin(session).await?;
-    let head = head_of(&transaction.query_one(&format!("{HEAD} FOR UPDATE"), &[]).await?)?.revision;
+    let head = head_of(&transaction.query_one(TAKE, &[]).await?)?.revision;
     if head != Revision(0) && !may_be_full {
         return Ok(Err(head));
     }
     transaction.batch_execute("DELETE FROM object; DELETE FROM change").await?;
     let objects = world.objects.iter();
-    put_all(&transaction, objects.map(|object| Put { key: &object.key, revision: rows::kept(object.revision), body: &object.body }))
+    put_all(&transaction, &put, objects.map(|object| Put { key: &object.key, revision: rows::kept(object.revision), body: &object.body }))
         .await?;
     let update = "UPDATE counter SET epoch = $1, revision = $2";
     transaction.execute(update, &[&world.epoch.to_string(), &rows::kept(world.revision)]).await?;
@@ -255,8 +293,12 @@ const CHANGES: &str = "
 
 pub(super) async fn changes(session: &mut Session, epoch: Epoch, after: Revision, limit: usize) -> Outcome<Tail> {
     let statement = session.prepared(CHANGES).await?;
+    changes_by(&session.client, &statement, epoch, after, limit).await
+}
+
+async fn changes_by(client: &impl GenericClient, statement: &Statement, epoch: Epoch, after: Revision, limit: usize) -> Outcome<Tail> {
     let limits = Limits::new(limit);
-    let found = session.client.query(&statement, &[&epoch.to_string(), &rows::kept(after), &limits.rows, &limits.bytes]).await?;
+    let found = client.query(statement, &[&epoch.to_string(), &rows::kept(after), &limits.rows, &limits.bytes]).await?;
     let head = head_of(found.first().ok_or(Unreadable::NoCounter)?)?;
     let changes = found.iter().filter_map(|row| change(row, 2).transpose()).collect::<Outcome<_>>()?;
     Ok(rows::portion(&head, epoch, after, changes, limit))
