@@ -34,6 +34,13 @@ impl Clock {
         Instant::now()
     }
 
+    /// Time since this machine was started, with the time that it slept: what was promised to others for a time ends by this clock.
+    #[must_use]
+    pub fn since_boot() -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+
     /// Moves the wall clock forward, for every clone of this clock.
     pub fn advance(&self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

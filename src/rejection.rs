@@ -460,7 +460,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Body(BodyError::Json(_)) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         OwnError::Body(BodyError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         OwnError::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
-        OwnError::Busy | OwnError::State(_) | OwnError::Unknown => return busy(error),
+        OwnError::Busy | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => return busy(error),
         OwnError::Refused(rejection) => return rejection.answer(),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
@@ -490,7 +490,7 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Parameter { .. }
         | OwnError::Plan { .. } => CheckName::Rules,
         OwnError::Refused(rejection) => rejection.check(),
-        OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown => CheckName::Forward,
+        OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => CheckName::Forward,
     }
 }
 

@@ -170,7 +170,7 @@ fn nowhere() -> SourceLocation {
 }
 
 fn grant(dice: &mut Dice, roles: usize) -> Grant {
-    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: "somebody".into(), defined_at: nowhere() };
+    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: "somebody".into(), defined_at: nowhere(), through: None };
     Grant {
         principal: principal(dice),
         role: RoleIndex(dice.roll(roles as u64) as u16),

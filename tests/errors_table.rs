@@ -114,7 +114,7 @@ fn defined_at() -> SourceLocation {
 
 fn origin() -> Arc<Origin> {
     let kind = OriginKind::Delegation { offer: "Managed Ops Gold".into(), managing_tenant: tenant() };
-    Arc::new(Origin { kind, principal_name: "Platform engineers".into(), defined_at: defined_at() })
+    Arc::new(Origin { kind, principal_name: "Platform engineers".into(), defined_at: defined_at(), through: None })
 }
 
 fn classified() -> Vec<Row> {
@@ -313,6 +313,11 @@ fn own() -> Vec<Row> {
                 code: text("AuthorizationFailed"),
                 message: text("the client … does not have authorization"),
             }),
+            OwnError::Deployment(DeploymentError::WouldFail {
+                id: text("/subscriptions/…"),
+                code: text("InvalidRegistrationDefinitionCreateRequest"),
+                message: text("the role … may not be delegated"),
+            }),
             OwnError::Deployment(Template::parse("{").unwrap_err().into()),
         ],
         OwnError::Full { .. } => [OwnError::Full { what: "registration definitions", max: 500 }],
@@ -330,6 +335,7 @@ fn own() -> Vec<Row> {
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],
+        OwnError::Unsettled => [OwnError::Unsettled],
     });
     all.extend(api_versions().into_iter().map(OwnError::ApiVersion));
     all.extend(access().into_iter().map(OwnError::Access));
@@ -347,6 +353,11 @@ fn access() -> Vec<AccessError> {
         }],
         AccessError::Exists { .. } => [AccessError::Exists { existing: text("/subscriptions/…") }],
         AccessError::NotAnApprover => [AccessError::NotAnApprover],
+        AccessError::Overlapping { .. } => [AccessError::Overlapping {
+            existing: text("/subscriptions/…"),
+            status: "Provisioned",
+            until: "2027-06-30T12:00:00Z".parse().unwrap(),
+        }],
         AccessError::NotEligible { .. } => [AccessError::NotEligible {
             role: text("Contributor"),
             scope: text("/subscriptions/…"),

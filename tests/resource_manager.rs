@@ -157,6 +157,21 @@ async fn etags_guard_against_lost_updates() {
 }
 
 #[tokio::test]
+async fn identities_have_ids_that_nobody_else_can_write() {
+    let backend = Backend::start().await;
+    let above = format!("{}/providers", group());
+    let body = json!({ "location": "westeurope", "properties": { "principalId": "mine" } });
+    let path = format!("{above}/Microsoft.ManagedIdentity/userAssignedIdentities/i");
+    let made = backend.put(&path, body.clone()).await.body["properties"].clone();
+    assert_eq!(made["principalId"].as_str().unwrap().len(), 36, "{made}");
+    assert_eq!(backend.put(&path, body).await.body["properties"]["principalId"], made["principalId"]);
+    let body = json!({ "location": "westeurope", "identity": { "type": "SystemAssigned", "principalId": "mine" } });
+    let other = backend.put(&format!("{above}/Microsoft.Web/sites/s"), body).await.body["identity"].clone();
+    assert_eq!(other["principalId"].as_str().unwrap().len(), 36, "{other}");
+    assert_ne!(other["principalId"], made["principalId"]);
+}
+
+#[tokio::test]
 async fn a_long_running_put_is_followed_by_its_status() {
     let backend = Backend::start().await;
     let made = backend.put(&machine(), somewhere()).await;

@@ -52,6 +52,12 @@ impl ApiVersion {
         }
     }
 
+    /// The version, when the text is one.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        is_version(text).then(|| Self(text.into()))
+    }
+
     /// The version as it was sent, decoded.
     #[must_use]
     pub fn as_str(&self) -> &str {

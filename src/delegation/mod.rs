@@ -32,6 +32,15 @@ pub struct Grant {
     pub origin: Arc<Origin>,
 }
 
+impl Grant {
+    /// Whether the grant is for whom these principals are: a caller and its groups, sorted.
+    #[must_use]
+    pub fn is_held_by(&self, principals: &[PrincipalId]) -> bool {
+        let is_one = |who: &PrincipalId| principals.binary_search(who).is_ok();
+        is_one(&self.principal) && self.origin.through.as_ref().is_none_or(is_one)
+    }
+}
+
 /// When a grant is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -71,6 +80,8 @@ pub struct Origin {
     pub principal_name: Arc<str>,
     /// Where the policy says so.
     pub defined_at: SourceLocation,
+    /// The group that gave the principal the right to activate the role. The grant ends when the principal leaves it.
+    pub through: Option<PrincipalId>,
 }
 
 /// The two ways to a grant.

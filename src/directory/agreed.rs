@@ -116,7 +116,7 @@ fn assigned(assignment: &RoleAssignment, home: TenantId, directory: &Directory) 
     let principal = Some(assignment.principal).filter(|principal| principal.tenant == home)?;
     let name = directory.principal(principal).map_or_else(|| principal.object.to_string().into(), |known| Arc::clone(&known.name));
     let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", assignment.scope, assignment.name);
-    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: name, defined_at: kept_at(id) };
+    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: name, defined_at: kept_at(id), through: None };
     let role = directory.roles().by_id(assignment.role)?;
     Some(Grant { principal, role, scope: assignment.scope.clone(), window: Window::Standing, origin: Arc::new(origin) })
 }
@@ -144,7 +144,9 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
     let kind =
         OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };
     let id = format!("{}/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/{}", activation.scope, activation.name);
-    let origin = Origin { kind, principal_name: Arc::clone(&activation.principal_name), defined_at: kept_at(id) };
+    let through =
+        (activation.eligible != activation.principal.object).then_some(PrincipalId { object: activation.eligible, ..activation.principal });
+    let origin = Origin { kind, principal_name: Arc::clone(&activation.principal_name), defined_at: kept_at(id), through };
     let term = behind.definition.term;
     let from = term.not_before.map_or(activation.from, |begin| begin.max(activation.from));
     let until = term.not_after.map_or(activation.until, |end| end.min(activation.until));
@@ -177,7 +179,7 @@ impl Made<'_> {
         let principal = PrincipalId { tenant: self.definition.managing_tenant, object };
         let known = || self.directory.principal(principal).map(|known| Arc::clone(&known.name));
         let principal_name = name.map(Arc::from).or_else(known).unwrap_or_else(|| object.to_string().into());
-        let origin = Origin { kind: self.kind.clone(), principal_name, defined_at: kept_at(self.assignment.id()) };
+        let origin = Origin { kind: self.kind.clone(), principal_name, defined_at: kept_at(self.assignment.id()), through: None };
         let role = self.directory.roles().by_id(role)?;
         Some(Grant { principal, role, scope: self.assignment.scope.clone(), window, origin: Arc::new(origin) })
     }

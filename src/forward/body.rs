@@ -10,13 +10,15 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::pool::{Connection, Pool};
-use super::{BackendConfig, ForwardError};
+use super::{BackendConfig, ForwardError, SendError};
 use crate::https::Patience;
 
 /// A request body towards the backend.
 #[derive(Debug)]
 pub struct Outgoing {
     body: RequestBody,
+    /// None for a body that ends where it begins.
+    standing: Option<Box<dyn Standing>>,
     bytes_left: u64,
     patience: Patience,
     watch: Watch,
@@ -37,6 +39,12 @@ impl RequestBody {
     }
 }
 
+/// Whether what permitted a request still does.
+pub trait Standing: std::fmt::Debug + Send + Sync {
+    /// Asked before a request leaves and before every piece of its body, the end included: what was taken away meanwhile is cut off.
+    fn holds(&mut self) -> bool;
+}
+
 /// What the sender of a request can see of its body while it is under way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
@@ -51,6 +59,9 @@ pub enum BodyFault {
     /// The peer closed or broke it.
     #[error("the body was cut")]
     Cut,
+    /// What permitted the request ended.
+    #[error("what permitted the request ended before its body")]
+    Ended,
     /// Nothing came for too long.
     #[error("the body stood still")]
     Idle,
@@ -60,18 +71,21 @@ pub enum BodyFault {
 }
 
 impl Outgoing {
-    pub(super) fn new(body: RequestBody, config: &BackendConfig) -> (Self, Watch) {
+    pub(super) fn new(body: RequestBody, standing: &(impl Standing + Clone + 'static), config: &BackendConfig) -> (Self, Watch) {
         let watch = Watch::default();
-        let body = match body {
-            RequestBody::Client(incoming) if incoming.is_end_stream() => RequestBody::none(),
-            body @ (RequestBody::Client(_) | RequestBody::Whole(_)) => body,
+        let (body, standing): (_, Option<Box<dyn Standing>>) = match body {
+            RequestBody::Client(incoming) if incoming.is_end_stream() => (RequestBody::none(), None),
+            body @ RequestBody::Client(_) => (body, Some(Box::new(standing.clone()))),
+            // It leaves in one piece, right after the head.
+            body @ RequestBody::Whole(_) => (body, None),
         };
-        let body = Self { body, bytes_left: config.body_bytes_max, patience: Patience::new(config.idle_time_max), watch: watch.clone() };
+        let patience = Patience::new(config.idle_time_max);
+        let body = Self { body, standing, bytes_left: config.body_bytes_max, patience, watch: watch.clone() };
         (body, watch)
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: RequestBody::none(), bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
+        Self { body: RequestBody::none(), standing: None, bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
@@ -82,12 +96,14 @@ impl Outgoing {
 
 impl Watch {
     /// What went wrong with the client's body, if that is why the request failed.
-    pub(super) fn fault(&self, config: &BackendConfig) -> Option<ForwardError> {
-        match self.fault.load(Ordering::Relaxed).checked_sub(1)? {
-            fault if fault == BodyFault::TooLarge as u8 => Some(ForwardError::BodyTooLarge { max: config.body_bytes_max }),
-            fault if fault == BodyFault::Idle as u8 => Some(ForwardError::BodyTooSlow),
-            _ => Some(ForwardError::ClientGone),
-        }
+    pub(super) fn fault(&self, config: &BackendConfig) -> Option<SendError> {
+        let error = match self.fault.load(Ordering::Relaxed).checked_sub(1)? {
+            fault if fault == BodyFault::Ended as u8 => return Some(SendError::Ended),
+            fault if fault == BodyFault::TooLarge as u8 => ForwardError::BodyTooLarge { max: config.body_bytes_max },
+            fault if fault == BodyFault::Idle as u8 => ForwardError::BodyTooSlow,
+            _ => ForwardError::ClientGone,
+        };
+        Some(SendError::Failed(error))
     }
 }
 
@@ -102,16 +118,22 @@ impl Body for Outgoing {
             RequestBody::Whole(whole) if whole.is_empty() => return Poll::Ready(None),
             RequestBody::Whole(whole) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
         };
-        let data = match poll_data(incoming, cx) {
-            Poll::Ready(Some(Ok(data))) => data,
-            Poll::Ready(Some(Err(_cause))) => return this.fail(BodyFault::Cut),
-            Poll::Ready(None) => {
-                this.body = RequestBody::none();
-                return Poll::Ready(None);
-            }
+        let arrived = match poll_data(incoming, cx) {
+            Poll::Ready(arrived) => arrived,
             Poll::Pending => {
                 ready!(this.patience.poll_over(cx));
                 return this.fail(BodyFault::Idle);
+            }
+        };
+        if this.standing.as_mut().is_some_and(|standing| !standing.holds()) {
+            return this.fail(BodyFault::Ended);
+        }
+        let data = match arrived {
+            Some(Ok(data)) => data,
+            Some(Err(_cause)) => return this.fail(BodyFault::Cut),
+            None => {
+                this.body = RequestBody::none();
+                return Poll::Ready(None);
             }
         };
         this.patience.renew();

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::arm::action;
 use crate::pipeline::Outbound;
 
-pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody};
+pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
 pub use pool::{ConnectError, Pool};
 pub use reply::{Delivery, deliver};
 
@@ -116,6 +116,17 @@ pub enum ForwardError {
     Unreadable,
 }
 
+/// Why a request that was permitted came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// What permitted it ended before all of it was sent; what was sent was cut off.
+    #[error("what permitted the request ended before all of it was sent")]
+    Ended,
+    /// There is no answer to pass on.
+    #[error(transparent)]
+    Failed(#[from] ForwardError),
+}
+
 impl ForwardError {
     /// The stable reason code.
     #[must_use]
@@ -164,16 +175,24 @@ impl Backend {
         &self.config
     }
 
-    /// Sends the request and waits for the head of the answer.
+    /// Sends the request while it is permitted, and waits for the head of the answer.
     ///
     /// # Errors
     /// When no answer came that could be passed on; the error says whether the request may have been carried out.
-    pub async fn send(&self, request: &Outbound, body: RequestBody) -> Result<Response<AnswerBody>, ForwardError> {
-        let (body, watch) = Outgoing::new(body, &self.config);
+    pub async fn send(
+        &self,
+        request: &Outbound,
+        body: RequestBody,
+        mut standing: impl Standing + Clone + 'static,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        let (body, watch) = Outgoing::new(body, &standing, &self.config);
         let repeatable = matches!(request.method(), action::Method::Get | action::Method::Head) && body.is_end_stream();
         let mut outgoing = self.head(request, body)?;
         let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
         loop {
+            if !standing.holds() {
+                return Err(SendError::Ended);
+            }
             let reused = connection.reused;
             let sent = connection.try_send(outgoing);
             let failed = match self.await_head(sent, &watch).await? {
@@ -185,7 +204,7 @@ impl Backend {
             outgoing = match failed.unsent {
                 Some(unsent) if reused => unsent,
                 None if reused && repeatable => self.head(request, Outgoing::empty())?,
-                _ => return Err(watch.fault(&self.config).unwrap_or(ForwardError::Cut { cause: failed.cause })),
+                _ => return Err(watch.fault(&self.config).unwrap_or_else(|| ForwardError::Cut { cause: failed.cause }.into())),
             };
             // A pooled connection that the backend closed meanwhile says nothing about the backend: ask it afresh.
             connection = self.pool.connect().await.map_err(unreachable_backend)?;

@@ -118,26 +118,27 @@ where
     let (close, closing) = watch::channel(false);
     // Every connection holds a sender: when the last one is gone, so are the connections.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
-    let lame = lame_duck(stop);
-    tokio::pin!(lame);
-    loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            // Accepting first empties the kernel's queue before the listener closes; what stays in it would be reset.
-            biased;
-            accepted = listener.accept() => accepted,
-            () = &mut lame => break,
-        };
-        // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
-        let Ok((stream, peer)) = accepted else {
-            sleep(ACCEPT_ERROR_PAUSE).await;
-            continue;
-        };
-        let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
-        tokio::spawn(async move {
-            listening.connection(stream, peer, closing, handler).await;
-            drop((permit, open));
-        });
+    {
+        let mut lame = pin!(lame_duck(stop, &listener));
+        loop {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                // Accepting first empties the queue of the kernel before the listener closes; what stays in it would be reset.
+                biased;
+                accepted = listener.accept() => accepted,
+                () = lame.as_mut() => break,
+            };
+            // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
+            let Ok((stream, peer)) = accepted else {
+                sleep(ACCEPT_ERROR_PAUSE).await;
+                continue;
+            };
+            let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
+            tokio::spawn(async move {
+                listening.connection(stream, peer, closing, handler).await;
+                drop((permit, open));
+            });
+        }
     }
     drop((listener, open));
     close.send_replace(true);
@@ -156,9 +157,41 @@ const FIRST_REQUEST_TIME: Duration = Duration::from_millis(500);
 /// Keeps a listener that ran out of file descriptors from spinning.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-async fn lame_duck(mut stop: Stop) {
+/// How long a handshake of TCP that has begun may take to end before the listener closes.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(50);
+
+async fn lame_duck(mut stop: Stop, listener: &TcpListener) {
     turned(&mut stop).await;
     sleep(LAME_TIME).await;
+    // Whatever comes between the last accept and the close is reset. So nothing may come any more.
+    match begin_no_connection(listener) {
+        Ok(()) => sleep(HANDSHAKE_TIME).await,
+        Err(cause) => tracing::debug!(%cause, "connections that are just being made may be reset"),
+    }
+}
+
+/// Has the kernel drop the packets that begin a connection: their senders send them again, and find the listener closed or its
+/// successor. Connections that have begun still come through.
+#[cfg(target_os = "linux")]
+fn begin_no_connection(listener: &TcpListener) -> std::io::Result<()> {
+    use socket2::SockFilter;
+    // Classic BPF over the TCP header. Source: Linux, "Linux Socket Filtering"; RFC 9293, 3.1.
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let step = |code, k| SockFilter::new(code, 0, 0, k);
+    let is_syn = SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN);
+    let filter = [step(LOAD_BYTE, FLAGS), step(AND, SYN | ACK), is_syn, step(RETURN, 0), step(RETURN, u32::MAX)];
+    socket2::SockRef::from(listener).attach_filter(&filter)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_no_connection(_listener: &TcpListener) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Waits until a signal is given. A dropped sender means that its owner is gone, which is a signal as well.

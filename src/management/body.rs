@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::forward::RequestBody;
+use crate::json;
 
 /// Source: Azure Resource Manager, request size.
 const BYTES_MAX: usize = 4 << 20;
@@ -46,10 +47,15 @@ pub(super) async fn read(body: RequestBody) -> Result<Bytes, BodyError> {
 
 /// The body as a JSON document.
 pub(super) async fn read_json(body: RequestBody) -> Result<Value, BodyError> {
-    read_as(body).await
+    json::strict(&read(body).await?).map_err(malformed)
 }
 
 /// The body as a JSON document of one form.
 pub(super) async fn read_as<T: DeserializeOwned>(body: RequestBody) -> Result<T, BodyError> {
-    serde_json::from_slice(&read(body).await?).map_err(|cause| BodyError::Json(cause.to_string()))
+    serde_json::from_value(read_json(body).await?).map_err(malformed)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
+fn malformed(cause: serde_json::Error) -> BodyError {
+    BodyError::Json(cause.to_string())
 }

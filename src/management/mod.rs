@@ -8,6 +8,7 @@ mod body;
 mod deployments;
 mod discovery;
 mod managed_services;
+mod rehearsal;
 mod views;
 
 use std::collections::BTreeSet;
@@ -31,12 +32,13 @@ use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
 use crate::record::Recorder;
 use crate::rejection::Rejection;
 use crate::state::{ChangeError, Changed, State, StateError};
-use crate::store::Write;
+use crate::store::{Revision, Write};
 
 pub use access::AccessError;
 pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
+pub use rehearsal::Rehearsal;
 
 /// Header, and key of a query, with the least revision of the run-time state that a request has to be judged by.
 pub const MIN_REVISION: &str = "x-steward-min-revision";
@@ -87,6 +89,13 @@ pub trait Perform: Sync {
     /// The refusal.
     fn judge_again(&self, request: &OwnRequest, directory: &Arc<Directory>) -> Result<(), Box<Rejection>>;
 
+    /// Tries a part: whether it would be permitted and, where the gateway itself keeps what it writes, accepted.
+    fn rehearse<'p>(
+        &'p self,
+        part: Part<'p>,
+        rehearsal: &'p Rehearsal,
+    ) -> Pin<Box<dyn Future<Output = Result<(), PartAnswer>> + Send + 'p>>;
+
     /// Carries a part out.
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
 }
@@ -104,6 +113,8 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
+    /// Set when nothing is to be changed but this copy.
+    pub rehearsal: Option<&'a Rehearsal>,
 }
 
 impl Desk<'_> {
@@ -152,11 +163,19 @@ impl Desk<'_> {
         request: &OwnRequest,
         mut plan: impl FnMut(&Directory) -> Result<(Vec<Write>, T), OwnError> + Send,
     ) -> Result<Changed<T>, OwnError> {
-        let changed = self.state.change(self.context.now, |directory| {
+        let mut plan = |directory: &Arc<Directory>| {
             self.parts.judge_again(request, directory).map_err(OwnError::Refused)?;
             plan(directory)
-        });
-        Ok(changed.await?)
+        };
+        match self.rehearsal {
+            Some(rehearsal) => rehearsal.change(self.context.now, plan).await,
+            None => Ok(self.state.change(self.context.now, &mut plan).await?),
+        }
+    }
+
+    /// Waits until a removal is in force on every node, for answers that say so.
+    async fn settle(&self, revision: Revision) -> Result<(), OwnError> {
+        if self.rehearsal.is_some() || self.state.settle(revision).await { Ok(()) } else { Err(OwnError::Unsettled) }
     }
 }
 
@@ -275,6 +294,9 @@ pub enum OwnError {
     /// The store cannot be used, and nothing was changed.
     #[error("the state of this gateway cannot be changed now")]
     State(#[source] StateError),
+    /// It is removed, and it is not known yet whether every node knows of it.
+    #[error("this is removed, and not every gateway is known to refuse it yet; ask again")]
+    Unsettled,
     /// The store went away in the middle.
     #[error("the store went away while the change was made: look whether it is there before trying again")]
     Unknown,
@@ -304,7 +326,7 @@ impl OwnError {
             Self::Body(BodyError::Json(_)) => "request.malformed",
             Self::Body(BodyError::Slow) => "request.too_slow",
             Self::Body(BodyError::TooLarge) => "request.too_large",
-            Self::Busy | Self::State(_) | Self::Unknown => "state.unavailable",
+            Self::Busy | Self::State(_) | Self::Unknown | Self::Unsettled => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
             Self::Full { .. } => "limit.kept",
@@ -372,7 +394,7 @@ impl View<'_> {
     }
 
     fn holds(&self, grant: &Grant) -> bool {
-        grant.window.contains(self.now) && self.principals.binary_search(&grant.principal).is_ok()
+        grant.window.contains(self.now) && grant.is_held_by(&self.principals)
     }
 
     fn granted(&self) -> Vec<&Subscription> {

@@ -317,8 +317,14 @@ impl Scoped {
             Place::Subscription { customer, .. } => customer,
             Place::ManagementGroup | Place::Tenant => self.caller.principal.tenant,
         };
+        let is_own = owner == self.caller.principal.tenant;
         let owner = directory.tenant(owner).map_or_else(|| owner.to_string(), |tenant| tenant.name.to_string());
-        hint(reason, &owner, directory)
+        let onboards = self.derived.actions.iter().find_map(onboarding::Change::of);
+        match onboards.filter(|_| !is_own) {
+            Some(onboarding::Change::RemoveAssignment) | None => hint(reason, &owner, directory),
+            // No role helps: what would be needed cannot be delegated.
+            Some(_) => Some(format!("Only principals of {owner} itself make and change its delegations.")),
+        }
     }
 }
 

@@ -127,6 +127,17 @@ pub fn admit_part(part: Authenticated, context: &Context<'_>) -> Result<Admitted
     }
 }
 
+/// Takes a request whose caller is proven through the stages that are about what it asks for, and does nothing with it.
+///
+/// # Errors
+/// The first refusal of any of them.
+fn judge(request: Authenticated, context: &Context<'_>) -> Result<(), Refused> {
+    match request.require_current(context)?.resolve(context)? {
+        Target::Gateway(_question) => Ok(()),
+        Target::Customer(scoped) => scoped.authorize(context).map(drop),
+    }
+}
+
 fn proceed(scoped: Scoped, context: &Context<'_>) -> Result<Admitted, Refused> {
     match scoped.authorize(context)?.route() {
         Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),

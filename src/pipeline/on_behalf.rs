@@ -7,8 +7,8 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
 use super::resolve::Place;
-use super::trail::Trail;
-use super::{Context, Refused};
+use super::trail::{Trail, TrailSeed};
+use super::{Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::{Kind, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
@@ -210,6 +210,23 @@ impl Forwardable {
 }
 
 impl Outbound {
+    /// Judges it once more, by what is known now.
+    ///
+    /// # Errors
+    /// When it is not permitted any more.
+    pub fn judge_again(&self, context: &Context<'_>) -> Result<(), Refused> {
+        let trail = Box::new(TrailSeed::unrecorded().trail(self.method, &self.path, &self.caller, context));
+        let request = ManagementRequest {
+            method: self.method,
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: HeaderMap::new(),
+            authority: self.authority.clone(),
+            trail,
+        };
+        super::judge(Authenticated::part(request, Arc::clone(&self.caller)), context)
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> Method {

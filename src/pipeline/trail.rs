@@ -184,6 +184,17 @@ impl TrailSeed {
         }
     }
 
+    /// For judging once more what has a trail already.
+    pub(super) fn unrecorded() -> Self {
+        Self {
+            correlation_id: String::new(),
+            client_request_id: None,
+            command: None,
+            peer: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+            transport: String::new(),
+        }
+    }
+
     /// The trail of a part: what was proven of the whole is proven of it.
     pub(super) fn trail(&self, method: Method, path: &CanonicalPath, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
         let mut trail = self.begin(method.as_str(), path.as_str(), caller, context);

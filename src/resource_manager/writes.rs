@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::ids::SubscriptionId;
+use crate::ids::{SubscriptionId, TenantId};
 
 use super::address::Item;
 use super::answer::Answer;
@@ -151,6 +152,7 @@ fn write(
 ) -> Result<Plan, Refusal> {
     let etag = new_etag();
     complete(&mut document, call, existing.map(|existing| &existing.stored.document), &etag);
+    identify(&mut document, item, call.actor.tenant);
     let doing = if existing.is_some() { Doing::Updating } else { Doing::Creating };
     let location = document.get("location").and_then(Value::as_str).unwrap_or_default();
     let target = document.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -182,6 +184,24 @@ fn complete(document: &mut Document, call: &Call<'_>, before: Option<&Document>,
     }
     document.insert("etag".to_owned(), etag.into());
     document.insert("systemData".to_owned(), system_data(before, call.actor, call.now));
+}
+
+/// Gives managed identities their ids, which stay the same as long as the resource does. Source: Azure Managed Service Identity.
+fn identify(document: &mut Document, item: &Item, tenant: TenantId) {
+    let id = |what: &str| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{what}|{}", item.key.as_str()).as_bytes()).to_string();
+    let is_identity = item.kind.full.eq_ignore_ascii_case("Microsoft.ManagedIdentity/userAssignedIdentities");
+    if let Some(Value::Object(properties)) = document.get_mut("properties").filter(|_| is_identity) {
+        for (name, value) in [("principalId", id("principal")), ("clientId", id("client")), ("tenantId", tenant.to_string())] {
+            properties.insert(name.to_owned(), value.into());
+        }
+    }
+    if let Some(Value::Object(identity)) = document.get_mut("identity") {
+        let is_of_the_system = identity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.contains("SystemAssigned"));
+        let ids = [("principalId", id("principal")), ("tenantId", tenant.to_string())];
+        for (name, value) in ids.into_iter().filter(|_| is_of_the_system) {
+            identity.insert(name.to_owned(), value.into());
+        }
+    }
 }
 
 /// Whether anything may be written at this address; the stored id of its parent.

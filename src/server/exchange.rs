@@ -9,14 +9,15 @@ use hyper::{Request, Response, StatusCode};
 use super::Gateway;
 use super::headers::{self, Echo};
 use super::parts::Parts;
+use super::permission::Permission;
 use crate::arm::action::Method;
 use crate::clock::Clock;
-use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, deliver};
+use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
 use crate::https::Connection;
 use crate::ids::RequestId;
 use crate::management::{self, Desk, OwnAnswer};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
+    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -33,7 +34,12 @@ struct Ended {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn exchange(&self, backend: &Backend, request: Request<Incoming>, connection: Arc<Connection>) -> Response<AnswerBody> {
+    pub async fn exchange(
+        self: &Arc<Self>,
+        backend: &Backend,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
         let heard = self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
@@ -44,7 +50,7 @@ impl Gateway {
 
     /// What was admitted is carried out, and whatever came of it is recorded.
     pub(super) async fn end(
-        &self,
+        self: &Arc<Self>,
         backend: &Backend,
         admitted: Result<Admitted, Refused>,
         body: RequestBody,
@@ -105,7 +111,7 @@ impl Gateway {
     }
 
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         backend: &Backend,
         request: &OwnRequest,
         trail: Box<Trail>,
@@ -113,7 +119,7 @@ impl Gateway {
         context: &Context<'_>,
     ) -> Ended {
         let parts = Parts { gateway: self, backend, context };
-        let desk = Desk { context, state: &self.state, clock: &self.clock, recorder: &self.recorder, parts: &parts };
+        let desk = Desk { context, state: &self.state, clock: &self.clock, recorder: &self.recorder, parts: &parts, rehearsal: None };
         let pending = Pending { gateway: self, trail: Some(trail) };
         let carried = management::carry_out(request, body, &desk).await;
         let mut trail = pending.disarm();
@@ -127,14 +133,11 @@ impl Gateway {
         }
     }
 
-    async fn forward(&self, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
+    async fn forward(self: &Arc<Self>, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (request, trail) = request.split();
-        // The process may have been stopped since the request was judged.
-        if !self.state.is_current() {
-            return Ended::refused(Rejection::Stale, trail, &context.site.default_authority);
-        }
+        let permission = Permission::new(self, request, context);
         let pending = Pending { gateway: self, trail: Some(trail) };
-        let delivered = send(backend, &request, body, context).await;
+        let delivered = send(backend, &permission, body, context).await;
         let mut trail = pending.disarm();
         match delivered {
             Ok((response, notes)) => {
@@ -142,7 +145,8 @@ impl Gateway {
                 trail.notes.extend(notes);
                 Ended { response, trail, rejection: None, written: None }
             }
-            Err(error) => Ended::refused(Rejection::Forward(error), trail, &context.site.default_authority),
+            Err(SendError::Ended) => Ended::refused(permission.ended(), trail, &context.site.default_authority),
+            Err(SendError::Failed(error)) => Ended::refused(Rejection::Forward(error), trail, &context.site.default_authority),
         }
     }
 
@@ -163,11 +167,12 @@ impl Gateway {
 
 async fn send(
     backend: &Backend,
-    request: &Outbound,
+    permission: &Permission,
     body: RequestBody,
     context: &Context<'_>,
-) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
-    let response = backend.send(request, body).await?;
+) -> Result<(Response<AnswerBody>, Vec<&'static str>), SendError> {
+    let request = &permission.request;
+    let response = backend.send(request, body, permission.clone()).await?;
     let delivery = Delivery {
         public_base: format!("https://{}", request.authority()),
         reading: request.reading().clone(),
@@ -176,7 +181,7 @@ async fn send(
         operations: context.operations,
         now: context.now,
     };
-    deliver(backend, response, &delivery).await
+    Ok(deliver(backend, response, &delivery).await?)
 }
 
 /// A request at the backend. When its client leaves, the future that holds this is dropped, and the record is written here.

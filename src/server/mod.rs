@@ -5,6 +5,7 @@
 mod exchange;
 mod headers;
 mod parts;
+mod permission;
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -13,8 +13,8 @@ use super::Gateway;
 use crate::arm::path::PathError;
 use crate::directory::Directory;
 use crate::forward::{AnswerBody, Backend, RequestBody};
-use crate::management::{Part, PartAnswer, Perform};
-use crate::pipeline::{self, Context, OwnRequest, Refused};
+use crate::management::{self, Desk, Part, PartAnswer, Perform, Rehearsal};
+use crate::pipeline::{self, Admitted, Context, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
 /// Bytes of the answer to a part that are looked at.
@@ -22,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Carries out parts for one request.
 pub(super) struct Parts<'a> {
-    pub(super) gateway: &'a Gateway,
+    pub(super) gateway: &'a Arc<Gateway>,
     pub(super) backend: &'a Backend,
     pub(super) context: &'a Context<'a>,
 }
@@ -47,6 +47,34 @@ impl Perform for Parts<'_> {
             Ok(_) => Ok(()),
             Err(Refused { rejection, .. }) => Err(rejection),
         }
+    }
+
+    fn rehearse<'p>(
+        &'p self,
+        part: Part<'p>,
+        rehearsal: &'p Rehearsal,
+    ) -> Pin<Box<dyn Future<Output = Result<(), PartAnswer>> + Send + 'p>> {
+        Box::pin(async move {
+            let gateway = self.gateway;
+            let context = Context { directory: rehearsal.directory().await, ..gateway.context() };
+            let authenticated = part.request.part(part.method, part.path, part.query, &context).map_err(malformed)?;
+            let request = match pipeline::admit_part(authenticated, &context) {
+                Ok(Admitted::CarryOut(request, _trail)) => request,
+                Ok(Admitted::Discovery(_) | Admitted::Forward(_) | Admitted::Own(_)) => return Ok(()),
+                Err(Refused { rejection, .. }) => return Err(refused(&rejection)),
+            };
+            let body = RequestBody::Whole(part.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+            let desk = Desk {
+                context: &context,
+                state: &gateway.state,
+                clock: &gateway.clock,
+                recorder: &gateway.recorder,
+                parts: self,
+                rehearsal: Some(rehearsal),
+            };
+            let tried = management::carry_out(&request, body, &desk).await;
+            tried.map(drop).map_err(|error| refused(&Rejection::Own(error)))
+        })
     }
 
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {

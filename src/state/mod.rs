@@ -22,6 +22,8 @@ use crate::telemetry;
 
 /// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
 const POLL: Duration = Duration::from_millis(250);
+/// How often the store is asked how far the other nodes are, while a request waits for them.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long one question to the store may take.
 const ASK_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often a change gets its turn; it needs another one only when this node had to read everything again.
@@ -170,6 +172,17 @@ impl State {
         self.catch_up().await.is_ok() && *self.fence.borrow() >= revision
     }
 
+    /// Waits until no node can decide without this revision any more. `false` when the store does not say so in the time that a node
+    /// that stopped needs to lose its lease.
+    pub async fn settle(&self, revision: Revision) -> bool {
+        let settled = async {
+            while !self.is_settled(revision).await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(self.lease.bound().saturating_mul(2) + ASK_TIME_MAX, settled).await.is_ok()
+    }
+
     /// The last revision that is settled, as far as this node knows.
     #[must_use]
     pub fn settled(&self) -> Revision {
@@ -307,7 +320,7 @@ impl State {
 
     /// Asks the store once.
     async fn hear(&self) -> Result<News, StateError> {
-        let asked = Clock::instant();
+        let asked = Clock::since_boot();
         let (epoch, applied) = self.place();
         let heard = timeout(ASK_TIME_MAX, self.store.poll(self.session, epoch, applied)).await;
         let Heard { tail, fence } = heard.or(Err(StateError::Slow))??;

@@ -17,6 +17,7 @@ use super::limits;
 use super::path::Path;
 use super::plan::{self, Kind, OpenBody, PlannedResource};
 use super::value::{child, get, same, text_cost};
+use crate::arm::query::ApiVersion;
 
 /// A resource with its names.
 pub(super) struct Instance<'t> {
@@ -188,6 +189,14 @@ impl Expansion {
             let remedy = "every resource names the version of the API that writes it, such as 2022-10-01".to_owned();
             TemplateError::new(declared.path.as_str(), Reason::Missing { name: "apiVersion".to_owned(), remedy })
         })?;
+        if ApiVersion::new(&api_version).is_none() {
+            let shape = Reason::Shape {
+                what: "`apiVersion`".to_owned(),
+                expected: "a date such as 2022-10-01 or 2022-10-01-preview".to_owned(),
+                found: "another text",
+            };
+            return Err(TemplateError::new(declared.path.as_str(), shape));
+        }
         super::check_count(self.entries.len() + 1, "resources", limits::RESOURCES_MAX, &declared.path)?;
         let extension = names.resource_type.to_ascii_lowercase().contains("/providers/").then(|| ids::type_and_name(&names.id)).flatten();
         let (resource_type, name) = extension.unwrap_or_else(|| (names.resource_type.clone(), names.name.clone()));

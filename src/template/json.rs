@@ -1,13 +1,11 @@
 //! Template text to a JSON value: comments and strings over several lines are read as the anchor reads them. A name that stands twice
 //! in one object is refused, because two readers may keep different ones.
 
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 use super::error::{Reason, TemplateError};
 use super::limits;
+use crate::json;
 
 /// Reads the text of a template or of a parameters file.
 ///
@@ -18,18 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Value, TemplateError> {
         let max = u64::try_from(limits::TEMPLATE_BYTES_MAX).unwrap_or(u64::MAX);
         return Err(TemplateError::new("$", Reason::Limit { what: "bytes of text", max }));
     }
-    strict(&plain(text)).map_err(|cause| TemplateError::new("$", reason(&cause)))
-}
-
-/// Reads JSON without comments, in which no object has a name twice.
-///
-/// # Errors
-/// When it is no such JSON.
-pub(super) fn strict(text: &str) -> serde_json::Result<Value> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(value)
+    json::strict(plain(text).as_bytes()).map_err(|cause| TemplateError::new("$", reason(&cause)))
 }
 
 /// What the parser says, without the text it stopped at.
@@ -141,73 +128,6 @@ fn push(out: &mut String, c: char, next: State) -> State {
 fn broken(out: &mut String, escape: &str) -> State {
     out.push_str(escape);
     State::Text
-}
-
-/// A value whose objects have no name twice.
-#[derive(Clone, Copy)]
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Self)?;
-            if object.insert(name, value).is_some() {
-                return Err(de::Error::custom("a name that its object has already; remove one of the two"));
-            }
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 #[cfg(test)]

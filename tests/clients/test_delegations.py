@@ -136,3 +136,53 @@ def test_a_provider_leaves_only_with_the_role_for_it(az_of, demo, groups, wire, 
     delegate([CONTRIBUTOR, DELETE_ROLE])
     provider(*leave)
     assert groups("operator").status_code == 403
+
+
+@pytest.mark.usefixtures("removed_at_the_end")
+def test_a_policy_of_the_provider_repairs_with_an_identity_of_the_customer(az_of, demo, wire, token_of):
+    """Azure Lighthouse, "Deploy a policy that can be remediated": the provider gives the policy's identity a role, and no other."""
+    owner, dev = az_of("alder-owner"), f"/subscriptions/{demo.subscription('alder-dev')}"
+    operator = demo.identity("operator")["object_id"]
+    administrator = {"roleDefinitionId": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", "delegatedRoleDefinitionIds": [CONTRIBUTOR]}
+    policies = {"roleDefinitionId": "36243c78-bf99-498c-9df9-86d9f8d28608"}
+    body = {
+        "properties": {
+            "registrationDefinitionName": "Policies",
+            "managedByTenantId": demo.tenant("ostra"),
+            "authorizations": [{"principalId": operator, **one} for one in (administrator, policies)],
+        }
+    }
+    definition = f"{dev}/providers/Microsoft.ManagedServices/registrationDefinitions/{uuid.uuid4()}"
+    assert wire("PUT", definition, token_of("alder-owner"), params={"api-version": "2022-10-01"}, json=body).status_code == 201
+    owner("managedservices", "assignment", "create", "--subscription", "alder-dev", "--definition", definition)
+
+    provider = az_of("operator")
+    provider("account", "list", "--refresh", "-o", "json")
+    where = ["--subscription", demo.subscription("alder-dev")]
+    rule = '{"if": {"field": "tags", "exists": "false"}, "then": {"effect": "audit"}}'
+    policy = provider("policy", "definition", "create", *where, "--name", "tagged", "--rules", rule, "-o", "json").json["id"]
+    identity = ["--mi-system-assigned", "--location", "westeurope"]
+    assigned = provider(
+        "policy", "assignment", "create", *where, "--name", "tags", "--policy", policy, "--scope", dev, *identity, "-o", "json"
+    ).json
+
+    def give(role, principal, of):
+        properties = {
+            "roleDefinitionId": f"{dev}/providers/Microsoft.Authorization/roleDefinitions/{role}",
+            "principalId": principal,
+            "principalType": "ServicePrincipal",
+            "delegatedManagedIdentityResourceId": of,
+        }
+        path = f"{dev}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        given = wire("PUT", path, token_of("operator"), params={"api-version": "2022-04-01"}, json={"properties": properties})
+        return given.status_code
+
+    mine = assigned["identity"]["principalId"]
+    assert give(READER, mine, assigned["id"]) == 403, "the role is not among those that may be given"
+    assert give(CONTRIBUTOR, operator, assigned["id"]) == 403, "the identity of the policy is another"
+    assert give(CONTRIBUTOR, mine, f"{dev}/resourceGroups/none/providers/Microsoft.Web/sites/none") == 403
+    assert give(CONTRIBUTOR, mine, assigned["id"]) == 201
+    repaired = provider(
+        "policy", "remediation", "create", *where, "--name", "repair", "--policy-assignment", assigned["id"], "-o", "json"
+    ).json
+    assert repaired["name"] == "repair"

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward::clock::{Clock, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::common::backend::{Act, Backend, Front, json_answer};
-use crate::common::client::{Answer, Call, call, get};
+use crate::common::client::{Answer, Call, PATIENCE, call, get};
 use crate::common::installation::{SHARED, empty_folder};
 use crate::common::signer;
 
@@ -88,6 +89,11 @@ async fn ok(front: &Front, identity: &str, call: Call, status: u16) -> Answer {
     answer
 }
 
+/// A group of alder-dev, which is the backend's.
+fn group(name: &str) -> String {
+    format!("{}/resourceGroups/{name}?api-version=2024-07-01", SHARED.subscription("alder-dev"))
+}
+
 /// What the gateway itself answers to whoever holds a grant.
 fn look() -> Call {
     get(format!("{}?{ROLES}", SHARED.subscription("alder-dev")))
@@ -138,6 +144,78 @@ async fn a_delegation_is_made_used_and_removed() {
 }
 
 #[tokio::test]
+async fn a_template_that_would_be_refused_is_found_before_it_is_deployed() {
+    let front = started("agreements-rehearsal").await;
+    let template = |role: &str| {
+        let authorizations = json!([{ "principalId": object("operator"), "roleDefinitionId": role }]);
+        let made = |kind: &str, n: u32, body: &Value, after: &Value| {
+            json!({
+                "type": format!("Microsoft.ManagedServices/{kind}"), "apiVersion": "2022-10-01", "name": guid(n),
+                "properties": body["properties"], "dependsOn": after,
+            })
+        };
+        let id = definition(1).split('?').next().unwrap().to_owned();
+        let resources = json!([
+            made("registrationDefinitions", 1, &offer("Night shift", &authorizations, &json!([])), &json!([])),
+            made("registrationAssignments", 2, &binding(1), &json!([id])),
+        ]);
+        json!({ "location": "westeurope", "properties": { "mode": "Incremental", "template": {
+            "$schema": "https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#",
+            "contentVersion": "1.0.0.0", "resources": resources,
+        } } })
+    };
+    let owner_role = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
+    for verb in ["validate", "whatIf"] {
+        let ask = |role: &str| {
+            call("POST", in_dev(&format!("Microsoft.Resources/deployments/d/{verb}?api-version=2021-04-01"))).json(&template(role))
+        };
+        let refused = told(&front, "alder-owner", ask(owner_role), "400 InvalidTemplateDeployment deployment.invalid").await.json();
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(message.contains("InvalidRegistrationDefinitionCreateRequest") && message.contains("Owner"), "{message}");
+        ok(&front, "alder-owner", ask(READER), 200).await;
+        told(&front, "alder-owner", get(definition(1)), "404 ResourceNotFound resource.unknown").await;
+    }
+    front.drain().await;
+}
+
+/// A body of two halves, after the fields that frame it.
+const IN_HALVES: [[&str; 3]; 2] = [
+    ["Content-Length: 40", "{\"location\":\"westeurope\",", "\"tags\":{\"a\":1}}"],
+    ["Transfer-Encoding: chunked", "19\r\n{\"location\":\"westeurope\",\r\n", "f\r\n\"tags\":{\"a\":1}\r\n1\r\n}\r\n0\r\n\r\n"],
+];
+
+#[tokio::test]
+async fn what_is_under_way_is_cut_off_when_its_delegation_ends() {
+    let backend = Backend::start(|_arrived, _before| Act::Answer(json_answer("201 Created", "{}"))).await;
+    let front = Front::start("agreements-under-way", &format!("http://{}", backend.address), "").await;
+    let mine = json!([{ "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR }]);
+    ok(&front, "alder-owner", put(definition(1), &offer("Night shift", &mine, &json!([]))), 201).await;
+    for (before, [framing, first, second]) in IN_HALVES.into_iter().enumerate() {
+        ok(&front, "alder-owner", put(assignment(2), &binding(1)), 201).await;
+        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
+        let (host, token) = (front.client.authority(), SHARED.token("operator").await);
+        let head = format!(
+            "PUT {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n",
+            group("rg-held")
+        );
+        stream.write_all(format!("{head}Connection: close\r\n{framing}\r\n\r\n{first}").as_bytes()).await.unwrap();
+        backend.log_with(|log| log.connections > before).await;
+
+        let removed = ok(&front, "alder-owner", call("DELETE", assignment(2)), 202).await;
+        let status = ok(&front, "alder-owner", get(path_of(&removed, "azure-asyncoperation")), 200).await;
+        assert_eq!(status.json()["status"], "Succeeded");
+        stream.write_all(second.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time").is_ok();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("delegation.none"), "{framing}: {answer}");
+        let log = backend.log_with(|log| log.arrived.len() > before).await;
+        assert!(!log.arrived[before].whole, "{framing}: it was not carried out");
+    }
+    front.drain().await;
+}
+
+#[tokio::test]
 async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
     let front = started("agreements-rules").await;
     let prod = SHARED.subscription("alder-prod");
@@ -147,7 +225,8 @@ async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
     told(&front, "alder-owner", get(definition(1)), "404 ResourceNotFound resource.unknown").await;
     let elsewhere = format!("{prod}/providers/Microsoft.ManagedServices/registrationDefinitions/{}?{MS}", guid(7));
     let by_provider = put(elsewhere, &offer("Mine", &owner(READER), &json!([])));
-    told(&front, "operator", by_provider, "403 AuthorizationFailed role.action_missing").await;
+    let no_role_helps = told(&front, "operator", by_provider, "403 AuthorizationFailed role.action_missing").await.json();
+    assert!(no_role_helps["error"]["message"].as_str().unwrap().contains("Alder Foods itself"), "{no_role_helps}");
     let list = format!("{prod}/providers/Microsoft.ManagedServices/registrationAssignments?{MS}");
     let declared = ok(&front, "alder-owner", get(list), 200).await.json()["value"][0]["id"].as_str().unwrap().to_owned();
     let kept =
@@ -158,6 +237,11 @@ async fn what_breaks_a_rule_of_delegations_is_refused_and_changes_nothing() {
     let broken = call("PUT", definition(1)).json(&json!("x"));
     told(&front, "alder-owner", broken, "400 InvalidRequestContent offer.invalid").await;
     told(&front, "alder-owner", call("PUT", definition(1)), "400 InvalidRequestContent request.malformed").await;
+    let mut twice = call("PUT", definition(1));
+    twice.body = r#"{"properties":{"managedByTenantId":"a","managedByTenantId":"b"}}"#.into();
+    let doubled =
+        told(&front, "alder-owner", twice.header("content-type", "application/json"), "400 InvalidRequestContent request.malformed").await;
+    assert!(doubled.json()["error"]["message"].as_str().unwrap().contains("has already"), "{}", doubled.json());
     let deployment = in_dev("Microsoft.Resources/deployments/d?api-version=2021-04-01");
     let linked = put(deployment, &json!({ "properties": { "templateLink": { "uri": "https://x.example/t.json" } } }));
     told(&front, "alder-owner", linked, "400 InvalidRequestContent deployment.invalid").await;
@@ -380,6 +464,7 @@ async fn an_eligible_role_is_activated_and_ends() {
     let granted = ok(&front, "operator", put(request(3), &wanted), 201).await.json();
     assert_eq!(granted["properties"]["status"], "Provisioned");
     assert_eq!(ok(&front, "operator", permissions(), 200).await.json()["value"].as_array().unwrap().len(), before + 1);
+    told(&front, "operator", put(request(7), &wanted), "400 RoleAssignmentExists activation.rule").await;
     let cancel = in_dev(&format!("Microsoft.Authorization/roleAssignmentScheduleRequests/{}/cancel?{PIM}", guid(3)));
     told(&front, "operator", call("POST", cancel), "409 RoleAssignmentApprovalAlreadyDecided activation.decision").await;
     let end = activation(VM_CONTRIBUTOR, &json!({ "requestType": "SelfDeactivate" }));
@@ -467,24 +552,49 @@ async fn what_was_activated_ends_with_its_delegation_for_good() {
 
 #[tokio::test]
 async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identities() {
-    let front = started("agreements-constrained").await;
+    let principal = guid(98);
+    let backend = Backend::start({
+        let principal = principal.clone();
+        move |arrived, _before| {
+            let (line, _) = arrived.head.split_once("\r\n").unwrap();
+            let identity = json!({ "properties": { "principalId": principal } });
+            let provider = json!({ "resourceTypes": [{ "resourceType": "userAssignedIdentities", "apiVersions": ["2025-05-31-preview", "2023-01-31"] }] });
+            let missing = json!({ "error": { "code": "ResourceNotFound", "message": "there is no such resource" } });
+            let (status, body) = match line {
+                line if line.contains("/userAssignedIdentities/i?api-version=2023-01-31") => ("200 OK", identity),
+                line if line.contains("/providers/Microsoft.ManagedIdentity?") => ("200 OK", provider),
+                _ => ("404 Not Found", missing),
+            };
+            Act::Answer(json_answer(status, &body.to_string()))
+        }
+    })
+    .await;
+    let front = Front::start("agreements-constrained", &format!("http://{}", backend.address), "").await;
     let administrator = json!([
         { "principalId": object("operator"), "roleDefinitionId": ACCESS_ADMINISTRATOR, "delegatedRoleDefinitionIds": [READER] },
         { "principalId": object("operator"), "roleDefinitionId": CONTRIBUTOR },
     ]);
     offered(&front, &administrator, &json!([])).await;
-    let identity =
-        format!("{}/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i", SHARED.subscription("alder-dev"));
-    let body = |role: &str, kind: &str, identity: Option<&str>| {
+    let id = |name: &str| {
+        let above = group("rg-identities").split('?').next().unwrap().to_owned();
+        format!("{above}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}")
+    };
+    let identity = id("i");
+    let body_for = |who: &str, role: &str, kind: &str, identity: Option<&str>| {
         json!({ "properties": {
-            "roleDefinitionId": role, "principalId": guid(99), "principalType": kind, "delegatedManagedIdentityResourceId": identity,
+            "roleDefinitionId": role, "principalId": who, "principalType": kind, "delegatedManagedIdentityResourceId": identity,
         } })
     };
+    let body = |role: &str, kind: &str, identity: Option<&str>| body_for(&principal, role, kind, identity);
     for body in [
         body(CONTRIBUTOR, "ServicePrincipal", Some(&identity)),
         body(READER, "User", Some(&identity)),
         body(READER, "ServicePrincipal", None),
         body(READER, "ServicePrincipal", Some("/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups/x")),
+        body(READER, "ServicePrincipal", Some(&identity.replace(&SHARED.subscription("alder-dev"), &SHARED.subscription("granite-main")))),
+        body(READER, "ServicePrincipal", Some(&id("none"))),
+        body_for(&object("operator"), READER, "ServicePrincipal", Some(&identity)),
+        body_for(&guid(99), READER, "ServicePrincipal", Some(&identity)),
     ] {
         told(&front, "operator", put(role_assignment(5), &body), "403 AuthorizationFailed assignment.constrained").await;
     }
@@ -492,8 +602,16 @@ async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identi
     let listed = ok(&front, "alder-owner", get(in_dev(&format!("Microsoft.Authorization/roleAssignments?{ROLES}"))), 200).await.json();
     let principals: Vec<&str> =
         listed["value"].as_array().unwrap().iter().filter_map(|one| one["properties"]["principalId"].as_str()).collect();
-    assert!(principals.contains(&guid(99).as_str()), "{principals:?}");
+    assert!(principals.contains(&principal.as_str()), "{principals:?}");
     assert!(!principals.contains(&object("operator").as_str()), "what is delegated is not listed");
+    let list = |filter: &str| get(in_dev(&format!("Microsoft.Authorization/roleAssignments?{ROLES}&$filter={filter}")));
+    for filter in ["atScope()", "atScope()%20and%20assignedTo('{}')", "principalId+eq+'{}'", "assignedTo(%27{}%27)"] {
+        let found = ok(&front, "alder-owner", list(&filter.replace("{}", &principal)), 200).await.json();
+        assert!(found["value"].as_array().unwrap().iter().any(|one| one["properties"]["principalId"] == *principal), "{filter}");
+    }
+    for filter in ["roleDefinitionId%20eq%20'x'", "principalId%20eq%20'x'", "atScope()%20or%20atScope()", "and"] {
+        told(&front, "alder-owner", list(filter), "400 InvalidQueryParameter request.parameter").await;
+    }
     ok(&front, "alder-owner", call("DELETE", role_assignment(5)), 200).await;
     ok(&front, "alder-owner", call("DELETE", role_assignment(5)), 204).await;
     front.drain().await;

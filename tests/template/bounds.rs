@@ -97,7 +97,7 @@ fn long_texts_in_loops_stop() {
     let long = "x".repeat(2_000_000);
     let resource = |mut extra: Value| {
         extra["type"] = json!("A.B/c");
-        extra["apiVersion"] = json!("1");
+        extra["apiVersion"] = json!("2020-01-01");
         extra["name"] = json!("[string(copyIndex())]");
         json!({ "resources": [extra] })
     };
@@ -108,7 +108,7 @@ fn long_texts_in_loops_stop() {
     stopped(resource(json!({ "copy": copy, "dependsOn": vec!["l"; 1_000] })), STEPS);
     let inner = json!({ "functions": [{ "namespace": "a", "members": { "b": { "output": { "value": long } } } }], "resources": [] });
     let properties = json!({ "expressionEvaluationOptions": { "scope": "inner" }, "template": inner });
-    let nested = json!({ "type": "Microsoft.Resources/deployments", "apiVersion": "1", "name": "[string(copyIndex())]", "copy": copy, "properties": properties });
+    let nested = json!({ "type": "Microsoft.Resources/deployments", "apiVersion": "2020-01-01", "name": "[string(copyIndex())]", "copy": copy, "properties": properties });
     stopped(json!({ "resources": [nested] }), STEPS);
 }
 
@@ -122,7 +122,7 @@ fn counts_have_bounds() {
         json!({ "resources": [], "outputs": many(limits::OUTPUTS_MAX + 1, json!({ "value": 1 })) }),
         "too many outputs: the limit is 64",
     );
-    let looped = |count: usize| json!({ "type": "A.B/c", "apiVersion": "1", "name": "[format('{0}-{1}', 'x', copyIndex())]", "copy": { "name": "l", "count": count } });
+    let looped = |count: usize| json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[format('{0}-{1}', 'x', copyIndex())]", "copy": { "name": "l", "count": count } });
     let mut other = looped(1);
     other["name"] = json!("other");
     stopped(json!({ "resources": [looped(801)] }), "turns of a loop");
@@ -131,10 +131,10 @@ fn counts_have_bounds() {
     let mut depends = looped(1);
     depends["dependsOn"] = json!(vec!["l"; 1_001]);
     stopped(json!({ "resources": [depends] }), "too many dependencies of a resource: the limit is 1000");
-    let children = (0..20).fold(json!([]), |inner, _| json!([{ "type": "c", "apiVersion": "1", "name": "x", "resources": inner }]));
-    let parent = json!({ "type": "A.B/c", "apiVersion": "1", "name": "x", "resources": children });
+    let children = (0..20).fold(json!([]), |inner, _| json!([{ "type": "c", "apiVersion": "2020-01-01", "name": "x", "resources": inner }]));
+    let parent = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "resources": children });
     stopped(json!({ "resources": [parent] }), "too many parts in the type of a resource: the limit is 16");
-    let nested = (0..9).fold(json!([]), |inner, at| json!([{ "type": "Microsoft.Resources/deployments", "apiVersion": "1", "name": format!("n{at}"), "properties": { "template": { "resources": inner } } }]));
+    let nested = (0..9).fold(json!([]), |inner, at| json!([{ "type": "Microsoft.Resources/deployments", "apiVersion": "2020-01-01", "name": format!("n{at}"), "properties": { "template": { "resources": inner } } }]));
     stopped(json!({ "resources": nested }), "too many nested deployments inside each other: the limit is 8");
     let text = format!("{{ \"resources\": [] }}{}", " ".repeat(limits::TEMPLATE_BYTES_MAX));
     assert!(Template::parse(&text).unwrap_err().to_string().contains("too many bytes of text: the limit is 4194304"));

@@ -127,8 +127,8 @@ fn a_resource_that_is_left_out_needs_no_name() {
             "languageVersion": "2.0",
             "parameters": { "group": { "type": "string", "nullable": true } },
             "resources": {
-                "off": { "condition": "[not(equals(parameters('group'), null()))]", "type": "A.B/c", "apiVersion": "1", "name": "[parameters('group')]" },
-                "on": { "type": "A.B/c", "apiVersion": "1", "name": "x", "dependsOn": ["off"] }
+                "off": { "condition": "[not(equals(parameters('group'), null()))]", "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[parameters('group')]" },
+                "on": { "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "dependsOn": ["off"] }
             }
         }),
         &json!({}),
@@ -273,9 +273,9 @@ fn symbolic_names_name_resources_and_loops() {
         json!({
             "languageVersion": "2.0",
             "resources": {
-                "last": { "type": "A.B/c", "apiVersion": "1", "name": "z", "dependsOn": ["many", "known"] },
-                "many": { "type": "A.B/c", "apiVersion": "1", "name": "[format('m{0}', copyIndex())]", "copy": { "name": "loop", "count": 2 } },
-                "known": { "existing": true, "type": "A.B/c", "apiVersion": "1", "name": "k" }
+                "last": { "type": "A.B/c", "apiVersion": "2020-01-01", "name": "z", "dependsOn": ["many", "known"] },
+                "many": { "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[format('m{0}', copyIndex())]", "copy": { "name": "loop", "count": 2 } },
+                "known": { "existing": true, "type": "A.B/c", "apiVersion": "2020-01-01", "name": "k" }
             }
         }),
         &Value::Null,

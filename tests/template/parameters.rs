@@ -170,7 +170,7 @@ fn no_error_shows_a_secure_value() {
     ];
     for expression in expressions {
         let place = |place: &str| {
-            let mut resource = json!({ "type": "A.B/c", "apiVersion": "1", "name": "x", "properties": {} });
+            let mut resource = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": {} });
             resource[place] = if place == "dependsOn" { json!([expression]) } else { json!(expression) };
             json!([resource])
         };
@@ -180,11 +180,11 @@ fn no_error_shows_a_secure_value() {
         }
     }
     let named =
-        json!({ "type": "A.B/c", "apiVersion": "1", "name": "x", "properties": { "[reference(concat('/', parameters('s')))]": 1 } });
+        json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": { "[reference(concat('/', parameters('s')))]": 1 } });
     check_hidden(&json!([named]), "x");
-    let taken = json!({ "type": "A.B/c", "apiVersion": "1", "name": "[concat('x', parameters('s'))]", "dependsOn": ["y"] });
+    let taken = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[concat('x', parameters('s'))]", "dependsOn": ["y"] });
     check_hidden(&json!([taken, taken]), "x");
-    let circle = |name: &str, on: &str| json!({ "type": "A.B/c", "apiVersion": "1", "name": format!("[concat('{name}', parameters('s'))]"), "dependsOn": [format!("[concat('{on}', parameters('s'))]")] });
+    let circle = |name: &str, on: &str| json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": format!("[concat('{name}', parameters('s'))]"), "dependsOn": [format!("[concat('{on}', parameters('s'))]")] });
     check_hidden(&json!([circle("a", "b"), circle("b", "a")]), "x");
 }
 
@@ -209,7 +209,7 @@ fn check_hidden(resources: &Value, output: &str) {
 fn bodies_and_outputs_are_not_among_what_is_printed_for_debugging() {
     let template = json!({
         "parameters": { "s": { "type": "secureString" } },
-        "resources": [{ "type": "A.B/c", "apiVersion": "1", "name": "x", "properties": { "password": "[parameters('s')]" } }],
+        "resources": [{ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": { "password": "[parameters('s')]" } }],
         "outputs": { "x": { "type": "string", "value": "[parameters('s')]" } }
     });
     let expanded = expand(template, &json!({ "s": { "value": SECRET } })).unwrap();

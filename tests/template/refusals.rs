@@ -21,7 +21,7 @@ fn with(resource: Value) -> Value {
 }
 
 fn resource(name: &str, depends_on: &[&str]) -> Value {
-    json!({ "type": "A.B/c", "apiVersion": "1", "name": name, "dependsOn": depends_on })
+    json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": name, "dependsOn": depends_on })
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn resources_that_lack_something() {
     let version = "every resource names the version of the API that writes it, such as 2022-10-01";
     check(with(json!({ "type": "A.B/c", "name": "x" })), &format!("`$.resources[0]`: `apiVersion` is missing; {version}"));
     check(with(json!(1)), "`$.resources[0]`: `a resource` has to be an object, not an int");
-    check(with(json!({ "type": "A.B/c", "name": 1, "apiVersion": "1" })), "`$.resources[0].name`: `name` has to be a string, not an int");
+    check(with(json!({ "type": "A.B/c", "name": 1, "apiVersion": "2020-01-01" })), "`$.resources[0].name`: `name` has to be a string, not an int");
     check(
-        with(json!({ "type": "A", "name": "x", "apiVersion": "1" })),
+        with(json!({ "type": "A", "name": "x", "apiVersion": "2020-01-01" })),
         "`$.resources[0].name`: the type of a resource has to be a resource type such as `Namespace/type`, not a text without /",
     );
     let count = "type `A.B/c` has 1 parts after its namespace, so its name needs as many, separated by /, not 2";
@@ -104,7 +104,7 @@ fn dependencies_that_lead_nowhere_or_back() {
             id("a")
         ),
     );
-    let refers = |name: &str, to: &str| json!({ "type": "A.B/c", "apiVersion": "1", "name": name, "properties": { "x": format!("[reference('{to}').x]") } });
+    let refers = |name: &str, to: &str| json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": name, "properties": { "x": format!("[reference('{to}').x]") } });
     let circle = format!("resources depend on each other in a circle: {} → {} → {}", id("a"), id("b"), id("a"));
     check(
         json!({ "resources": [refers("a", "b"), refers("b", "a")] }),
@@ -139,7 +139,7 @@ fn values_that_lean_on_themselves() {
 #[test]
 fn nested_deployments_that_cannot_be_expanded() {
     let nested = |properties: Value| {
-        with(json!({ "type": "Microsoft.Resources/deployments", "apiVersion": "1", "name": "n", "properties": properties }))
+        with(json!({ "type": "Microsoft.Resources/deployments", "apiVersion": "2020-01-01", "name": "n", "properties": properties }))
     };
     let fetched = "nothing is fetched; put the template into `properties.template`, or compile the modules into one file";
     check(
@@ -169,7 +169,7 @@ fn nested_deployments_that_cannot_be_expanded() {
         second,
         "`$.resources[0].properties.expressionEvaluationOptions.scope`: scope `outer` is not supported: templates of languageVersion 2.0 have inner ones only",
     );
-    let inner = json!({ "type": "A.B/c", "apiVersion": "1", "name": "[parameters('x')]" });
+    let inner = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[parameters('x')]" });
     let options = json!({ "scope": "inner" });
     check(
         nested(json!({ "expressionEvaluationOptions": options, "template": { "resources": [inner] } })),
@@ -213,7 +213,7 @@ fn loops_that_do_not_turn() {
         with(resource("[string(copyIndex())]", &[])),
         &format!("`$.resources[0].name`, character 9: `copyIndex` cannot be computed: {outside}"),
     );
-    let same = json!({ "type": "A.B/c", "apiVersion": "1", "name": "x", "copy": { "name": "l", "count": 2 } });
+    let same = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "copy": { "name": "l", "count": 2 } });
     let id = format!("/subscriptions/{}/providers/A.B/c/x", super::SUBSCRIPTION);
     check(with(same), &format!("`$.resources[0]`: resource `{id}` is there twice; names are compared without case"));
 }

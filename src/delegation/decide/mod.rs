@@ -201,7 +201,8 @@ fn permitting<'g>(grants: &'g [Grant], roles: &RoleCatalogue, question: &Questio
 fn held<'g>(grants: &'g [Grant], principals: &[PrincipalId]) -> impl Iterator<Item = &'g Grant> {
     principals.iter().flat_map(move |principal| {
         let start = grants.partition_point(|grant| grant.principal < *principal);
-        grants.iter().skip(start).take_while(move |grant| grant.principal == *principal)
+        let its = grants.iter().skip(start).take_while(move |grant| grant.principal == *principal);
+        its.filter(|grant| grant.is_held_by(principals))
     })
 }
 

@@ -31,7 +31,7 @@ fn grant(who: PrincipalId, role: &str, scope: &str, window: Window) -> Grant {
         role: RoleCatalogue::builtin().by_name(role).unwrap(),
         scope: Scope::parse(&scope.replacen('~', SUB, 1)).unwrap(),
         window,
-        origin: Arc::new(Origin { kind, principal_name: name.into(), defined_at: here() }),
+        origin: Arc::new(Origin { kind, principal_name: name.into(), defined_at: here(), through: None }),
     }
 }
 
@@ -248,4 +248,15 @@ fn own_permissions_are_the_blocks_of_the_roles_in_force() {
     let scope = Scope::parse(&format!("{SUB}/resourceGroups/prod")).unwrap();
     let blocks = permissions(&world.grants, &roles, &world.principals, &scope, at(NOW));
     assert_eq!(blocks.iter().map(|block| block.actions().collect::<Vec<_>>()).collect::<Vec<_>>(), [["*/read"]]);
+}
+
+#[test]
+fn a_grant_through_a_group_ends_when_the_caller_leaves_it() {
+    let mut through = grant(principal(1, 1), "Contributor", "~", Window::Standing);
+    through.origin = Arc::new(Origin { through: Some(principal(1, 9)), ..Origin::clone(&through.origin) });
+    let mut world = world(vec![through, grant(principal(1, 1), "Reader", "~", Window::Standing)]);
+    let write = ["Microsoft.Resources/subscriptions/resourceGroups/write"];
+    assert!(world.answer(&write, "~/resourceGroups/a").is_ok());
+    world.principals.pop();
+    assert!(matches!(world.answer(&write, "~/resourceGroups/a"), Err(DenyReason::ActionMissing { .. })));
 }

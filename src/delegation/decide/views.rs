@@ -46,7 +46,7 @@ pub fn nearest<'g>(
     let granting: Vec<_> = question.actions.iter().map(|action| roles.granting(action)).collect();
     let consider = |grant: &'g Grant| Considered {
         grant,
-        principal: question.principals.contains(&grant.principal),
+        principal: grant.is_held_by(question.principals),
         scope: grant.scope.covers(question.scope),
         action: granting.iter().all(|roles| roles.contains(grant.role)),
         in_force: grant.window.contains(question.now),

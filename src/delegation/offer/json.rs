@@ -24,7 +24,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, OfferError> {
     if body.len() > BODY_BYTES_MAX {
         return Err(OfferError::BodyTooLarge { bytes: body.len() });
     }
-    serde_json::from_slice(body).map_err(|cause| OfferError::BodyNotJson { cause })
+    crate::json::strict(body).map_err(|cause| OfferError::BodyNotJson { cause })
 }
 
 impl<'v> Node<'v> {

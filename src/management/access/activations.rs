@@ -201,6 +201,23 @@ impl Call<'_> {
         if held.is_some_and(|held| held.activations.contains_key(&wish.name)) {
             return Err(AccessError::Body { member: "name", problem: "is taken by another request: use a new GUID".to_owned() }.into());
         }
+        let before = held.into_iter().flat_map(|held| held.activations.values()).map(|one| &one.body);
+        let is_same = |one: &&Arc<Activation>| {
+            one.principal == caller.principal
+                && one.role == wish.role
+                && one.scope == self.request.scope
+                && one.assignment == behind.assignment.name
+        };
+        let overlapping = before.filter(is_same).find(|one| match one.status {
+            // It begins when somebody agrees, whenever that is.
+            ActivationStatus::PendingApproval => true,
+            ActivationStatus::Granted => now < one.until && one.from < until && wish.from < one.until,
+            ActivationStatus::Canceled | ActivationStatus::Denied | ActivationStatus::Revoked => false,
+        });
+        if let Some(other) = overlapping {
+            let status = super::schedules::status_text(other, now);
+            return Err(AccessError::Overlapping { existing: activation_id(other), status, until: other.until }.into());
+        }
         let all = held.map_or(0, |held| held.activations.len());
         room(all, "activation requests", ACTIVATIONS_MAX)?;
         let mine = held.into_iter().flat_map(|held| held.activations.values()).filter(|one| one.body.principal == caller.principal);
@@ -273,7 +290,9 @@ impl Call<'_> {
             };
             Ok((ended.into_iter().map(|one| Entity::Activation(one).into_write()).collect(), first))
         });
-        let ended = changed.await?.value;
+        let changed = changed.await?;
+        self.desk.settle(changed.revision).await?;
+        let ended = changed.value;
         let mut shown = self.show_activation(&ended);
         if let Some(Value::Object(properties)) = shown.get_mut("properties") {
             properties.insert("requestType".to_owned(), json!("SelfDeactivate"));

@@ -10,16 +10,55 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AccessError, Call, OwnAnswer, OwnError, role_id, role_path, text};
+use crate::arm::action::Method;
+use crate::arm::query::ApiVersion;
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
+use crate::delegation::offer::Term;
 use crate::delegation::roles::USER_ACCESS_ADMINISTRATOR;
 use crate::delegation::{Grant, OriginKind, SourceLocation};
 use crate::directory::entity::{self, Entity, RoleAssignment};
 use crate::directory::{Directory, PrincipalKind, shown};
 use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
-use crate::management::room;
+use crate::management::{Part, room};
 use crate::pipeline::Basis;
 use crate::store::Write;
+
+/// The `$filter` of a list. Source: Azure role assignments, List For Scope, 2022-04-01.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Filter {
+    /// Not below the scope of the request.
+    at_scope: bool,
+    /// Of this principal.
+    principal: Option<ObjectId>,
+    /// Of this principal or a group that it is in.
+    assigned_to: Option<ObjectId>,
+}
+
+impl Filter {
+    /// Reads terms joined by `and`: `atScope()`, `principalId eq '{id}'`, `assignedTo('{id}')`.
+    fn parse(text: &str) -> Result<Self, OwnError> {
+        let mut filter = Self::default();
+        let lower = text.to_ascii_lowercase();
+        for term in lower.split(" and ").map(str::trim).filter(|_| !text.trim().is_empty()) {
+            let named = |before: &str, after: &str| term.strip_prefix(before)?.strip_suffix(after)?.trim().trim_matches('\'').parse().ok();
+            if term == "atscope()" {
+                filter.at_scope = true;
+            } else if let Some(object) = named("assignedto(", ")") {
+                filter.assigned_to = Some(object);
+            } else if let Some(object) = named("principalid eq ", "") {
+                filter.principal = Some(object);
+            } else {
+                let problem = format!(
+                    "has the term `{}`; expected `atScope()`, `principalId eq '{{id}}'` or `assignedTo('{{id}}')`, joined by `and`",
+                    term.chars().take(128).collect::<String>()
+                );
+                return Err(OwnError::Parameter { name: "$filter", problem });
+            }
+        }
+        Ok(filter)
+    }
+}
 
 /// A role assignment, wherever it is kept.
 struct Listed {
@@ -31,25 +70,20 @@ struct Listed {
 impl Call<'_> {
     pub(super) fn role_assignments(&self) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
-        let filter = self.filter();
+        let filter = Filter::parse(&self.filter())?;
         let mut listed = listed(self.directory(), subscription);
         if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
             listed.retain(|one| scopes.iter().any(|scope| scope.covers(&one.assignment.scope)));
         }
         let here = &self.request.scope;
-        let exactly = filter.to_ascii_lowercase().contains("atscope()");
-        listed.retain(|one| one.assignment.scope.covers(here) || (!exactly && here.covers(&one.assignment.scope)));
-        let named = |prefix: &str| {
-            let (_, rest) = filter.split_once(prefix)?;
-            rest.trim_start_matches([' ', '\'', '(']).get(..36).and_then(|id| id.parse::<ObjectId>().ok())
-        };
-        if let Some(object) = named("principalId eq").or_else(|| named("assignedTo")) {
+        listed.retain(|one| one.assignment.scope.covers(here) || (!filter.at_scope && here.covers(&one.assignment.scope)));
+        if let Some(object) = filter.principal {
+            listed.retain(|one| one.assignment.principal.object == object);
+        }
+        if let Some(object) = filter.assigned_to {
             let kin = self.directory().principal(PrincipalId { tenant: self.request.caller.principal.tenant, object });
             let groups = kin.map(|known| known.groups.clone()).unwrap_or_default();
-            let transitive = filter.contains("assignedTo");
-            listed.retain(|one| {
-                one.assignment.principal.object == object || (transitive && groups.contains(&one.assignment.principal.object))
-            });
+            listed.retain(|one| one.assignment.principal.object == object || groups.contains(&one.assignment.principal.object));
         }
         let value: Vec<Value> = listed.iter().map(|one| show(&one.assignment)).collect();
         Ok(OwnAnswer::ok(json!({ "value": value })))
@@ -63,6 +97,7 @@ impl Call<'_> {
 
     pub(super) async fn put_role_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let wanted = self.wanted(name, body)?;
+        self.prove_identity(&wanted).await?;
         let changed = self.desk.change(self.request, |directory| self.plan_role_assignment(directory, &wanted)).await?;
         let status = if changed.value { StatusCode::CREATED } else { StatusCode::OK };
         Ok(OwnAnswer { status, ..OwnAnswer::ok(show(&wanted)) })
@@ -139,14 +174,56 @@ impl Call<'_> {
         if directory.principal(wanted.principal).is_some_and(|known| known.kind != PrincipalKind::ServicePrincipal) {
             return refuse(format!("`{}` is no service principal", wanted.principal.object));
         }
+        Ok(())
+    }
+
+    /// A managing tenant assigns roles to managed identities of the customer: the one that it names is asked who it is.
+    async fn prove_identity(&self, wanted: &RoleAssignment) -> Result<(), OwnError> {
+        // A template may make the identity that it gives a role to: while it is only tried, there is nothing to ask yet.
+        if self.request.caller.principal.tenant == wanted.principal.tenant || self.desk.rehearsal.is_some() {
+            return Ok(());
+        }
+        let member = "`properties.delegatedManagedIdentityResourceId`";
+        let refuse =
+            |problem: String| Err(AccessError::Constrained { problem, allowed: "managed identities of the customer".to_owned() }.into());
         let identity = wanted.delegated_managed_identity.as_deref().and_then(|id| Scope::parse(id).ok());
-        let identity = identity.filter(is_resource);
-        if identity.and_then(|identity| identity.subscription_id()).and_then(|id| directory.subscription(id)).map(|found| found.tenant)
-            != Some(wanted.principal.tenant)
-        {
-            return refuse("`properties.delegatedManagedIdentityResourceId` has to name a managed identity of the customer".to_owned());
+        let Some((identity, kind)) = identity.and_then(|scope| Some((scope.to_string(), kind_of(&scope)?))) else {
+            return refuse(format!("{member} has to be the resource id of a managed identity, or of the resource that it belongs to"));
+        };
+        let owner = Scope::parse(&identity).ok().and_then(|scope| scope.subscription_id());
+        if owner.and_then(|id| self.directory().subscription(id)).map(|found| found.tenant) != Some(wanted.principal.tenant) {
+            return refuse(format!("{member} has to name a managed identity of the customer"));
+        }
+        let resource = match self.read(&identity, &kind).await {
+            Ok(resource) => resource,
+            Err(why) => return refuse(format!("{member} cannot be read to see whose identity it is: {why}")),
+        };
+        let of = |pointer: &str| resource.pointer(pointer).and_then(Value::as_str).and_then(|id| id.parse::<ObjectId>().ok());
+        if of("/identity/principalId").or_else(|| of("/properties/principalId")) != Some(wanted.principal.object) {
+            return refuse(format!("{member} names a resource whose identity is not `{}`", wanted.principal.object));
         }
         Ok(())
+    }
+
+    /// A resource, read in the name of the caller, in a version that its provider says it has.
+    async fn read(&self, id: &str, kind: &ResourceKind) -> Result<Value, String> {
+        let (subscription, _) = self.place().map_err(|error| error.to_string())?;
+        let ask = async |path: &str, version: &str| {
+            let query = format!("api-version={version}");
+            let part = Part { request: self.request, method: Method::Get, path, query: &query, body: None };
+            let answer = self.desk.parts.perform(part).await;
+            let message = || answer.body.pointer("/error/message").and_then(Value::as_str).unwrap_or("it gave no reason").to_owned();
+            if answer.status.is_success() { Ok(answer.body) } else { Err(message()) }
+        };
+        let provider = ask(&format!("/subscriptions/{subscription}/providers/{}", kind.namespace), PROVIDERS_VERSION).await?;
+        let types = provider.get("resourceTypes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let is_it = |found: &&Value| found["resourceType"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&kind.path));
+        let versions = types.iter().find(is_it).and_then(|found| found["apiVersions"].as_array()).map_or(&[][..], Vec::as_slice);
+        let mut versions = versions.iter().filter_map(Value::as_str).filter(|text| ApiVersion::new(text).is_some());
+        let stable = versions.clone().find(|version| !version.ends_with("-preview"));
+        let version =
+            stable.or_else(|| versions.next()).ok_or_else(|| format!("no provider has the type `{}/{}`", kind.namespace, kind.path))?;
+        ask(id, version).await
     }
 
     /// The roles that the caller's delegated User Access Administrator role may assign here.
@@ -155,8 +232,12 @@ impl Call<'_> {
         let tenant = self.request.caller.principal.tenant;
         let definitions = shown::definitions(directory, wanted.subscription);
         let covering = shown::assignments(directory, wanted.subscription).into_iter().filter(|one| one.body.scope.covers(&wanted.scope));
+        let now = self.now();
+        let is_in_force = |term: &Term| term.not_before.is_none_or(|from| from <= now) && term.not_after.is_none_or(|until| now < until);
         let offers = covering.filter_map(|one| definitions.iter().find(|known| known.body.name == one.body.definition.name));
-        let mine = offers.filter(|offer| offer.body.managing_tenant == tenant).flat_map(|offer| &offer.body.authorizations);
+        let mine = offers
+            .filter(|offer| offer.body.managing_tenant == tenant && is_in_force(&offer.body.term))
+            .flat_map(|offer| &offer.body.authorizations);
         let mine =
             mine.filter(|one| one.role == USER_ACCESS_ADMINISTRATOR && principals.contains(&PrincipalId { tenant, object: one.principal }));
         mine.flat_map(|one| one.delegated_roles.iter().copied()).collect()
@@ -174,6 +255,8 @@ impl Call<'_> {
             Ok((vec![entity::removal(entity::role_assignment_key(subscription, found.assignment.name))], Some(found.assignment)))
         });
         let changed = changed.await?;
+        // A second call that finds nothing has to wait for the first one's removal as well.
+        self.desk.settle(changed.revision).await?;
         Ok(match changed.value {
             Some(gone) => OwnAnswer::ok(show(&gone)),
             None => OwnAnswer::empty(StatusCode::NO_CONTENT),
@@ -181,11 +264,25 @@ impl Call<'_> {
     }
 }
 
-/// A managed identity is a resource, or belongs to one.
-fn is_resource(scope: &Scope) -> bool {
-    matches!(scope.below(), [groups, _, providers, _namespace, _type, _name, ..] if groups.eq_ignore_ascii_case("resourceGroups") && providers.eq_ignore_ascii_case("providers"))
+/// The type of a resource.
+struct ResourceKind {
+    namespace: String,
+    /// The types after the namespace: `servers/databases`.
+    path: String,
 }
 
+/// The type of a resource in a subscription; none for other scopes.
+fn kind_of(scope: &Scope) -> Option<ResourceKind> {
+    let segments = scope.below();
+    let providers = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"))?;
+    let [_providers, namespace, rest @ ..] = segments.get(providers..)? else { return None };
+    let is_whole = !rest.is_empty() && rest.len().is_multiple_of(2);
+    let path: Vec<&str> = rest.iter().step_by(2).map(AsRef::as_ref).collect();
+    is_whole.then(|| ResourceKind { namespace: namespace.to_string(), path: path.join("/") })
+}
+
+/// The version in which the resource manager tells which versions its providers have.
+const PROVIDERS_VERSION: &str = "2021-04-01";
 /// Role assignments in one subscription. Source: Azure role-based access control limits.
 const ASSIGNMENTS_MAX: usize = 4_000;
 /// Characters of a description that are kept.

@@ -73,6 +73,16 @@ pub enum AccessError {
         /// What.
         what: &'static str,
     },
+    /// The caller has asked for the same already, for a time that overlaps.
+    #[error("the same role is asked for on the same scope by `{existing}`, which is {status} and ends at {until}: end or cancel it first")]
+    Overlapping {
+        /// Its id.
+        existing: String,
+        /// Its status.
+        status: &'static str,
+        /// When it ends.
+        until: Timestamp,
+    },
     /// A rule of the offer stands against the activation.
     #[error("the rule `{rule}` of the offer is not met: {problem}")]
     Policy {
@@ -108,7 +118,7 @@ impl AccessError {
             Self::Body { .. } => "InvalidRequestContent",
             Self::Condition => "ConditionsNotSupported",
             Self::Constrained { .. } | Self::NotTheRequestor { .. } | Self::NotAnApprover => "AuthorizationFailed",
-            Self::Exists { .. } => "RoleAssignmentExists",
+            Self::Exists { .. } | Self::Overlapping { .. } => "RoleAssignmentExists",
             Self::NotEligible { .. } => "RoleAssignmentDoesNotExist",
             Self::Policy { .. } => "RoleAssignmentRequestPolicyValidationFailed",
             Self::Role { .. } => "RoleDefinitionDoesNotExist",
@@ -124,6 +134,7 @@ impl AccessError {
             Self::Body { .. }
             | Self::Condition
             | Self::NotEligible { .. }
+            | Self::Overlapping { .. }
             | Self::Policy { .. }
             | Self::Role { .. }
             | Self::Update { .. } => 400,
@@ -139,7 +150,7 @@ impl AccessError {
             Self::Body { .. } | Self::Condition | Self::Exists { .. } | Self::Role { .. } | Self::Update { .. } => "assignment.invalid",
             Self::Constrained { .. } => "assignment.constrained",
             Self::NotEligible { .. } => "activation.not_eligible",
-            Self::Policy { .. } => "activation.rule",
+            Self::Overlapping { .. } | Self::Policy { .. } => "activation.rule",
         }
     }
 }

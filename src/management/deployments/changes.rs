@@ -12,6 +12,7 @@ impl Call<'_> {
     pub(super) async fn what_if(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let plan = self.plan(name, body).await?;
         self.judge(&plan)?;
+        self.rehearse(&plan).await?;
         let mut changes = Vec::new();
         for resource in plan.expanded.resources.iter().filter(|resource| !resource.is_nested_deployment()) {
             changes.push(self.change(resource).await);

@@ -61,6 +61,16 @@ pub enum DeploymentError {
         /// Why, for people.
         message: String,
     },
+    /// A rule stands against one of the resources.
+    #[error("the resource `{id}` of the template would be refused: {code}: {message}")]
+    WouldFail {
+        /// Its id.
+        id: String,
+        /// Why.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
     /// The template or its parameters are wrong.
     #[error("the template cannot be deployed: {0}")]
     Template(#[from] TemplateError),
@@ -74,7 +84,7 @@ impl DeploymentError {
             Self::Body { .. } => "InvalidRequestContent",
             Self::Group { .. } => "ResourceGroupNotFound",
             Self::Name { .. } => "InvalidDeploymentName",
-            Self::Refused { .. } => "InvalidTemplateDeployment",
+            Self::Refused { .. } | Self::WouldFail { .. } => "InvalidTemplateDeployment",
             Self::Template(_) => "InvalidTemplate",
         }
     }
@@ -83,7 +93,7 @@ impl DeploymentError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Body { .. } | Self::Name { .. } | Self::Template(_) => 400,
+            Self::Body { .. } | Self::Name { .. } | Self::Template(_) | Self::WouldFail { .. } => 400,
             Self::Group { .. } => 404,
             Self::Refused { .. } => 403,
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Call, DeploymentError, OwnAnswer, OwnError, show};
 use crate::arm::action::Method;
 use crate::clock::Timestamp;
-use crate::management::Part;
+use crate::management::{Part, Rehearsal};
 use crate::template::{DeploymentScope, Expanded, GroupFacts, PlannedResource, SubscriptionFacts, Template};
 
 /// Templates that are expanded at once; more wait, for so long.
@@ -112,7 +112,23 @@ impl Call<'_> {
     pub(super) async fn validate(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let plan = self.plan(name, body).await?;
         self.judge(&plan)?;
+        self.rehearse(&plan).await?;
         Ok(OwnAnswer::ok(self.show_validated(&plan)))
+    }
+
+    /// Whether what the gateway itself keeps would be accepted, one resource after the other. What depends on resources that are not
+    /// there yet cannot be tried.
+    pub(super) async fn rehearse(&self, plan: &Plan) -> Result<(), OwnError> {
+        let rehearsal = Rehearsal::new(&self.desk.state.directory());
+        for resource in plan.expanded.resources.iter().filter(|one| !one.is_nested_deployment() && one.needs.is_empty()) {
+            let query = query(resource);
+            let part = Part { request: self.request, method: Method::Put, path: &resource.id, query: &query, body: Some(&resource.body) };
+            if let Err(answer) = self.desk.parts.rehearse(part, &rehearsal).await {
+                let (code, message) = show::code_and_message(&answer.body);
+                return Err(DeploymentError::WouldFail { id: resource.id.clone(), code, message }.into());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::plan::{Plan, query};
 use super::{Call, OwnAnswer, OwnError, show};
 use crate::arm::action::Method;
+use crate::arm::query::ApiVersion;
 use crate::clock::Clock;
 use crate::directory::entity::{self, DeployedResource, Deployment, DeploymentState, Entity};
 use crate::ids::OperationId;
@@ -192,7 +193,12 @@ impl Call<'_> {
     }
 
     async fn read(&self, needed: &Needed) -> Result<Value, Failed> {
-        let query = format!("api-version={}", needed.api_version.as_deref().unwrap_or("2021-04-01"));
+        let version = needed.api_version.as_deref().unwrap_or("2021-04-01");
+        let Some(version) = ApiVersion::new(version) else {
+            let message = format!("the reference to `{}` asks for a version that is none; expected the form 2022-10-01", needed.id);
+            return Err(Failed(show::error("InvalidTemplate", &message)));
+        };
+        let query = format!("api-version={version}");
         let part = Part { request: self.request, method: Method::Get, path: &needed.id, query: &query, body: None };
         let answer = self.desk.parts.perform(part).await;
         if answer.status.is_success() { Ok(answer.body) } else { Err(Failed(show::error_of(&answer))) }

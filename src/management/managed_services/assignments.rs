@@ -131,8 +131,22 @@ impl Call<'_> {
             Entity::Operation(operation).into_write(),
             Entity::Assignment(assignment.clone()).into_write(),
         ];
+        writes.extend(self.left_by(directory, subscription, known.as_ref(), assignment));
         writes.extend(self.forgotten(directory));
         Ok((writes, (id, known.is_none())))
+    }
+
+    /// An assignment that goes to another offer leaves the one before: its managing tenant is told.
+    fn left_by(
+        &self,
+        directory: &Directory,
+        subscription: SubscriptionId,
+        known: Option<&Shown<RegistrationAssignment>>,
+        assignment: &RegistrationAssignment,
+    ) -> Option<Write> {
+        let before = known.filter(|known| known.body.definition != assignment.definition)?;
+        let definition = shown::definitions(directory, subscription).into_iter().find(|one| one.body.key() == before.body.definition)?;
+        Some(Entity::Event(self.event(EventKind::Unregistered, &before.body, &definition.body)).into_write())
     }
 
     pub(super) async fn delete_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -95,7 +95,9 @@ impl<'d> Survey<'d> {
 
     /// Whether its holder may do something on the scope by this very grant.
     fn permits(&self, grant: &Grant, action: &Action) -> bool {
-        self.decides(std::slice::from_ref(grant), &[grant.principal], action)
+        let mut holder: Vec<PrincipalId> = grant.origin.through.into_iter().chain([grant.principal]).collect();
+        holder.sort_unstable();
+        self.decides(std::slice::from_ref(grant), &holder, action)
     }
 
     /// Everybody who may do something on the scope, groups included.

@@ -171,6 +171,7 @@ fn origin(kind: &OriginKind, authorization: &Authorization) -> Arc<Origin> {
         kind: kind.clone(),
         principal_name: Arc::clone(&authorization.principal_name),
         defined_at: authorization.defined_at.clone(),
+        through: None,
     })
 }
 

@@ -33,7 +33,8 @@ fn assignment(context: &mut Context<'_>, entry: &Entry<RoleAssignment>) -> Optio
     let owner = place.as_ref().and_then(|place| owner(context, entry, place));
     let who = owner.and_then(|owner| context.principal(owner, entry.at(&body.who), &body.who.value));
     let (role, place, owner, who) = (role?, place?, owner?, who?);
-    let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: who.name, defined_at: context.location(&entry.span()) };
+    let origin =
+        Origin { kind: OriginKind::RoleAssignment, principal_name: who.name, defined_at: context.location(&entry.span()), through: None };
     let grant = Grant { principal: who.id, role, scope: place.scope, window: Window::Standing, origin: Arc::new(origin) };
     Some(Written { grant, owner, span: entry.span() })
 }
