@@ -1,12 +1,15 @@
 //! Kills at random moments.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use steward::clock::Clock;
 use steward::store::{self, StoreConfig};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, block_in_place};
+use tokio::time::timeout;
 
+use crate::client::PATIENCE;
 use crate::history::{check_history, check_objects};
 use crate::node::{Node, measured, setting};
 use crate::postgres::Cluster;
@@ -51,14 +54,17 @@ impl Run {
         run
     }
 
-    /// All clients write while something happens. They are told to stop when it is over.
+    /// All clients write while something happens, which begins when the first write was acknowledged. They are told to stop when it is
+    /// over.
     async fn while_writing<T>(&mut self, happens: impl AsyncFnOnce(&mut Node, &mut Random) -> T) -> T {
         let (stop, stopped) = watch::channel(false);
+        let written = Arc::new(Notify::new());
         let mut tasks = JoinSet::new();
         for mut writer in self.writers.drain(..) {
             writer.sign_in();
-            tasks.spawn(writer.write(stopped.clone()));
+            tasks.spawn(writer.write(stopped.clone(), Arc::clone(&written)));
         }
+        timeout(PATIENCE, written.notified()).await.expect("a write is acknowledged");
         let happened = happens(&mut self.node, &mut self.random).await;
         stop.send_replace(true);
         self.writers = tasks.join_all().await;

@@ -1,12 +1,13 @@
 //! A client that writes without pause, and knows what has to be there afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use steward::clock::Clock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::client::{Answer, Call, PATIENCE, call, get};
 use crate::node::{CUSTOMER, Node, PROVIDER, READER, Unanswered, VM_CONTRIBUTOR, Wire, guid, offer, owner, subscription, token};
@@ -170,11 +171,15 @@ impl Writer {
     }
 
     /// Writes until told to stop, or until nobody answers.
-    pub async fn write(mut self, stopped: watch::Receiver<bool>) -> Self {
+    pub async fn write(mut self, stopped: watch::Receiver<bool>, written: Arc<Notify>) -> Self {
+        let before = self.tally.acknowledged;
         while !*stopped.borrow() {
             let step = self.plan();
             if self.make(step).await.is_none() {
                 break;
+            }
+            if self.tally.acknowledged > before {
+                written.notify_one();
             }
         }
         self

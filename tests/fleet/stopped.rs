@@ -6,7 +6,7 @@ use steward::clock::Clock;
 use tokio::task::JoinSet;
 
 use crate::node::{eventually, measured};
-use crate::several::{Fleet, Lane, SUCCESS_TIME_MAX, alone, is_allowed, is_stale};
+use crate::several::{Fleet, LEASE, Lane, SUCCESS_TIME_MAX, alone, is_allowed, is_stale};
 
 const ROUNDS: u32 = 6;
 /// Requests that lie in the sockets of the stopped gateway when it goes on.
@@ -92,5 +92,7 @@ async fn a_gateway_that_is_woken_in_between_allows_nothing_after_success() {
         let (succeeded, seen) = tokio::join!(removal.succeeded(&mut wire), waking);
         let too_late = seen.iter().filter(|(sent, allowed)| *allowed && *sent > succeeded).count();
         assert_eq!(too_late, 0, "woken after {pause} ms");
+        let beyond = seen.iter().filter(|(sent, allowed)| *allowed && *sent > removal.acknowledged + LEASE).count();
+        assert_eq!(beyond, 0, "woken after {pause} ms: allowed after the lease");
     }
 }
