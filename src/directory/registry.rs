@@ -318,6 +318,9 @@ impl Holdings {
     /// Since when a delegation counts no more because nobody used it. Whoever writes the offer or the delegation again renews it.
     #[must_use]
     pub fn lapsed(&self, assignment: &RegistrationAssignment, definition: &RegistrationDefinition) -> Option<Timestamp> {
+        if self.tenures.is_empty() {
+            return None;
+        }
         let tenure = self.tenures.get(&(assignment.scope.to_string().to_ascii_lowercase().into(), assignment.name))?;
         tenure.body.lapsed_at.filter(|lapsed| assignment.created_at < *lapsed && definition.updated_at < *lapsed)
     }
