@@ -131,7 +131,8 @@ fn counts_have_bounds() {
     let mut depends = looped(1);
     depends["dependsOn"] = json!(vec!["l"; 1_001]);
     stopped(json!({ "resources": [depends] }), "too many dependencies of a resource: the limit is 1000");
-    let children = (0..20).fold(json!([]), |inner, _| json!([{ "type": "c", "apiVersion": "2020-01-01", "name": "x", "resources": inner }]));
+    let children =
+        (0..20).fold(json!([]), |inner, _| json!([{ "type": "c", "apiVersion": "2020-01-01", "name": "x", "resources": inner }]));
     let parent = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "resources": children });
     stopped(json!({ "resources": [parent] }), "too many parts in the type of a resource: the limit is 16");
     let nested = (0..9).fold(json!([]), |inner, at| json!([{ "type": "Microsoft.Resources/deployments", "apiVersion": "2020-01-01", "name": format!("n{at}"), "properties": { "template": { "resources": inner } } }]));

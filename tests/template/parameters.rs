@@ -179,8 +179,7 @@ fn no_error_shows_a_secure_value() {
             check_hidden(&resources, expression);
         }
     }
-    let named =
-        json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": { "[reference(concat('/', parameters('s')))]": 1 } });
+    let named = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "x", "properties": { "[reference(concat('/', parameters('s')))]": 1 } });
     check_hidden(&json!([named]), "x");
     let taken = json!({ "type": "A.B/c", "apiVersion": "2020-01-01", "name": "[concat('x', parameters('s'))]", "dependsOn": ["y"] });
     check_hidden(&json!([taken, taken]), "x");

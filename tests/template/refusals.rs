@@ -68,7 +68,10 @@ fn resources_that_lack_something() {
     let version = "every resource names the version of the API that writes it, such as 2022-10-01";
     check(with(json!({ "type": "A.B/c", "name": "x" })), &format!("`$.resources[0]`: `apiVersion` is missing; {version}"));
     check(with(json!(1)), "`$.resources[0]`: `a resource` has to be an object, not an int");
-    check(with(json!({ "type": "A.B/c", "name": 1, "apiVersion": "2020-01-01" })), "`$.resources[0].name`: `name` has to be a string, not an int");
+    check(
+        with(json!({ "type": "A.B/c", "name": 1, "apiVersion": "2020-01-01" })),
+        "`$.resources[0].name`: `name` has to be a string, not an int",
+    );
     check(
         with(json!({ "type": "A", "name": "x", "apiVersion": "2020-01-01" })),
         "`$.resources[0].name`: the type of a resource has to be a resource type such as `Namespace/type`, not a text without /",
