@@ -32,4 +32,6 @@ pub mod state;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+pub mod tenure;
 pub mod tls;
+pub mod webhook;

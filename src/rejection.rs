@@ -253,7 +253,8 @@ impl Rejection {
                 | DenyReason::GrantSuspended { .. }
                 | DenyReason::NotActive { .. }
                 | DenyReason::NotStarted { .. }
-                | DenyReason::OtherPrincipals { .. } => CheckName::Role,
+                | DenyReason::OtherPrincipals { .. }
+                | DenyReason::Unused { .. } => CheckName::Role,
             },
         }
     }

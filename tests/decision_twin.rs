@@ -95,7 +95,7 @@ struct World {
 
 fn pattern(dice: &mut Dice) -> String {
     let action = *dice.pick(&ACTIONS);
-    match dice.roll(8) {
+    match dice.roll(9) {
         0 => "*".to_owned(),
         1 => format!("*/{}", action.rsplit('/').next().unwrap()),
         2 => format!("{}/*", action.split('/').next().unwrap()),
@@ -151,6 +151,7 @@ fn window(dice: &mut Dice) -> Window {
     match dice.roll(8) {
         0 => Window::Eligible,
         1 => Window::Suspended,
+        8 => Window::Unused { since: at(dice.roll(20)) },
         2 | 3 => {
             let (from, length) = (dice.roll(20), 1 + dice.roll(10));
             let from = at(from);
@@ -225,14 +226,14 @@ fn permits(world: &World, role: RoleIndex, action: &str, conditional: bool) -> b
 fn in_force(window: Window, now: Timestamp) -> bool {
     match window {
         Window::Standing => true,
-        Window::Eligible | Window::Suspended => false,
+        Window::Eligible | Window::Suspended | Window::Unused { .. } => false,
         Window::Between { from, until } => from.is_none_or(|from| now >= from) && until.is_none_or(|until| until > now),
     }
 }
 
 fn over(window: Window, now: Timestamp) -> bool {
     match window {
-        Window::Suspended => true,
+        Window::Suspended | Window::Unused { .. } => true,
         Window::Between { until, .. } => until.is_some_and(|until| now >= until),
         Window::Standing | Window::Eligible => false,
     }
@@ -264,7 +265,14 @@ fn twin_action(world: &World, question: &Question<'_>, action: &str) -> Result<(
     }
     if covering.iter().all(|grant| over(grant.window, question.now)) {
         let suspended = covering.iter().any(|grant| grant.window == Window::Suspended);
-        return Err(if suspended { "delegation.suspended" } else { "delegation.expired" });
+        let unused = covering.iter().any(|grant| matches!(grant.window, Window::Unused { .. }));
+        return Err(if suspended {
+            "delegation.suspended"
+        } else if unused {
+            "delegation.unused"
+        } else {
+            "delegation.expired"
+        });
     }
     if mine.is_empty() {
         return Err("role.principal");
@@ -276,6 +284,9 @@ fn twin_action(world: &World, question: &Question<'_>, action: &str) -> Result<(
     let waiting = |grant: &&&Grant| grant.window == Window::Eligible || !over(grant.window, question.now);
     if permitting.iter().any(|grant| waiting(&grant)) {
         return Err("role.not_active");
+    }
+    if permitting.iter().any(|grant| matches!(grant.window, Window::Unused { .. })) {
+        return Err("delegation.unused");
     }
     let ended = permitting.iter().any(|grant| grant.window != Window::Suspended);
     Err(if ended { "delegation.expired" } else { "delegation.suspended" })

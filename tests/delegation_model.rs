@@ -200,7 +200,9 @@ impl Facts {
                 | Entity::Definition(_)
                 | Entity::Deployment(_)
                 | Entity::Event(_)
-                | Entity::Operation(_) => {}
+                | Entity::Operation(_)
+                | Entity::Tenure(_)
+                | Entity::WebhookCursor(_) => {}
             }
         }
         facts

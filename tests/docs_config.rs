@@ -23,7 +23,9 @@ fn keys() -> BTreeSet<String> {
     let schema = serde_json::to_value(schemars::schema_for!(ConfigFile)).unwrap();
     let mut keys = BTreeSet::new();
     for (section, described) in schema["properties"].as_object().unwrap() {
-        let definition = described["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')).unwrap();
+        // A section that can be there more than once is a list.
+        let one = if described["items"].is_object() { &described["items"] } else { described };
+        let definition = one["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')).unwrap();
         let properties = schema.pointer(&format!("{definition}/properties")).and_then(Value::as_object).unwrap();
         keys.extend(properties.keys().map(|key| format!("{section}.{key}")));
     }
@@ -54,6 +56,10 @@ fn every_key_has_a_row_and_every_row_is_a_key() {
 #[test]
 fn the_full_example_sets_every_key() {
     let full: toml::Table = examples(PAGE).last().unwrap().parse().unwrap();
-    let set = full.iter().flat_map(|(section, table)| table.as_table().unwrap().keys().map(move |key| format!("{section}.{key}")));
+    let tables = full.iter().flat_map(|(section, value)| {
+        let tables = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+        tables.iter().map(move |table| (section, table.as_table().unwrap()))
+    });
+    let set = tables.flat_map(|(section, table)| table.keys().map(move |key| format!("{section}.{key}")));
     assert_eq!(set.collect::<BTreeSet<_>>(), keys());
 }

@@ -220,6 +220,7 @@ fn reasons() -> Vec<DenyReason> {
         DenyReason::NotStarted { .. } => [DenyReason::NotStarted { action: action(), from: at("15:00:00"), origin: origin() }],
         DenyReason::OtherPrincipals { .. } => [DenyReason::OtherPrincipals { holders: vec!["Platform engineers".into()] }],
         DenyReason::ScopeNotCovered => [DenyReason::ScopeNotCovered],
+        DenyReason::Unused { .. } => [DenyReason::Unused { since: until, origin: origin() }],
         DenyReason::Suspended { .. } => [DenyReason::Suspended { origin: origin() }],
     })
 }

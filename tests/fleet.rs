@@ -31,6 +31,9 @@ mod several;
 mod away;
 #[path = "fleet/documented.rs"]
 mod documented;
+#[expect(dead_code, reason = "the same receiver serves the tests of the gateway, which look at more of it")]
+#[path = "common/receiver.rs"]
+mod receiver;
 #[path = "fleet/revisions.rs"]
 mod revisions;
 #[path = "fleet/revocations.rs"]
@@ -39,3 +42,5 @@ mod revocations;
 mod stopped;
 #[path = "fleet/turns.rs"]
 mod turns;
+#[path = "fleet/webhooks.rs"]
+mod webhooks;

@@ -20,6 +20,8 @@ mod agreements;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/openapi.rs"]
+mod openapi;
 #[path = "gateway/own_api.rs"]
 mod own_api;
 
@@ -45,3 +47,9 @@ mod records;
 
 #[path = "gateway/upstream.rs"]
 mod upstream;
+
+#[path = "gateway/terms.rs"]
+mod terms;
+
+#[path = "gateway/webhooks.rs"]
+mod webhooks;

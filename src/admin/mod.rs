@@ -13,14 +13,17 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::arm::error::ErrorBody;
 use crate::https::Stop;
 use crate::identity::KeyStore;
+use crate::management;
 use crate::policy::watch::{LoadStatus, PolicyHandle};
 use crate::record::{Filter, Found, Recorder, Verdict};
 use crate::state::State;
 use crate::telemetry::Metrics;
+use crate::webhook;
 
 pub use guard::{Guard, TokenError};
 
@@ -43,6 +46,8 @@ pub struct Admin {
     pub keys: Arc<KeyStore>,
     /// Public keys of the assertions, for backends.
     pub assertion_keys: Value,
+    /// How webhooks are doing.
+    pub webhooks: Vec<watch::Receiver<webhook::Status>>,
     /// Who may ask.
     pub guard: Guard,
     /// Turns true when the process is ending.
@@ -76,6 +81,7 @@ impl Admin {
             (&Method::GET, ["metrics"]) => self.metrics(),
             (&Method::GET, [".well-known", "jwks.json"]) => document(StatusCode::OK, &self.assertion_keys),
             (&Method::GET, ["api", "audit", "keys"]) => document(StatusCode::OK, &json!({ "keys": [self.recorder.audit_key().jwk()] })),
+            (&Method::GET, ["openapi.json"]) => document(StatusCode::OK, &management::description(None)),
             (&Method::GET, ["api", "status"]) => document(StatusCode::OK, &self.status()),
             (&Method::GET, ["api", "records"]) => self.recent(&query).await,
             (&Method::GET, ["api", "records", prefix]) => self.find(prefix).await,
@@ -150,6 +156,7 @@ impl Admin {
                 "settled": self.state.settled().0,
                 "current": self.state.is_current(),
             },
+            "webhooks": self.webhooks.iter().map(|webhook| describe_webhook(&webhook.borrow())).collect::<Vec<_>>(),
             "draining": *self.stop.borrow(),
         })
     }
@@ -202,6 +209,16 @@ impl Admin {
         let records = self.recorder.recent(filter).await;
         document(StatusCode::OK, &json!({ "value": records }))
     }
+}
+
+fn describe_webhook(status: &webhook::Status) -> Value {
+    let (failing_since, failure) = status.failure.as_ref().map(|(since, said)| (since.to_string(), said)).unzip();
+    json!({
+        "name": status.name,
+        "delivered": status.delivered.map(|revision| revision.0),
+        "failing_since": failing_since,
+        "failure": failure,
+    })
 }
 
 fn describe(status: &LoadStatus) -> Value {

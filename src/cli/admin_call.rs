@@ -15,12 +15,14 @@ const ADMIN_DEFAULT: &str = "http://127.0.0.1:8480";
 
 /// The admin address: as given, the running demo's, or the default one.
 pub(super) fn server(global: &Global) -> String {
-    let of_demo = || {
-        let text = std::fs::read_to_string(Path::new(demo::FOLDER).join(world::FILE)).ok()?;
-        serde_json::from_str::<World>(&text).ok().map(|world| world.admin)
-    };
-    let server = global.server.clone().or_else(of_demo).unwrap_or_else(|| ADMIN_DEFAULT.to_owned());
+    let server = global.server.clone().or_else(|| demo_here().map(|world| world.admin)).unwrap_or_else(|| ADMIN_DEFAULT.to_owned());
     server.trim_end_matches('/').to_owned()
+}
+
+/// The demo that was started last in this folder.
+pub(super) fn demo_here() -> Option<World> {
+    let text = std::fs::read_to_string(Path::new(demo::FOLDER).join(world::FILE)).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Asks for a JSON document; failures are said and told by the exit code.

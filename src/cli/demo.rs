@@ -107,6 +107,10 @@ fn welcome(demo: &Demo, options: &Options, console: &mut Console) {
     # the ten checks of the last denial
     {program} explain last
 
+    # the customer's side: its service providers, and what each may do; docs/onboarding.md goes on from here
+    eval \"$({program} env --as alder-owner{world_option})\"
+    curl -s \"$ARM/providers/Steward.Delegation/serviceProviders?api-version=2026-11-01\" -H \"$AUTH\"
+
   Ctrl-C stops everything. Nothing was written outside {folder} and {certs}.
 ",
         version = env!("CARGO_PKG_VERSION"),

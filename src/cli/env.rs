@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hyper::{Method, StatusCode};
 
+use super::audit::RECORDS;
 use super::http::Call;
 use super::serve::in_runtime;
 use super::{Console, EnvArgs, Exit, Shell, demo};
@@ -13,7 +14,7 @@ use crate::demo::world::{FILE, Identity, SignIn, World};
 const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 pub(super) fn run(args: &EnvArgs, console: &mut Console) -> Exit {
-    let folder = azure_folder(&described_at(args));
+    let folder = azure_folder(&described_at(args), &args.identity);
     signed_in(args, console, |world, identity, token, console| {
         for (name, value) in settings(world, identity, token, folder) {
             console.line(assignment(args.shell, name, &value));
@@ -101,6 +102,7 @@ fn settings(world: &World, identity: &Identity, token: &str, azure_folder: Strin
         // A demo must not touch the sign-ins a person has.
         ("AZURE_CONFIG_DIR", azure_folder),
         ("STEWARD_SERVER", world.admin.clone()),
+        (RECORDS, world.records.display().to_string()),
     ];
     if let Some(subscription) = world.subscriptions.get("alder-prod") {
         let vm =
@@ -114,9 +116,10 @@ fn settings(world: &World, identity: &Identity, token: &str, azure_folder: Strin
     settings
 }
 
-/// Beside the description, so that nothing is written outside the demo's folder. Absolute: the shell may go elsewhere.
-fn azure_folder(description: &Path) -> String {
-    let folder = description.with_file_name("azure");
+/// Beside the description, so that nothing is written outside the demo's folder; one for each person, so that two terminals can be two
+/// people. Absolute: the shell may go elsewhere.
+fn azure_folder(description: &Path, identity: &str) -> String {
+    let folder = description.with_file_name("azure").join(identity);
     std::path::absolute(&folder).unwrap_or(folder).display().to_string()
 }
 

@@ -30,6 +30,9 @@ pub struct ConfigFile {
     pub records: RecordsFile,
     /// Durable state.
     pub store: StoreFile,
+    /// Who is told of changes of delegations.
+    #[schemars(with = "Vec<WebhookFile>")]
+    pub webhook: Vec<At<WebhookFile>>,
 }
 
 /// `[gateway]`
@@ -165,4 +168,23 @@ pub struct StoreFile {
     /// Changes kept for those who follow, 1000 to 10000000. Default 200000.
     #[schemars(with = "Option<u64>")]
     pub changes_max: Option<At<u64>>,
+}
+
+/// `[[webhook]]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookFile {
+    /// 1 to 64 lower-case letters, digits, `-` and `_`: what its place in the events is kept under. Required.
+    #[schemars(with = "Option<String>")]
+    pub name: Option<At<String>>,
+    /// `https://host[:port]/path`, or `http://` on loopback. Required.
+    #[schemars(with = "Option<String>")]
+    pub url: Option<At<String>>,
+    /// File with the secret (at least 32 characters) that deliveries are signed with. Required.
+    #[schemars(with = "Option<PathBuf>")]
+    pub secret_file: Option<At<PathBuf>>,
+    /// Key or id of the tenant whose events it gets, as customer or as managing tenant. Default: all events.
+    pub tenant: Option<String>,
+    /// PEM file with the roots that its certificate may chain to. Default: those of the system.
+    pub trusted_roots_file: Option<PathBuf>,
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use self::file::At;
 pub use self::file::ConfigFile;
+use self::file::{At, WebhookFile};
 use crate::forward::BackendConfig;
 use crate::https::Limits;
 use crate::pipeline::WrongTenant;
@@ -20,6 +20,7 @@ use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use crate::policy::source::SourceSet;
 use crate::record::RecordConfig;
 use crate::store::{StoreConfig, StoreUrl};
+use crate::webhook::{Target, WebhookConfig};
 
 /// Everything `steward serve` needs, checked.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct Config {
     pub records: RecordConfig,
     /// Durable state.
     pub store: StoreConfig,
+    /// Who is told of changes of delegations.
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 /// A certificate and its key.
@@ -77,6 +80,9 @@ pub struct AdminConfig {
     /// File with the bearer token; always there when others can reach the listener.
     pub token: Option<PathBuf>,
 }
+
+/// Bytes of a webhook's name.
+const WEBHOOK_NAME_MAX: usize = 64;
 
 /// Audiences that mean Azure Resource Manager. Source: azure-cli-core 2.91.0, the public cloud.
 const ARM_AUDIENCES: [&str; 2] = ["https://management.azure.com", "https://management.core.windows.net"];
@@ -126,7 +132,7 @@ struct Checker<'a> {
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 7] = ["admin", "backend", "gateway", "identity", "policies", "records", "store"];
+const SECTIONS: [&str; 8] = ["admin", "backend", "gateway", "identity", "policies", "records", "store", "webhook"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -145,6 +151,7 @@ impl Checker<'_> {
                 "policies" => self.section(value, &mut file.policies),
                 "records" => self.section(value, &mut file.records),
                 "store" => self.section(value, &mut file.store),
+                "webhook" => self.sections(value, &mut file.webhook),
                 unknown => {
                     let diagnostic = Diagnostic::error("config.unknown", format!("unknown section `{unknown}`"));
                     let suggestion = closest(unknown, SECTIONS).map(str::to_owned);
@@ -153,6 +160,21 @@ impl Checker<'_> {
             }
         }
         file
+    }
+
+    /// Tables of one name, in their order.
+    fn sections<'de, T: Deserialize<'de> + Default>(&mut self, value: Spanned<DeValue<'de>>, into: &mut Vec<At<T>>) {
+        let at = value.span();
+        let DeValue::Array(tables) = value.into_inner() else {
+            let diagnostic = Diagnostic::error("config.type", "this section can be there more than once");
+            return self.diagnostics.push(diagnostic.at(span(at), "write it as `[[name]]` and its keys below"));
+        };
+        for table in tables {
+            let at = table.span();
+            let mut one = T::default();
+            self.section(table, &mut one);
+            into.push(Spanned::new(at, one));
+        }
     }
 
     /// Keys are taken one by one, so that one that is wrong hides no mistake of another.
@@ -209,6 +231,7 @@ impl Checker<'_> {
         let backend = self.backend(&file);
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
         let store = self.store(&file);
+        let webhooks = self.webhooks(&file.webhook);
         let bytes_max = self.number(file.records.bytes_max.as_ref(), "bytes_max", 65_536..=1 << 40, 256 << 20);
         Some(Config {
             listen: listen?,
@@ -227,6 +250,7 @@ impl Checker<'_> {
             assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
             records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
             store: store?,
+            webhooks,
         })
     }
 
@@ -341,6 +365,48 @@ impl Checker<'_> {
         Some(StoreConfig { password_file, trusted_roots, lease, changes_max, ..StoreConfig::new(url) })
     }
 
+    fn webhooks(&mut self, files: &[At<WebhookFile>]) -> Vec<WebhookConfig> {
+        let mut webhooks: Vec<WebhookConfig> = Vec::new();
+        for file in files {
+            let Some(webhook) = self.webhook(file) else { continue };
+            match (&file.get_ref().name, webhooks.iter().any(|known| known.name == webhook.name)) {
+                (Some(name), true) => self.error("config.webhook", "two webhooks have this name", name, "each needs a place of its own"),
+                _ => webhooks.push(webhook),
+            }
+        }
+        webhooks
+    }
+
+    fn webhook(&mut self, file: &At<WebhookFile>) -> Option<WebhookConfig> {
+        let WebhookFile { name, url, secret_file, tenant, trusted_roots_file } = file.get_ref();
+        let (Some(name), Some(url), Some(secret)) = (name, url, secret_file) else {
+            self.error("config.missing", "a webhook needs `name`, `url` and `secret_file`", file, "one of them is missing");
+            return None;
+        };
+        let is_name = |text: &str| {
+            (1..=WEBHOOK_NAME_MAX).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
+        };
+        if !is_name(name.get_ref()) {
+            let message = format!("name is `{}`; expected 1 to {WEBHOOK_NAME_MAX} lower-case letters, digits, `-` and `_`", name.get_ref());
+            self.error("config.webhook", message, name, "not a name");
+        }
+        let target = match url.get_ref().parse::<Target>() {
+            Ok(target) => target,
+            Err(cause) => {
+                self.error("config.url", format!("url is `{}`; {cause}", url.get_ref()), url, "clear text on loopback only");
+                return None;
+            }
+        };
+        Some(WebhookConfig {
+            name: name.get_ref().as_str().into(),
+            target,
+            secret: self.folder.join(secret.get_ref()),
+            tenant: tenant.as_deref().map(Box::from),
+            trusted_roots: trusted_roots_file.as_ref().map(|path| self.folder.join(path)),
+        })
+    }
+
     fn login_endpoint(&mut self, value: Option<&At<String>>) -> String {
         let Some(value) = value else { return "https://login.microsoftonline.com".to_owned() };
         if !is_origin(value.get_ref()) {
@@ -453,6 +519,30 @@ mod tests {
         check(&format!("{BACKEND}[admin]\nlisten = \"0.0.0.0:8480\"\n"), &["may not be reached from outside without sign-in"]);
         let guarded = "[admin]\nlisten = \"0.0.0.0:8480\"\ncertificate_file = \"c\"\nkey_file = \"k\"\ntoken_file = \"t\"\n";
         check(&format!("{BACKEND}{guarded}"), &[]);
+    }
+
+    #[test]
+    fn webhooks_are_a_list_with_names_addresses_and_secrets() {
+        let hook = |name: &str, url: &str| format!("[[webhook]]\nname = {name:?}\nurl = {url:?}\nsecret_file = \"s\"\n");
+        let two = format!("{BACKEND}{}{}tenant = \"ostra\"\n", hook("siem", "https://siem.example/x"), hook("own", "http://127.0.0.1:9/"));
+        check(&two, &[]);
+        let config = parse(Path::new("conf"), "steward.toml", &two).unwrap();
+        assert_eq!(
+            config.webhooks.iter().map(|one| (&*one.name, one.tenant.as_deref())).collect::<Vec<_>>(),
+            [("siem", None), ("own", Some("ostra"))]
+        );
+        assert_eq!(config.webhooks[0].secret, Path::new("conf/s"));
+        let text = format!(
+            "{BACKEND}{}{}{}[[webhook]]\nname = \"x\"\nurll = 1\n",
+            hook("one", "https://a.example/"),
+            hook("one", "https://b.example/"),
+            hook("Two", "http://c.example/"),
+        );
+        check(
+            &text,
+            &["two webhooks have this name", "name is `Two`", "url is `http://c.example/`", "unknown key `urll`", "a webhook needs"],
+        );
+        check(&format!("{BACKEND}[webhook]\nname = \"x\"\n"), &["this section can be there more than once"]);
     }
 
     #[test]

@@ -57,6 +57,11 @@ pub enum Window {
     Eligible,
     /// Never, until somebody resumes it.
     Suspended,
+    /// No more, for nobody used it, until somebody renews it.
+    Unused {
+        /// First moment no longer in force.
+        since: Timestamp,
+    },
 }
 
 impl Window {
@@ -66,7 +71,7 @@ impl Window {
         match self {
             Self::Standing => true,
             Self::Between { from, until } => from.is_none_or(|from| from <= now) && until.is_none_or(|until| now < until),
-            Self::Eligible | Self::Suspended => false,
+            Self::Eligible | Self::Suspended | Self::Unused { .. } => false,
         }
     }
 }

@@ -154,7 +154,7 @@ impl Demo {
         let (stop, stopping) = watch::channel(false);
         let mut servers = JoinSet::new();
 
-        let world = World::of(&loaded.directory, &accounts, &addresses, &certificates);
+        let world = World::of(&loaded.directory, &accounts, &addresses, &certificates, &records_folder(options));
         let issuer = Issuer::new(issuer::Config {
             base_url: addresses.authority.clone(),
             accounts: accounts.into_accounts().map_err(DemoError::Accounts)?,
@@ -296,6 +296,10 @@ async fn open_manager(
     ResourceManager::open(config).await.map_err(DemoError::ResourceManager)
 }
 
+fn records_folder(options: &Options) -> PathBuf {
+    options.folder.join("records")
+}
+
 fn assertion_key_file(options: &Options) -> PathBuf {
     options.folder.join("assertion.key")
 }
@@ -330,7 +334,7 @@ fn own_config(options: &Options, addresses: &Addresses, certificates: &Certifica
         addresses.backend,
         absolute(&certificates.ca),
         absolute(&assertion_key_file(options)),
-        absolute(&options.folder.join("records")),
+        absolute(&records_folder(options)),
         absolute(&options.folder.join("state.db")),
     );
     config::parse(Path::new(""), "demo", &text).map_err(|diagnostics| DemoError::Config(diagnostics.render(Default::default())))

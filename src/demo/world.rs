@@ -52,6 +52,8 @@ pub struct World {
     pub ca: PathBuf,
     /// The same and the roots of this machine, for clients whose setting replaces all roots.
     pub ca_bundle: PathBuf,
+    /// The folder of the decision records.
+    pub records: PathBuf,
     /// The process.
     pub pid: u32,
     /// By the names of the policies.
@@ -167,7 +169,13 @@ pub struct WorldAssignment {
 }
 
 impl World {
-    pub(super) fn of(directory: &Directory, accounts: &DemoAccounts, addresses: &Addresses, certificates: &Certificates) -> Self {
+    pub(super) fn of(
+        directory: &Directory,
+        accounts: &DemoAccounts,
+        addresses: &Addresses,
+        certificates: &Certificates,
+        records: &Path,
+    ) -> Self {
         let view = View { directory, identities: names(accounts) };
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_cause| path.to_owned());
         Self {
@@ -178,6 +186,7 @@ impl World {
             admin: addresses.admin.clone(),
             ca: absolute(&certificates.ca),
             ca_bundle: absolute(&certificates.bundle),
+            records: absolute(records),
             pid: std::process::id(),
             tenants: directory.tenants().map(|it| (it.key.to_string(), WorldTenant { id: it.id, name: it.name.to_string() })).collect(),
             identities: view.identities(accounts),

@@ -82,7 +82,8 @@ fn merge(declared: &Subscription, held: &Holdings, directory: &Directory) -> Sub
             continue;
         }
         merged.agreed_with.push(definition.body.managing_tenant);
-        merged.grants.extend(grants(&assignment.body, &definition.body, directory));
+        let lapsed = held.lapsed(&assignment.body, &definition.body);
+        merged.grants.extend(grants(&assignment.body, &definition.body, lapsed, directory));
     }
     merged.grants.extend(held.role_assignments.values().filter_map(|one| assigned(&one.body, declared.tenant, directory)));
     merged.grants.extend(activated(declared.id, held, directory));
@@ -96,8 +97,13 @@ fn merge(declared: &Subscription, held: &Holdings, directory: &Directory) -> Sub
 }
 
 /// The grants of one delegation. A role that the catalogue no longer has grants nothing.
-fn grants(assignment: &RegistrationAssignment, definition: &RegistrationDefinition, directory: &Directory) -> Vec<Grant> {
-    let standing = term(definition.term.not_before, definition.term.not_after);
+fn grants(
+    assignment: &RegistrationAssignment,
+    definition: &RegistrationDefinition,
+    lapsed: Option<Timestamp>,
+    directory: &Directory,
+) -> Vec<Grant> {
+    let standing = lapsed.map_or_else(|| term(definition.term.not_before, definition.term.not_after), |since| Window::Unused { since });
     let made = Made {
         assignment,
         definition,

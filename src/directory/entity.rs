@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
-use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId, TenantId};
+use crate::ids::{
+    ActivationId, AssignmentId, DefinitionId, OperationId, PrincipalId, RoleAssignmentId, RoleId, SessionId, SubscriptionId, TenantId,
+};
 use crate::json;
 use crate::store::{ObjectKey, Write};
 
@@ -28,6 +30,10 @@ pub enum Entity {
     Operation(StartedOperation),
     /// A role of a principal in the tenant that owns the scope.
     RoleAssignment(RoleAssignment),
+    /// What was noticed about a delegation as time went by.
+    Tenure(Tenure),
+    /// How far a webhook has come.
+    WebhookCursor(WebhookCursor),
 }
 
 /// What the name of a row says.
@@ -47,6 +53,10 @@ pub enum Kind {
     Operation(OperationId),
     /// `role_assignment`, `{subscription}/{id}`.
     RoleAssignment(SubscriptionId, RoleAssignmentId),
+    /// `tenure`, named as the assignment is.
+    Tenure(SubscriptionId, Box<str>, AssignmentId),
+    /// `webhook_cursor`, the webhook's name.
+    WebhookCursor(Box<str>),
 }
 
 /// A request to activate an eligible role. Source: Privileged Identity Management, role assignment schedule requests, 2020-10-01.
@@ -291,12 +301,53 @@ pub struct DelegationEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
+    /// Nobody used it for as long as its offer says: what it grants at any time counts no more.
+    Lapsed,
     /// It was made.
     Registered,
+    /// The day has come that the customer wanted to look at it again.
+    ReviewDue,
     /// It was removed.
     Unregistered,
     /// Its offer was replaced.
     Updated,
+}
+
+/// What the gateway noticed about a delegation as time went by. It counts while neither the delegation nor its offer was written since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenure {
+    /// The scope of the assignment.
+    #[serde(with = "as_text")]
+    pub scope: Scope,
+    /// The name of the assignment.
+    pub assignment: AssignmentId,
+    /// When it last permitted something, to the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
+    /// Since when it counts no more for want of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapsed_at: Option<Timestamp>,
+    /// The date of the review that was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_told: Option<Timestamp>,
+}
+
+/// Up to where the events of delegations were delivered to a webhook, and which gateway delivers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookCursor {
+    /// Its name.
+    pub webhook: Box<str>,
+    /// The revision of the last event that was delivered, or the one that the webhook began at.
+    pub revision: u64,
+    /// The name of that event; those of one revision are delivered in the order of their names.
+    #[serde(default)]
+    pub event: Box<str>,
+    /// The run of the gateway that delivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<SessionId>,
+    /// Until when no other one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
 }
 
 /// A row that is none of ours.
@@ -320,6 +371,8 @@ const DEPLOYMENT: &str = "deployment";
 const EVENT: &str = "event";
 const OPERATION: &str = "operation";
 const ROLE_ASSIGNMENT: &str = "role_assignment";
+const TENURE: &str = "tenure";
+const WEBHOOK_CURSOR: &str = "webhook_cursor";
 
 impl Entity {
     pub(super) fn read(key: &ObjectKey, body: &str) -> Result<Self, NotAnEntity> {
@@ -334,6 +387,8 @@ impl Entity {
             EVENT => parse(body).map(Self::Event),
             OPERATION => parse(body).map(Self::Operation),
             ROLE_ASSIGNMENT => parse(body).map(Self::RoleAssignment),
+            TENURE => parse(body).map(Self::Tenure),
+            WEBHOOK_CURSOR => parse(body).map(Self::WebhookCursor),
             _ => Err(NotAnEntity::Kind),
         }
     }
@@ -347,7 +402,8 @@ impl Entity {
             Self::Definition(definition) => Some(definition.subscription),
             Self::Deployment(deployment) => Some(deployment.subscription),
             Self::RoleAssignment(assignment) => Some(assignment.subscription),
-            Self::Event(_) | Self::Operation(_) => None,
+            Self::Tenure(tenure) => tenure.scope.subscription_id(),
+            Self::Event(_) | Self::Operation(_) | Self::WebhookCursor(_) => None,
         }
     }
 
@@ -362,6 +418,8 @@ impl Entity {
             Self::Event(event) => key(EVENT, event.name.clone()),
             Self::Operation(operation) => operation_key(operation.id),
             Self::RoleAssignment(assignment) => role_assignment_key(assignment.subscription, assignment.name),
+            Self::Tenure(tenure) => tenure_key(&tenure.scope, tenure.assignment),
+            Self::WebhookCursor(cursor) => key(WEBHOOK_CURSOR, cursor.webhook.clone()),
         }
     }
 
@@ -376,6 +434,8 @@ impl Entity {
             Self::Event(event) => json::text(event),
             Self::Operation(operation) => json::text(operation),
             Self::RoleAssignment(assignment) => json::text(assignment),
+            Self::Tenure(tenure) => json::text(tenure),
+            Self::WebhookCursor(cursor) => json::text(cursor),
         };
         Write { key: self.key(), body: Some(body.into()) }
     }
@@ -397,6 +457,12 @@ pub fn role_assignment_key(subscription: SubscriptionId, name: RoleAssignmentId)
 #[must_use]
 pub fn assignment_key(scope: &Scope, name: AssignmentId) -> ObjectKey {
     key(ASSIGNMENT, format!("{}/{name}", scope.to_string().to_ascii_lowercase()).into())
+}
+
+/// The row of what was noticed about a delegation.
+#[must_use]
+pub fn tenure_key(scope: &Scope, assignment: AssignmentId) -> ObjectKey {
+    key(TENURE, assignment_key(scope, assignment).name)
 }
 
 /// The row of a definition.
@@ -437,21 +503,23 @@ impl Kind {
     pub(super) fn of(key: &ObjectKey) -> Result<Self, NotAnEntity> {
         match &*key.kind {
             ACTIVATION => in_subscription(&key.name).map(|(subscription, id)| Self::Activation(subscription, id)),
-            ASSIGNMENT => assignment(&key.name),
+            ASSIGNMENT => assignment(&key.name).map(|(subscription, scope, id)| Self::Assignment(subscription, scope, id)),
+            TENURE => assignment(&key.name).map(|(subscription, scope, id)| Self::Tenure(subscription, scope, id)),
             DEFINITION => in_subscription(&key.name).map(|(subscription, id)| Self::Definition(subscription, id)),
             ROLE_ASSIGNMENT => in_subscription(&key.name).map(|(subscription, id)| Self::RoleAssignment(subscription, id)),
             DEPLOYMENT => deployment(&key.name),
             EVENT => Ok(Self::Event(key.name.clone())),
             OPERATION => key.name.parse().map(Self::Operation).or(Err(NotAnEntity::Name)),
+            WEBHOOK_CURSOR => Ok(Self::WebhookCursor(key.name.clone())),
             _ => Err(NotAnEntity::Kind),
         }
     }
 }
 
-fn assignment(name: &str) -> Result<Kind, NotAnEntity> {
+fn assignment(name: &str) -> Result<(SubscriptionId, Box<str>, AssignmentId), NotAnEntity> {
     let (scope, id) = name.rsplit_once('/').ok_or(NotAnEntity::Name)?;
     let subscription = Scope::parse(scope).ok().and_then(|scope| scope.subscription_id());
-    Ok(Kind::Assignment(subscription.ok_or(NotAnEntity::Name)?, scope.into(), id.parse().or(Err(NotAnEntity::Name))?))
+    Ok((subscription.ok_or(NotAnEntity::Name)?, scope.into(), id.parse().or(Err(NotAnEntity::Name))?))
 }
 
 fn deployment(name: &str) -> Result<Kind, NotAnEntity> {

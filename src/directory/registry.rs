@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Map;
-use super::entity::{Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation};
+use super::entity::{
+    Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation, Tenure, WebhookCursor,
+};
+use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
 use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
@@ -25,6 +28,7 @@ pub struct Registry {
     /// The same, oldest first.
     operations_by_age: rpds::RedBlackTreeSet<(Revision, OperationId), archery::ArcTK>,
     events: rpds::RedBlackTreeMap<Box<str>, Versioned<DelegationEvent>, archery::ArcTK>,
+    webhooks: Map<Box<str>, Versioned<WebhookCursor>>,
 }
 
 /// A row and the revision that wrote it.
@@ -49,6 +53,8 @@ pub struct Holdings {
     pub activations: BTreeMap<ActivationId, Versioned<Activation>>,
     /// Roles of principals of the tenant that owns the subscription.
     pub role_assignments: BTreeMap<RoleAssignmentId, Versioned<RoleAssignment>>,
+    /// What was noticed about delegations as time went by, by the keys of `assignments`.
+    pub tenures: BTreeMap<(Box<str>, AssignmentId), Versioned<Tenure>>,
 }
 
 /// A change that cannot be taken in.
@@ -84,6 +90,7 @@ impl Default for Registry {
             operations: Map::default(),
             operations_by_age: rpds::RedBlackTreeSet::default(),
             events: rpds::RedBlackTreeMap::default(),
+            webhooks: Map::default(),
         }
     }
 }
@@ -149,8 +156,14 @@ impl Registry {
                 self.operations_by_age.insert_mut((revision, id));
                 self.operations.insert_mut(id, Versioned::new(revision, operation));
             }
+            Entity::WebhookCursor(cursor) => self.webhooks.insert_mut(cursor.webhook.clone(), Versioned::new(revision, cursor)),
             // These lie in a subscription, always.
-            Entity::Activation(_) | Entity::Assignment(_) | Entity::Definition(_) | Entity::Deployment(_) | Entity::RoleAssignment(_) => {}
+            Entity::Activation(_)
+            | Entity::Assignment(_)
+            | Entity::Definition(_)
+            | Entity::Deployment(_)
+            | Entity::RoleAssignment(_)
+            | Entity::Tenure(_) => {}
         }
     }
 
@@ -166,6 +179,7 @@ impl Registry {
         match kind {
             Kind::Event(name) => drop(self.events.remove_mut(&name)),
             Kind::Operation(id) => self.forget(id),
+            Kind::WebhookCursor(name) => drop(self.webhooks.remove_mut(&name)),
             Kind::Activation(subscription, name) => {
                 self.change(subscription, |held| drop(held.activations.remove(&name)));
                 return Ok(Some(subscription));
@@ -180,6 +194,10 @@ impl Registry {
             }
             Kind::Definition(subscription, name) => {
                 self.change(subscription, |held| drop(held.definitions.remove(&name)));
+                return Ok(Some(subscription));
+            }
+            Kind::Tenure(subscription, scope, name) => {
+                self.change(subscription, |held| drop(held.tenures.remove(&(scope, name))));
                 return Ok(Some(subscription));
             }
             Kind::Assignment(subscription, scope, name) => {
@@ -245,6 +263,12 @@ impl Registry {
         self.events.values()
     }
 
+    /// How far a webhook has come.
+    #[must_use]
+    pub fn webhook_cursor(&self, name: &str) -> Option<&Versioned<WebhookCursor>> {
+        self.webhooks.get(name)
+    }
+
     /// Whether there were so many events that the oldest may have been forgotten.
     #[must_use]
     pub fn forgets_events(&self) -> bool {
@@ -282,9 +306,20 @@ impl Holdings {
                 let scope = assignment.scope.to_string().to_ascii_lowercase().into();
                 self.assignments.insert((scope, assignment.name), Versioned::new(revision, assignment));
             }
+            Entity::Tenure(tenure) => {
+                let scope = tenure.scope.to_string().to_ascii_lowercase().into();
+                self.tenures.insert((scope, tenure.assignment), Versioned::new(revision, tenure));
+            }
             // These lie in no subscription.
-            Entity::Event(_) | Entity::Operation(_) => {}
+            Entity::Event(_) | Entity::Operation(_) | Entity::WebhookCursor(_) => {}
         }
+    }
+
+    /// Since when a delegation counts no more because nobody used it. Whoever writes the offer or the delegation again renews it.
+    #[must_use]
+    pub fn lapsed(&self, assignment: &RegistrationAssignment, definition: &RegistrationDefinition) -> Option<Timestamp> {
+        let tenure = self.tenures.get(&(assignment.scope.to_string().to_ascii_lowercase().into(), assignment.name))?;
+        tenure.body.lapsed_at.filter(|lapsed| assignment.created_at < *lapsed && definition.updated_at < *lapsed)
     }
 
     fn is_empty(&self) -> bool {
@@ -293,6 +328,7 @@ impl Holdings {
             && self.activations.is_empty()
             && self.role_assignments.is_empty()
             && self.deployments.is_empty()
+            && self.tenures.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@ mod body;
 mod deployments;
 mod discovery;
 mod managed_services;
+mod pages;
 mod rehearsal;
 mod views;
 
@@ -39,6 +40,7 @@ pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
 pub use rehearsal::Rehearsal;
+pub use views::{change_document, description};
 
 /// Header, and key of a query, with the least revision of the run-time state that a request has to be judged by.
 pub const MIN_REVISION: &str = "x-steward-min-revision";
@@ -360,7 +362,7 @@ pub fn answer(question: &OwnQuestion, directory: &Directory, now: Timestamp) -> 
     let caller = &question.caller;
     let view = View { directory, caller, principals: caller.principals(directory).ids().to_vec(), now };
     match &question.topic {
-        Topic::Description => Ok(json!({})),
+        Topic::Description => Ok(description(Some(&format!("https://{}", question.authority)))),
         Topic::Permissions(scope) => Ok(json!({ "value": view.permissions(scope) })),
         Topic::Subscription(id) => view.subscription(*id),
         Topic::Subscriptions => {

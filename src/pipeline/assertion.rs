@@ -208,7 +208,7 @@ fn expiry(caller: &Caller, grant: Option<&Grant>, now: Timestamp) -> Timestamp {
     let own = now.checked_add(LIFETIME_MAX).unwrap_or(now);
     let granted = grant.and_then(|grant| match grant.window {
         Window::Between { until, .. } => until,
-        Window::Standing | Window::Eligible | Window::Suspended => None,
+        Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     // A token inside its leeway has expired by its own word; the assertion then lives for this one request.
     let token = caller.expires_at.max(now.checked_add(Duration::from_secs(1)).unwrap_or(now));

@@ -333,7 +333,9 @@ fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<Strin
     match reason {
         DenyReason::NoDelegation | DenyReason::ScopeNotCovered => Some(format!("{owner} would have to delegate this scope.")),
         DenyReason::Suspended { .. } | DenyReason::GrantSuspended { .. } => Some(format!("{owner} would have to resume it.")),
-        DenyReason::Expired { .. } | DenyReason::GrantExpired { .. } => Some(format!("{owner} would have to renew it.")),
+        DenyReason::Expired { .. } | DenyReason::GrantExpired { .. } | DenyReason::Unused { .. } => {
+            Some(format!("{owner} would have to renew it."))
+        }
         DenyReason::OtherPrincipals { holders } => Some(format!("Held here by {}.", holders.join(", "))),
         DenyReason::ActionMissing { action, .. } => {
             let roles = directory.roles().smallest_with(action, ROLES_NAMED_MAX);

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 56] = pages![
+const PAGES: [(&str, &str); 57] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -19,6 +19,7 @@ const PAGES: [(&str, &str); 56] = pages![
     "delegation.management_group",
     "delegation.none",
     "delegation.suspended",
+    "delegation.unused",
     "deployment.invalid",
     "internal.assertion",
     "limit.connections",

@@ -317,6 +317,7 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
         Window::Between { .. } => "limited",
         Window::Eligible => "on_request",
         Window::Suspended => "suspended",
+        Window::Unused { .. } => "unused",
     };
     let delegation = match &grant.origin.kind {
         OriginKind::Delegation { offer, .. } => Some(offer.to_string()),

@@ -29,7 +29,9 @@ use crate::server::{self, Gateway, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::Metrics;
+use crate::tenure::Keeper;
 use crate::tls::{self, CertificateError, RootsError};
+use crate::webhook::{self, Deliverer, WebhookConfig, WebhookError};
 
 /// What a gateway is started from.
 pub struct Setup {
@@ -91,6 +93,15 @@ pub enum ServiceError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
+    /// A webhook cannot be used as configured.
+    #[error("the webhook `{name}` cannot be used as configured")]
+    Webhook {
+        /// Its name.
+        name: Box<str>,
+        /// The cause.
+        #[source]
+        cause: WebhookError,
+    },
 }
 
 /// What is wrong with the assertion key.
@@ -141,6 +152,7 @@ impl Service {
         tasks.spawn(Arc::clone(&state).follow(turned(ending.clone())));
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
         let (recorder, writer) = Recorder::open(&config.records, clock.clone()).map_err(ServiceError::Records)?;
+        let webhooks = webhooks(&config, &state, &clock)?;
         let metrics = Arc::new(Metrics::default());
         let mut certificates = Certificates::new(clock.clone());
         let admin = Admin {
@@ -150,10 +162,16 @@ impl Service {
             state: Arc::clone(&state),
             keys: Arc::clone(&keys),
             assertion_keys: signer.key_set(),
+            webhooks: webhooks.iter().map(Deliverer::status).collect(),
             guard: guard(&config.admin)?,
             stop: stopping.clone(),
             extra,
         };
+        for webhook in webhooks {
+            tasks.spawn(webhook.run(policies.directory(), turned(ending.clone())));
+        }
+        let keeper = Keeper::new(Arc::clone(&state), recorder.clone(), clock.clone());
+        tasks.spawn(keeper.run(policies.directory(), turned(ending.clone())));
         let admin_tls = certificates.load(config.admin.tls.as_ref())?;
         tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let gateway = Arc::new(Gateway {
@@ -217,6 +235,15 @@ const fn shared_lease(store: &StoreConfig) -> Option<Duration> {
         StoreUrl::Postgres(_) => Some(store.lease),
         StoreUrl::Sqlite(_) => None,
     }
+}
+
+fn webhooks(config: &Config, state: &Arc<State>, clock: &Clock) -> Result<Vec<Deliverer>, ServiceError> {
+    let shares_store = shared_lease(&config.store).is_some();
+    let prepare = |one: &WebhookConfig| {
+        let prepared = webhook::prepare(one, Arc::clone(state), clock.clone(), shares_store);
+        prepared.map_err(|cause| ServiceError::Webhook { name: one.name.clone(), cause })
+    };
+    config.webhooks.iter().map(prepare).collect()
 }
 
 fn load_options(config: &Config, demo_issuer: Option<String>, clock: &Clock) -> LoadOptions {

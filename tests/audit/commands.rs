@@ -10,8 +10,15 @@ use crate::world::{Random, append};
 use crate::world::{config, empty_folder, lines, logs, open, secret, tenant, written};
 
 fn audit(arguments: &[&str], folder: &Path) -> Output {
+    audit_in(&[], arguments, folder)
+}
+
+fn audit_in(environment: &[(&str, &str)], arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
-    command.arg("audit").args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
+    for name in ["STEWARD_CONFIG", "STEWARD_RECORDS", "STEWARD_SERVER"] {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().copied()).arg("audit").args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
 }
 
 #[track_caller]
@@ -19,6 +26,52 @@ fn expect(output: &Output, code: i32) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     out.into_owned()
+}
+
+#[test]
+fn records_are_looked_for_where_they_were_named_and_never_at_another_gateway() {
+    let records = written("places", 300);
+    let folder = records.parent().unwrap();
+    let fails = |environment: &[(&str, &str)], arguments: &[&str], words: &[&str]| {
+        let output = audit_in(environment, arguments, folder);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(words.iter().all(|word| err.contains(word)), "{words:?} in {err}");
+    };
+    fails(&[], &["verify"], &[".steward/demo/records", "--records"]);
+    fails(&[("STEWARD_RECORDS", "nowhere")], &["verify"], &["nowhere", "--records"]);
+    expect(&audit_in(&[("STEWARD_RECORDS", "records")], &["verify"], folder), 0);
+    expect(&audit_in(&[("STEWARD_RECORDS", "nowhere")], &["verify", "--records", "records"], folder), 0);
+
+    let export = ["export", "--tenant", "operator", "--out", "places.ndjson"];
+    expect(&audit_in(&[("STEWARD_RECORDS", "records")], &export, folder), 0);
+    expect(&audit_in(&[("STEWARD_RECORDS", "nowhere")], &["verify", "places.ndjson"], folder), 0);
+
+    // Those of the gateway that is meant, not those of a demo that was here once.
+    let demo = folder.join(".steward/demo");
+    std::fs::create_dir_all(&demo).unwrap();
+    std::fs::write(demo.join("world.json"), world_json(&records)).unwrap();
+    expect(&audit(&["verify"], folder), 0);
+    expect(&audit(&["verify", "--server", "http://127.0.0.1:8480/"], folder), 0);
+    let elsewhere = "http://127.0.0.1:9";
+    fails(&[], &["verify", "--server", elsewhere], &[elsewhere, ".steward/demo/world.json", "--records"]);
+    fails(&[("STEWARD_SERVER", elsewhere)], &["verify"], &[elsewhere, "--records"]);
+    expect(&audit_in(&[("STEWARD_SERVER", elsewhere), ("STEWARD_RECORDS", "records")], &["verify"], folder), 0);
+
+    std::fs::write(folder.join("steward.toml"), "[backend]\nurl = \"https://arm.example\"\n[records]\nfolder = \"records\"\n").unwrap();
+    expect(&audit_in(&[("STEWARD_RECORDS", "nowhere")], &["verify", "--config", "steward.toml"], folder), 0);
+    expect(&audit_in(&[("STEWARD_SERVER", elsewhere)], &["verify"], folder), 0);
+}
+
+/// What a demo says of itself when it keeps its records there.
+fn world_json(records: &Path) -> String {
+    let url = "https://localhost:1";
+    serde_json::json!({
+        "schema": "steward.world/1", "gateway": url, "authority": url, "backend": url, "admin": "http://127.0.0.1:8480",
+        "ca": "ca.pem", "ca_bundle": "bundle.pem", "records": records, "pid": 1, "tenants": {}, "identities": {}, "subscriptions": {},
+        "delegations": [], "role_assignments": [],
+    })
+    .to_string()
 }
 
 #[test]

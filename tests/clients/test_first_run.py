@@ -46,18 +46,30 @@ def the(pasted, words):
 
 
 def test_there_is_no_printed_line_that_no_test_looks_at(pasted):
-    looked_at = [" env --as ", "curl -s \"", "curl -s -X POST", "az cloud register", "az login", "az group list", "az group create", "explain last"]
+    looked_at = [
+        "env --as reader",
+        "/subscriptions?",
+        "curl -s -X POST",
+        "az cloud register",
+        "az login",
+        "az group list",
+        "az group create",
+        "explain last",
+        "env --as alder-owner",
+        "/serviceProviders?",
+    ]
     unseen = [line for line in pasted if not any(words in line for words in looked_at)]
     assert not unseen
     assert len(pasted) == len(looked_at)
 
 
 def test_the_printed_settings_are_taken(pasted):
-    assert the(pasted, " env --as ") == ("", 0)
+    assert the(pasted, "env --as reader") == ("", 0)
+    assert the(pasted, "env --as alder-owner") == ("", 0)
 
 
 def test_the_printed_curl_line_is_allowed(pasted):
-    output, code = the(pasted, "curl -s \"")
+    output, code = the(pasted, "/subscriptions?")
     assert code == 0
     assert len(json.loads(output)["value"]) == 7
 
@@ -90,6 +102,12 @@ def test_the_printed_explanation_is_of_that_denial(pasted):
     assert code == 0
     assert "Denied  role.action_missing" in output
     assert "resourcegroups/write" in output
+
+
+def test_the_printed_line_of_the_customer_lists_its_providers(pasted):
+    output, code = the(pasted, "/serviceProviders?")
+    assert code == 0
+    assert [provider["properties"]["displayName"] for provider in json.loads(output)["value"]] == ["Ostra Managed Cloud"]
 
 
 def test_nothing_is_written_outside_the_folders_it_names(pasted, demo):

@@ -144,6 +144,33 @@ async fn a_delegation_is_made_used_and_removed() {
 }
 
 #[tokio::test]
+async fn long_lists_come_in_pages_that_miss_nothing() {
+    let front = started("agreements-pages").await;
+    let mine = json!([{ "principalId": object("operator"), "roleDefinitionId": READER }]);
+    let wanted: Vec<String> = (1000..1203).map(guid).collect();
+    for n in 1000..1203 {
+        ok(&front, "alder-owner", put(definition(n), &offer(&format!("Offer {n}"), &mine, &json!([]))), 201).await;
+    }
+    let mut found: Vec<String> = Vec::new();
+    let mut next = Some(in_dev(&format!("Microsoft.ManagedServices/registrationDefinitions?{MS}")));
+    let mut pages = 0;
+    while let Some(target) = next {
+        let page = ok(&front, "alder-owner", get(target), 200).await.json();
+        found.extend(page["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()));
+        next = page["nextLink"].as_str().map(|link| format!("/{}", link.splitn(4, '/').nth(3).unwrap()));
+        if pages == 0 {
+            // What goes while pages are turned moves nothing.
+            ok(&front, "alder-owner", call("DELETE", definition(1000)), 200).await;
+        }
+        pages += 1;
+    }
+    assert_eq!((pages, found), (2, wanted));
+    let foreign = in_dev(&format!("Microsoft.ManagedServices/registrationDefinitions?{MS}&$skipToken=%20"));
+    told(&front, "alder-owner", get(foreign), "400 InvalidQueryParameter request.parameter").await;
+    front.drain().await;
+}
+
+#[tokio::test]
 async fn a_template_that_would_be_refused_is_found_before_it_is_deployed() {
     let front = started("agreements-rehearsal").await;
     let template = |role: &str| {

@@ -9,7 +9,7 @@ const UNREACHABLE: [(&str, &str); 3] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),
     include_str!("forwarding.rs"),
@@ -17,6 +17,7 @@ const TESTS: [&str; 8] = [
     include_str!("planes.rs"),
     include_str!("records.rs"),
     include_str!("refusals.rs"),
+    include_str!("terms.rs"),
     include_str!("upstream.rs"),
 ];
 

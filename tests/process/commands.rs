@@ -116,9 +116,13 @@ async fn a_running_demo_answers_every_command() {
     let demo = Demo::start("commands").await;
     let world = ["--world", "state/world.json"];
     let (settings, _) = check(&[&["env", "--as", "operator"], &world[..]].concat(), &demo.folder, 0);
-    for line in
-        ["export ARM='https://localhost:", "export AUTH='Authorization: Bearer ey", "export AZ_LOGIN=", "export REQUESTS_CA_BUNDLE="]
-    {
+    for line in [
+        "export ARM='https://localhost:",
+        "export AUTH='Authorization: Bearer ey",
+        "export AZ_LOGIN=",
+        "export REQUESTS_CA_BUNDLE=",
+        "export STEWARD_RECORDS='/",
+    ] {
         assert!(settings.contains(line), "{line}\n{settings}");
     }
     let (_, err) = check(&[&["token", "--as", "somebody"], &world[..]].concat(), &demo.folder, 2);

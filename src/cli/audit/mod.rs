@@ -9,15 +9,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::admin_call::demo_here;
 use super::serve::CONFIG_FILE;
 use super::{Console, Exit, Global, demo};
 use crate::config;
+use crate::demo::world::FILE;
 use crate::record::archive::{Spot, Unreadable, read_folder};
 use crate::record::audit::Log;
 use crate::telemetry::chain;
 
 /// Attempts to read a folder whose oldest file is removed meanwhile.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Environment variable with the folder of the records: no option's own, for it must not stand against a file to verify.
+pub(super) const RECORDS: &str = "STEWARD_RECORDS";
 
 /// What to do with the audit.
 #[derive(Debug, Clone, Subcommand)]
@@ -35,7 +40,7 @@ pub(crate) enum AuditCommand {
 /// Where the records are.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Source {
-    /// Folder of the records [default: the configuration's, else the demo's]
+    /// Folder of the records [default: the configuration's, else what `STEWARD_RECORDS` says, else the demo's]
     #[arg(long, value_name = "DIR")]
     records: Option<PathBuf>,
 }
@@ -143,16 +148,42 @@ impl Source {
         if let Some(folder) = &self.records {
             return Ok(folder.clone());
         }
-        let path = global.config.clone().or_else(|| Some(PathBuf::from(CONFIG_FILE)).filter(|path| path.exists()));
-        match path.map(|path| config::load(&path)) {
-            None => Ok(Path::new(demo::FOLDER).join("records")),
-            Some(Ok(config)) => Ok(config.records.folder),
-            Some(Err(diagnostics)) => {
-                console.error("the configuration is invalid; name the folder with --records");
-                console.bytes(diagnostics.render(console.style()).as_bytes());
-                Err(Exit::Usage)
-            }
+        if let Some(path) = &global.config {
+            return configured(path, console);
         }
+        if let Some(folder) = std::env::var_os(RECORDS).filter(|folder| !folder.is_empty()) {
+            return Ok(folder.into());
+        }
+        match Path::new(CONFIG_FILE) {
+            path if path.exists() => configured(path, console),
+            _ => of_demo(global, console),
+        }
+    }
+}
+
+fn configured(path: &Path, console: &mut Console) -> Result<PathBuf, Exit> {
+    config::load(path).map(|config| config.records.folder).map_err(|diagnostics| {
+        console.error(format!("`{}` is invalid; name the folder of the records with --records", path.display()));
+        console.bytes(diagnostics.render(console.style()).as_bytes());
+        Exit::Usage
+    })
+}
+
+/// The demo's folder, unless another gateway is meant: to verify the records of the wrong one would look like an answer.
+fn of_demo(global: &Global, console: &mut Console) -> Result<PathBuf, Exit> {
+    let demo = demo_here();
+    let meant = global.server.as_deref().map(|server| server.trim_end_matches('/'));
+    match (demo, meant) {
+        (Some(world), Some(meant)) if world.admin == meant => Ok(world.records),
+        (_, Some(meant)) => {
+            console.error(format!(
+                "where the gateway at {meant} keeps its records is not known: `{}` is not about it; name the folder of the records with --records or {RECORDS}",
+                Path::new(demo::FOLDER).join(FILE).display()
+            ));
+            Err(Exit::Usage)
+        }
+        (Some(world), None) => Ok(world.records),
+        (None, None) => Ok(Path::new(demo::FOLDER).join("records")),
     }
 }
 
@@ -171,6 +202,6 @@ fn gather<T>(folder: &Path, console: &mut Console, begin: impl Fn() -> T, mut li
 }
 
 fn unreadable(error: &Unreadable, console: &mut Console) -> Exit {
-    console.error(format!("{}; name the folder of the records with --records", chain(error)));
+    console.error(format!("{}; name the folder of the records with --records or {RECORDS}", chain(error)));
     Exit::Usage
 }

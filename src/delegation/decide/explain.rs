@@ -41,7 +41,7 @@ pub(super) fn explain(grants: &[Grant], roles: &RoleCatalogue, question: &Questi
 /// When every grant is over or suspended; an eligible one, or one that is still to come, is not.
 fn whole_delegation_ended(grants: &[&Grant], now: Timestamp) -> Option<DenyReason> {
     let over = |grant: &&Grant| match grant.window {
-        Window::Suspended => true,
+        Window::Suspended | Window::Unused { .. } => true,
         Window::Between { until, .. } => until.is_some_and(|until| until <= now),
         Window::Standing | Window::Eligible => false,
     };
@@ -51,14 +51,22 @@ fn whole_delegation_ended(grants: &[&Grant], now: Timestamp) -> Option<DenyReaso
     let suspended = grants.iter().find(|grant| grant.window == Window::Suspended);
     match suspended {
         Some(grant) => Some(DenyReason::Suspended { origin: Arc::clone(&grant.origin) }),
-        None => last_ended(grants).map(|(until, grant)| DenyReason::Expired { until, origin: Arc::clone(&grant.origin) }),
+        None => unused(grants)
+            .or_else(|| last_ended(grants).map(|(until, grant)| DenyReason::Expired { until, origin: Arc::clone(&grant.origin) })),
     }
+}
+
+fn unused(grants: &[&Grant]) -> Option<DenyReason> {
+    grants.iter().find_map(|grant| match grant.window {
+        Window::Unused { since } => Some(DenyReason::Unused { since, origin: Arc::clone(&grant.origin) }),
+        Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended => None,
+    })
 }
 
 fn last_ended<'g>(grants: &[&'g Grant]) -> Option<(Timestamp, &'g Grant)> {
     let ends = grants.iter().filter_map(|grant| match grant.window {
         Window::Between { until, .. } => until.map(|until| (until, *grant)),
-        Window::Standing | Window::Eligible | Window::Suspended => None,
+        Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     ends.max_by_key(|(until, _)| *until)
 }
@@ -95,10 +103,13 @@ fn not_in_force(grants: &[&Grant], action: &Action, now: Timestamp) -> Option<De
     }
     let to_come = grants.iter().filter_map(|grant| match grant.window {
         Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, *grant)),
-        Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended => None,
+        Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     if let Some((from, grant)) = to_come.min_by_key(|(from, _)| *from) {
         return Some(DenyReason::NotStarted { action: action.clone(), from, origin: origin(grant) });
+    }
+    if let Some(reason) = unused(grants) {
+        return Some(reason);
     }
     if let Some((until, grant)) = last_ended(grants) {
         return Some(DenyReason::GrantExpired { action: action.clone(), until, origin: origin(grant) });

@@ -130,6 +130,14 @@ pub enum DenyReason {
         /// That grant.
         origin: Arc<Origin>,
     },
+    /// Nobody used the delegation for so long that the grant that would permit the action counts no more.
+    #[error("nobody used the delegation for as long as its offer allows; it ended at {since}")]
+    Unused {
+        /// When it ended.
+        since: Timestamp,
+        /// That grant.
+        origin: Arc<Origin>,
+    },
     /// The grant that would permit the action is suspended, while others are in force.
     #[error("the grant that permits `{action}` is suspended")]
     GrantSuspended {
@@ -150,6 +158,7 @@ impl DenyReason {
             Self::NoDelegation | Self::ScopeNotCovered => "delegation.none",
             Self::Suspended { .. } | Self::GrantSuspended { .. } => "delegation.suspended",
             Self::Expired { .. } | Self::GrantExpired { .. } => "delegation.expired",
+            Self::Unused { .. } => "delegation.unused",
             Self::OtherPrincipals { .. } => "role.principal",
             Self::Condition { .. } => "role.condition",
             Self::ActionMissing { .. } => "role.action_missing",

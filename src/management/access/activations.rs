@@ -16,7 +16,7 @@ use crate::directory::Directory;
 use crate::directory::entity::{self, Activation, ActivationStatus, Entity, Stage, Ticket};
 use crate::directory::shown::{self, Eligibility};
 use crate::ids::{ActivationId, PrincipalId, TenantId};
-use crate::management::room;
+use crate::management::{pages::paged, room};
 use crate::store::Write;
 
 /// Characters of a justification or a ticket that are kept.
@@ -54,7 +54,7 @@ impl Call<'_> {
             near.retain(|one| self.is_approver(self.directory(), one));
         }
         let value: Vec<Value> = near.iter().map(|one| self.show_activation(one)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     pub(super) fn activation(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -11,6 +11,7 @@ use super::{AccessError, Call, OwnAnswer, OwnError, text};
 use crate::directory::Directory;
 use crate::directory::entity::{Activation, ActivationStatus, Entity, Review, Stage};
 use crate::ids::PrincipalId;
+use crate::management::pages::paged;
 
 impl Call<'_> {
     pub(super) fn is_approver(&self, directory: &Directory, one: &Activation) -> bool {
@@ -26,7 +27,7 @@ impl Call<'_> {
         let mut near = self.near_activations()?;
         near.retain(|one| !one.stages.is_empty() && self.may_see(one));
         let value: Vec<Value> = near.iter().map(|one| self.show_approval(one)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     pub(super) fn approval(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -20,7 +20,7 @@ use crate::delegation::{Grant, OriginKind, SourceLocation};
 use crate::directory::entity::{self, Entity, RoleAssignment};
 use crate::directory::{Directory, PrincipalKind, shown};
 use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
-use crate::management::{Part, room};
+use crate::management::{Part, pages::paged, room};
 use crate::pipeline::Basis;
 use crate::store::Write;
 
@@ -86,7 +86,7 @@ impl Call<'_> {
             listed.retain(|one| one.assignment.principal.object == object || groups.contains(&one.assignment.principal.object));
         }
         let value: Vec<Value> = listed.iter().map(|one| show(&one.assignment)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     pub(super) fn role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -9,6 +9,7 @@ use crate::directory::entity::{Activation, ActivationStatus};
 use crate::directory::shown::{self, Eligibility};
 use crate::directory::{Directory, PrincipalKind};
 use crate::ids::PrincipalId;
+use crate::management::pages::paged;
 
 impl Call<'_> {
     /// The roles that the caller may activate at, above or below the request's scope.
@@ -17,7 +18,7 @@ impl Call<'_> {
         let here = &self.request.scope;
         let near = mine.iter().filter(|one| one.assignment.scope.covers(here) || here.covers(&one.assignment.scope));
         let value: Vec<Value> = near.map(|one| self.show_eligibility(kind, one)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     pub(super) fn my_eligibilities(&self, directory: &Directory) -> Result<Vec<Eligibility>, OwnError> {
@@ -90,7 +91,7 @@ impl Call<'_> {
                 })
             })
             .collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     /// The activations of the subscription at, above or below the request's scope.

@@ -249,6 +249,9 @@ impl<'e> Notice<'e> {
     const fn action(&self) -> &'static str {
         match self.event.what {
             EventKind::Registered | EventKind::Updated => "Microsoft.Resources/tenants/register/action",
+            // Ours: Azure has nothing of the kind.
+            EventKind::Lapsed => "Steward.Delegation/delegations/lapse/action",
+            EventKind::ReviewDue => "Steward.Delegation/delegations/reviewDue/action",
             EventKind::Unregistered => "Microsoft.Resources/tenants/unregister/action",
         }
     }

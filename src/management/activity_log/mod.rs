@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::events::{Done, FIELDS, Notice};
 use self::filter::Filter;
 use super::views::{self, changes};
-use super::{Desk, OwnAnswer, OwnError};
+use super::{Desk, OwnAnswer, OwnError, pages};
 use crate::arm::action::Method;
 use crate::arm::query;
 use crate::arm::scope::{Anchor, Scope};
@@ -143,11 +143,7 @@ impl<'a> Call<'a> {
     }
 
     fn next_link(&self, next: usize) -> String {
-        let query = self.request.query.as_deref().unwrap_or_default();
-        let is_token = |pair: &&str| pair.split('=').next().is_some_and(|name| query::is_named(name, "$skipToken"));
-        let kept: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
-        let token = format!("{}.{next}", self.until.as_microsecond());
-        format!("https://{}{}?{}&$skipToken={token}", self.request.authority, self.request.path.as_str(), kept.join("&"))
+        pages::next_link(self.request, &format!("{}.{next}", self.until.as_microsecond()))
     }
 }
 

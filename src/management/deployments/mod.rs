@@ -10,7 +10,7 @@ mod run;
 mod show;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{BodyError, Desk, OwnAnswer, OwnError, body};
 use crate::arm::action::Method;
@@ -19,6 +19,7 @@ use crate::directory::Versioned;
 use crate::directory::entity::{self, Deployment};
 use crate::forward::RequestBody;
 use crate::ids::{SubscriptionId, TenantId};
+use crate::management::pages::paged;
 use crate::pipeline::{Basis, OwnRequest};
 use crate::template::{self, TemplateError};
 
@@ -167,7 +168,7 @@ impl Call<'_> {
             here.retain(|one| scopes.iter().any(|scope| scope.covers(&one.body.scope)));
         }
         let value: Vec<Value> = here.into_iter().map(|one| self.show(one)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     async fn delete(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -1,7 +1,7 @@
 //! `registrationAssignments`.
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::definitions::{allowed_manager, bound, refer, refuse_declared};
 use super::{Call, OwnAnswer, OwnError};
@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::ids::{AssignmentId, OperationId, SubscriptionId};
-use crate::management::room;
+use crate::management::{pages::paged, room};
 use crate::pipeline::Basis;
 use crate::store::Write;
 
@@ -30,7 +30,7 @@ impl Call<'_> {
                 value.push(self.show_assignment(&one, definition.filter(|_| self.expands())));
             }
         }
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     /// The assignments at and below the request's scope that the caller may read.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Call, OwnAnswer, OwnError, marketplace};
 use crate::clock::Timestamp;
@@ -15,7 +15,7 @@ use crate::directory::entity::{self, Entity, EventKind};
 use crate::directory::shown::{self, Kept, Shown};
 use crate::directory::{self, Directory, Holdings};
 use crate::ids::{DefinitionId, OperationId, PrincipalId, SubscriptionId, TenantId};
-use crate::management::room;
+use crate::management::{pages::paged, room};
 use crate::pipeline::Basis;
 use crate::store::Write;
 
@@ -31,7 +31,7 @@ impl Call<'_> {
         }
         shown.retain(|one| filter.as_ref().is_none_or(|filter| filter.matches(&one.body)));
         let value: Vec<Value> = shown.iter().map(|one| self.show_definition(one)).collect();
-        Ok(OwnAnswer::ok(json!({ "value": value })))
+        paged(self.request, value)
     }
 
     pub(super) fn definition(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -87,7 +87,9 @@ pub(super) fn describe(directory: &Directory, event: &Versioned<DelegationEvent>
     let properties = Change {
         revision: event.revision.0,
         what: match what {
+            EventKind::Lapsed => ChangeKind::Lapsed,
             EventKind::Registered => ChangeKind::Registered,
+            EventKind::ReviewDue => ChangeKind::ReviewDue,
             EventKind::Unregistered => ChangeKind::Unregistered,
             EventKind::Updated => ChangeKind::Updated,
         },

@@ -65,8 +65,10 @@ impl Bound<'_> {
         let definition = &self.definition.body;
         let principal = |object| PrincipalId { tenant: definition.managing_tenant, object };
         let (from, until) = (definition.term.not_before, definition.term.not_after);
+        let held = directory.registry().holdings(self.subscription.id);
+        let lapsed = held.and_then(|held| held.lapsed(&self.assignment.body, definition));
         let standing = definition.authorizations.iter().map(|one| {
-            let force = namer.force(window(from, until));
+            let force = namer.force(lapsed.map_or_else(|| window(from, until), |since| Window::Unused { since }));
             namer.authorization(principal(one.principal), one.display_name.as_deref(), one.role, (AuthorizationKind::Standing, force))
         });
         let eligible = definition.eligible.iter().map(|one| {
@@ -95,11 +97,13 @@ const fn window(from: Option<Timestamp>, until: Option<Timestamp>) -> Window {
 pub(super) fn force(window: Window, now: Timestamp) -> Force {
     let (from, until) = match window {
         Window::Between { from, until } => (from, until),
+        Window::Unused { since } => (None, Some(since)),
         Window::Eligible | Window::Standing | Window::Suspended => (None, None),
     };
     let state = match window {
         Window::Eligible => ForceState::Eligible,
         Window::Suspended => ForceState::Suspended,
+        Window::Unused { .. } => ForceState::Unused,
         window if window.contains(now) => ForceState::InForce,
         Window::Between { until: Some(until), .. } if until <= now => ForceState::Expired,
         Window::Between { .. } | Window::Standing => ForceState::NotStarted,
@@ -200,6 +204,7 @@ mod tests {
         check(Window::Standing, ForceState::InForce);
         check(Window::Eligible, ForceState::Eligible);
         check(Window::Suspended, ForceState::Suspended);
+        check(Window::Unused { since: before }, ForceState::Unused);
         check(Window::Between { from: Some(before), until: Some(after) }, ForceState::InForce);
         check(Window::Between { from: Some(now), until: None }, ForceState::InForce);
         check(Window::Between { from: None, until: Some(now) }, ForceState::Expired);

@@ -7,6 +7,7 @@ mod catalogue;
 pub(super) mod changes;
 mod delegations;
 mod explanations;
+mod openapi;
 mod partners;
 mod report;
 mod shapes;
@@ -14,7 +15,7 @@ mod shapes;
 use std::fmt::Display;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Desk, OwnAnswer, OwnError};
 use crate::arm::action::{Action, Method};
@@ -22,10 +23,12 @@ use crate::arm::query;
 use crate::arm::scope::{Anchor, Scope};
 use crate::clock::Timestamp;
 use crate::delegation::decide::{self, Decision, Question};
-use crate::directory::Directory;
+use crate::directory::entity::DelegationEvent;
+use crate::directory::{Directory, Versioned};
 use crate::forward::RequestBody;
 use crate::ids::{PrincipalId, TenantId};
 use crate::pipeline::OwnRequest;
+pub use openapi::description;
 use shapes::{Item, List};
 
 /// What reading a delegation takes, on its scope.
@@ -117,6 +120,12 @@ impl Call<'_> {
     fn tenant_name(&self, id: TenantId) -> Option<String> {
         self.directory().tenant(id).map(|tenant| tenant.name.to_string())
     }
+}
+
+/// An event of a delegation, as `changes` shows it.
+#[must_use]
+pub fn change_document(directory: &Directory, event: &Versioned<DelegationEvent>) -> Value {
+    json!(changes::describe(directory, event))
 }
 
 /// Nothing in a suspended tenant can be reached.

@@ -12,6 +12,7 @@ use crate::record::{CheckEntry, Verdict};
 /// A list, or one page of it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}List")]
 pub(super) struct List<T> {
     pub(super) value: Vec<T>,
 }
@@ -19,6 +20,7 @@ pub(super) struct List<T> {
 /// An object in the form of every other of the management plane.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Resource")]
 pub(super) struct Item<T> {
     /// Its resource id.
     pub(super) id: String,
@@ -146,6 +148,8 @@ pub(super) enum ForceState {
     NotStarted,
     /// It counts again when somebody resumes it.
     Suspended,
+    /// It counts no more, for nobody used it, until the offer is written again.
+    Unused,
 }
 
 /// A role definition and whether it can be delegated.
@@ -230,8 +234,12 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ChangeKind {
+    /// Nobody used it for as long as its offer says: what it grants at any time counts no more, until the offer is written again.
+    Lapsed,
     /// It was made.
     Registered,
+    /// The day has come that the customer wanted to look at it again.
+    ReviewDue,
     /// It was removed.
     Unregistered,
     /// Its offer was replaced.

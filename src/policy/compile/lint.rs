@@ -51,7 +51,7 @@ fn order<'a>(earlier: &'a Written, later: &'a Written) -> Option<(&'a Written, &
 
 fn includes(wide: &Written, narrow: &Written) -> bool {
     let in_time = match (wide.grant.window, narrow.grant.window) {
-        (Window::Suspended, _) | (_, Window::Suspended) => false,
+        (Window::Suspended | Window::Unused { .. }, _) | (_, Window::Suspended | Window::Unused { .. }) => false,
         (Window::Standing, _) => true,
         (wide, narrow) => wide == narrow,
     };
