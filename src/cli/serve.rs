@@ -77,7 +77,8 @@ const fn is_away(error: &ServiceError) -> bool {
         | ServiceError::Socket(_)
         | ServiceError::Start(_)
         | ServiceError::State(StateError::Apply(_))
-        | ServiceError::Tls(_) => false,
+        | ServiceError::Tls(_)
+        | ServiceError::Webhook { .. } => false,
     }
 }
 
