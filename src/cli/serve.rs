@@ -4,12 +4,13 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::signals::{Signals, Wish};
-use super::{Console, Exit, Global};
+use super::{Console, Exit, Global, state};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::https::Drained;
 use crate::policy::watch::PolicySource;
 use crate::service::{Service, ServiceError, Setup};
+use crate::state::StateError;
 use crate::telemetry::chain;
 
 /// The configuration file of the current folder.
@@ -32,7 +33,7 @@ pub(super) fn run(global: &Global, console: &mut Console) -> Exit {
         }
         Err(Failed::Service(error)) => {
             console.error(chain(&error));
-            Exit::Invalid
+            if is_away(&error) { Exit::Unreachable } else { Exit::Invalid }
         }
         Err(Failed::Bind { address, cause }) => {
             console.error(format!("cannot listen on {address}: {cause}"));
@@ -59,6 +60,25 @@ pub(super) fn in_runtime(console: &mut Console, command: impl AsyncFnOnce(&mut C
             console.error(format!("no runtime: {cause}"));
             Exit::Unreachable
         }
+    }
+}
+
+/// Whether the store may be there when the gateway is started again.
+const fn is_away(error: &ServiceError) -> bool {
+    match error {
+        ServiceError::State(StateError::Slow) => true,
+        ServiceError::State(StateError::Store(cause)) | ServiceError::Store(cause) => state::is_away(cause),
+        ServiceError::AdminToken(_)
+        | ServiceError::AssertionKey { .. }
+        | ServiceError::Certificate(_)
+        | ServiceError::Policies(_)
+        | ServiceError::Records(_)
+        | ServiceError::Roots(_)
+        | ServiceError::Socket(_)
+        | ServiceError::Start(_)
+        | ServiceError::State(StateError::Apply(_))
+        | ServiceError::Tls(_)
+        | ServiceError::Webhook { .. } => false,
     }
 }
 

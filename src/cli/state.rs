@@ -53,9 +53,14 @@ pub(super) fn restore(args: &RestoreArgs, global: &Global, console: &mut Console
     })
 }
 
-fn exit(error: &StoreError) -> Exit {
+const fn exit(error: &StoreError) -> Exit {
+    if is_away(error) { Exit::Unreachable } else { Exit::No }
+}
+
+/// Whether the store is only not there now.
+pub(super) const fn is_away(error: &StoreError) -> bool {
     match error {
-        StoreError::Busy { .. } | StoreError::InUse { .. } | StoreError::Unreachable { .. } => Exit::Unreachable,
+        StoreError::Busy { .. } | StoreError::InUse { .. } | StoreError::Unreachable { .. } => true,
         StoreError::Corrupt { .. }
         | StoreError::Failed { .. }
         | StoreError::Foreign { .. }
@@ -63,7 +68,7 @@ fn exit(error: &StoreError) -> Exit {
         | StoreError::Newer { .. }
         | StoreError::Older { .. }
         | StoreError::Refused { .. }
-        | StoreError::Stopped => Exit::No,
+        | StoreError::Stopped => false,
     }
 }
 

@@ -28,6 +28,8 @@ pub const VM_CONTRIBUTOR: &str = "9980e02c-c2be-4d73-94e8-173b1dc7cf3c";
 
 /// All records are read at each start: few of them make a start fast, and short segments are closed and removed under the kills.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
+/// The exit code of a gateway that did not reach its store, or whose address others have.
+pub const UNREACHABLE: i32 = 5;
 /// How often a state that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -148,14 +150,18 @@ impl Node {
         assert!(status.success(), "{status}; {}", self.log());
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it says that it is ready. One that did not reach its database in the time of a start is started again, as a service
+    /// manager would.
     pub async fn ready(&mut self) {
-        let address = self.admin.trim_start_matches("http://").to_owned();
+        let mut admin = Wire { address: self.admin.trim_start_matches("http://").parse().unwrap(), sender: None };
         eventually("the gateway is ready", async || {
-            let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());
-            assert!(ended.is_none(), "the gateway ended: {ended:?} {}", self.log());
-            TcpStream::connect(&address).await.ok()?;
-            (self.admin(get("/readyz")).await.status == 200).then_some(())
+            if let Some(ended) = self.process.as_mut().and_then(|process| process.try_wait().unwrap()) {
+                assert_eq!(ended.code(), Some(UNREACHABLE), "the gateway ended: {ended} {}", self.log());
+                self.process = None;
+                self.start();
+            }
+            let answer = admin.ask(get("/readyz")).await.ok()?;
+            (answer.status == 200).then_some(())
         })
         .await;
     }

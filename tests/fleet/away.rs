@@ -6,7 +6,7 @@ use steward::clock::Clock;
 use tokio::task::block_in_place;
 
 use crate::client::get;
-use crate::node::{Wire, eventually, measured};
+use crate::node::{Node, UNREACHABLE, Wire, eventually, measured};
 use crate::relay::Line;
 use crate::several::{Fleet, LEASE, Lane, SUCCESS_TIME_MAX, alone, is_allowed, is_stale};
 
@@ -113,6 +113,10 @@ async fn without_the_database_nothing_is_written_and_decisions_go_on_for_a_lease
         assert!(!is_ready(&fleet, node).await);
     }
     assert!(is_stale(&wires[0].ask(other.assigning(0)).await.unwrap()), "who cannot decide does not write either");
+
+    let late = Node::new("away-late", 1, "http://127.0.0.1:9", &fleet.cluster.url("postgres"));
+    let ended = block_in_place(|| late.run(&["serve"]));
+    assert_eq!(ended.status.code(), Some(UNREACHABLE), "{}", String::from_utf8_lossy(&ended.stderr));
 
     block_in_place(|| fleet.cluster.start_again());
     let back = Clock::instant();
