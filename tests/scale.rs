@@ -29,7 +29,7 @@ use steward::clock::Clock;
 use steward::store::StoreConfig;
 
 use crate::client::{Answer, Call, call, get};
-use crate::node::{Node, PROVIDER, READER, Wire, guid, measured, offer, token};
+use crate::node::{Node, PROVIDER, READER, Wire, guid, measured, offer, path_of, token};
 use crate::world::World;
 
 /// How often each gateway starts, how often it lists everything, and how often it is asked anything else.
@@ -78,18 +78,38 @@ impl Site {
         answer
     }
 
+    /// One page of a list, and what asks for the next.
+    async fn page(&mut self, call: Call) -> (Vec<Value>, Option<Call>) {
+        let answer = self.ask(call.clone(), 200).await.json();
+        let next = answer["nextLink"].as_str().map(|link| Call { target: path_of(link), ..call });
+        (answer["value"].as_array().unwrap().clone(), next)
+    }
+
     async fn list(&mut self, call: Call) -> Vec<Value> {
-        let Value::Object(mut answer) = self.ask(call, 200).await.json() else { return Vec::new() };
-        assert!(answer.get("nextLink").is_none_or(Value::is_null), "all of it");
-        answer.remove("value").and_then(|list| list.as_array().cloned()).unwrap()
+        let (mut list, mut next) = self.page(call).await;
+        while let Some(call) = next {
+            let (more, after) = self.page(call).await;
+            list.extend(more);
+            next = after;
+        }
+        list
     }
 
     fn of_provider(&self, target: &str) -> Call {
         get(target.to_owned()).bearer(&self.provider)
     }
 
+    fn of_customers(&self) -> Call {
+        self.of_provider(&format!("/providers/Steward.Delegation/customers?{OWN}"))
+    }
+
+    async fn first_customers(&mut self) {
+        let (page, next) = self.page(self.of_customers()).await;
+        assert_eq!((page.len(), next.is_some()), (100, true));
+    }
+
     async fn customers(&mut self) {
-        let list = self.list(self.of_provider(&format!("/providers/Steward.Delegation/customers?{OWN}"))).await;
+        let list = self.list(self.of_customers()).await;
         let groups: u64 = list.iter().map(|one| one["properties"]["delegatedResourceGroups"].as_u64().unwrap()).sum();
         assert_eq!((list.len(), groups), (usize::from(self.world.tenants()), self.world.delegations()));
     }
@@ -175,6 +195,7 @@ async fn a_hundred_thousand_delegations_cost_what_they_must() {
     let starting = turn_about(&mut sites, STARTS, async |site, _| site.restart().await).await;
     compare("stopping and starting", LINEAR_MAX, starting);
     compare("list of customers", LINEAR_MAX, turn_about(&mut sites, LISTS, async |site, _| site.customers().await).await);
+    compare("one page of that list", CONSTANT_MAX, turn_about(&mut sites, ROUNDS, async |site, _| site.first_customers().await).await);
     compare("list of subscriptions", LINEAR_MAX, turn_about(&mut sites, LISTS, async |site, _| site.subscriptions().await).await);
     compare("one customer", CONSTANT_MAX, turn_about(&mut sites, ROUNDS, async |site, _| site.one_customer().await).await);
     compare("assignments of a tenant", CONSTANT_MAX, turn_about(&mut sites, ROUNDS, async |site, _| site.assignments().await).await);

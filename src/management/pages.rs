@@ -21,7 +21,7 @@ pub(super) fn paged(request: &OwnRequest, mut items: Vec<Value>) -> Result<OwnAn
     }
     let is_last = items.len() <= PAGE_MAX;
     items.truncate(PAGE_MAX);
-    let next = items.last().filter(|_| !is_last).map(|item| next_link(request, &URL_SAFE_NO_PAD.encode(id(item))));
+    let next = items.last().filter(|_| !is_last).map(|item| next_link(request, &token(&id(item))));
     let mut page = json!({ "value": items });
     if let (Some(next), Value::Object(members)) = (next, &mut page) {
         members.insert("nextLink".to_owned(), next.into());
@@ -33,11 +33,21 @@ fn id(item: &Value) -> String {
     item.get("id").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase()
 }
 
-fn shown_so_far(request: &OwnRequest) -> Result<Option<String>, OwnError> {
+/// The `$skipToken` for the page after this id.
+pub(super) fn token(id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(id)
+}
+
+/// The id that the page before ended with.
+pub(super) fn shown_so_far(request: &OwnRequest) -> Result<Option<String>, OwnError> {
     let Some(token) = query::value(request.query.as_deref().unwrap_or_default(), TOKEN) else { return Ok(None) };
     let id = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let wrong = || OwnError::Parameter { name: TOKEN, problem: "is not one of ours; follow `nextLink` as it stands".to_owned() };
-    id.map(Some).ok_or_else(wrong)
+    id.map(Some).ok_or_else(foreign)
+}
+
+/// A `$skipToken` that no page ended with.
+pub(super) fn foreign() -> OwnError {
+    OwnError::Parameter { name: TOKEN, problem: "is not one of ours; follow `nextLink` as it stands".to_owned() }
 }
 
 /// The URL of this request with another `$skipToken`.

@@ -134,7 +134,7 @@ fn is_reachable(directory: &Directory, tenant: TenantId) -> bool {
 }
 
 fn list<T: Serialize>(value: Vec<T>) -> OwnAnswer {
-    document(&List { value })
+    document(&List { value, next_link: None })
 }
 
 fn document(value: &impl Serialize) -> OwnAnswer {

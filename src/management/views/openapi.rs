@@ -113,7 +113,8 @@ impl Describer {
 
     fn partners(&mut self) {
         let (all, one) = ("The customers of the caller's tenant.", "One customer of the caller's tenant.");
-        self.get::<List<Item<Partner>>>("customers", "customers", all, &[]);
+        let page = query("$skipToken", text, "The page: follow `nextLink` as it stands.");
+        self.get::<List<Item<Partner>>>("customers", "customers", all, &[page]);
         self.get::<Item<Partner>>("customers/{tenantId}", "customer", one, &[TENANT]);
         let (all, one) = ("The service providers of the caller's tenant.", "One service provider of the caller's tenant.");
         self.get::<List<Item<Partner>>>("serviceProviders", "serviceProviders", all, &[]);

@@ -6,17 +6,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::delegations::{Bound, bound};
-use super::shapes::{Item, Offer, Partner};
-use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, is_reachable, item, list};
+use super::shapes::{Item, List, Offer, Partner};
+use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, is_reachable, item, list};
 use crate::directory::Subscription;
 use crate::ids::TenantId;
+use crate::management::pages;
 
 const CUSTOMERS: &str = "Steward.Delegation/customers";
+/// Each with all its delegations, by tenant id; those of one page by name.
+const CUSTOMERS_PER_PAGE: usize = 100;
 const SERVICE_PROVIDERS: &str = "Steward.Delegation/serviceProviders";
 
 impl Call<'_> {
     pub(super) fn customers(&self) -> Result<OwnAnswer, OwnError> {
-        Ok(list(self.items(CUSTOMERS, &self.of_customers())))
+        let last: Option<TenantId> =
+            pages::shown_so_far(self.request)?.map(|last| last.parse().map_err(|_cause| pages::foreign())).transpose()?;
+        let mut owners: BTreeMap<TenantId, Vec<&Subscription>> = BTreeMap::new();
+        for subscription in self.directory().reach(self.home()).filter(|found| last.is_none_or(|last| found.tenant > last)) {
+            owners.entry(subscription.tenant).or_default().push(subscription);
+        }
+        let customers =
+            owners.into_iter().map(|(tenant, owned)| (tenant, owned.into_iter().flat_map(|one| self.ours(one)).collect::<Vec<_>>()));
+        let mut customers = customers.filter(|(_, bound)| !bound.is_empty());
+        let page: BTreeMap<_, _> = customers.by_ref().take(CUSTOMERS_PER_PAGE).collect();
+        let next_link = match (customers.next(), page.last_key_value()) {
+            (Some(_), Some((last, _))) => Some(pages::next_link(self.request, &pages::token(&last.to_string()))),
+            _ => None,
+        };
+        Ok(document(&List { value: self.items(CUSTOMERS, &page), next_link }))
     }
 
     pub(super) fn customer(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
@@ -31,16 +48,6 @@ impl Call<'_> {
     pub(super) fn service_provider(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
         let tenant = tenant.parse().ok();
         self.one(SERVICE_PROVIDERS, tenant.and_then(|tenant| self.of_service_providers().remove_entry(&tenant)))
-    }
-
-    /// What is delegated to the caller's tenant, by customer.
-    fn of_customers(&self) -> BTreeMap<TenantId, Vec<Bound<'_>>> {
-        let mut by_tenant: BTreeMap<TenantId, Vec<Bound<'_>>> = BTreeMap::new();
-        for subscription in self.directory().reach(self.home()) {
-            by_tenant.entry(subscription.tenant).or_default().extend(self.ours(subscription));
-        }
-        by_tenant.retain(|_, bound| !bound.is_empty());
-        by_tenant
     }
 
     /// What one customer delegated to the caller's tenant. Its own subscriptions are looked at, for the caller's may be many more.
@@ -79,7 +86,7 @@ impl Call<'_> {
 
     fn one(&self, kind: &'static str, found: Option<(TenantId, Vec<Bound<'_>>)>) -> Result<OwnAnswer, OwnError> {
         let (id, bound) = found.filter(|(_, bound)| !bound.is_empty()).ok_or_else(|| self.not_found())?;
-        Ok(super::document(&item(kind, id, self.partner(id, &bound))))
+        Ok(document(&item(kind, id, self.partner(id, &bound))))
     }
 
     fn items(&self, kind: &'static str, all: &BTreeMap<TenantId, Vec<Bound<'_>>>) -> Vec<Item<Partner>> {

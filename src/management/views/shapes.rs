@@ -15,6 +15,9 @@ use crate::record::{CheckEntry, Verdict};
 #[schemars(rename = "{T}List")]
 pub(super) struct List<T> {
     pub(super) value: Vec<T>,
+    /// The next page, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_link: Option<String>,
 }
 
 /// An object in the form of every other of the management plane.
