@@ -16,6 +16,8 @@ mod client;
 #[expect(dead_code, reason = "the same process serves the tests of kills, which do more to it")]
 #[path = "common/node.rs"]
 mod node;
+#[path = "common/oha.rs"]
+mod oha;
 #[expect(dead_code, reason = "the same server serves the tests of the store, which ask for more")]
 #[path = "common/postgres.rs"]
 mod postgres;

@@ -66,6 +66,17 @@ def parameters(template, demo, group):
 
 
 @pytest.fixture
+def say(capsys):
+    """Tells whoever runs the tests what was granted, past the capture of the runner."""
+
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{text}", end="")
+
+    return say
+
+
+@pytest.fixture
 def deploy(az_of, demo, tmp_path, fresh_name):
     """Deploys a template at alder-dev as its owner; `changed` may change the parameters."""
     az = az_of("alder-owner")
@@ -89,7 +100,7 @@ def all_templates():
 
 @pytest.mark.usefixtures("removed_at_the_end")
 @pytest.mark.parametrize("template", all_templates())
-def test_a_template_onboards_unchanged(template, deploy, az_of, demo, wire, token_of, fresh_name):
+def test_a_template_onboards_unchanged(template, deploy, az_of, demo, wire, token_of, fresh_name, say):
     deployed = deploy(template).succeeded().json
     assert deployed["properties"]["provisioningState"] == "Succeeded"
     assert deployed["properties"]["outputs"]["mspOfferName"]["value"].startswith("Managed by Offer ")
@@ -97,9 +108,9 @@ def test_a_template_onboards_unchanged(template, deploy, az_of, demo, wire, toke
     [assignment] = listed.json
     offer = assignment["properties"]["registrationDefinition"]["properties"]
     scope = assignment["id"].split("/providers/")[0]
-    print(f"\n{template.name}: {offer['registrationDefinitionName']} on {scope}")
+    say(f"{template.name}: {offer['registrationDefinitionName']} on {scope}")
     for one in offer["authorizations"]:
-        print(f"  {one['principalIdDisplayName']} holds {one['roleDefinitionId']}")
+        say(f"  {one['principalIdDisplayName']} holds {one['roleDefinitionId']}")
     granted = {(one["principalId"], one["roleDefinitionId"]) for one in offer["authorizations"]}
     operator, deniz = (demo.identity(name)["object_id"] for name in ("operator", "deniz"))
     assert granted == {(operator, READER), (operator, DELETE_ROLE), (deniz, READER)}
@@ -114,12 +125,12 @@ def test_a_template_onboards_unchanged(template, deploy, az_of, demo, wire, toke
         path = f"{dev}/providers/Microsoft.ManagedServices/registrationAssignments"
         [shown] = wire("GET", path, token_of("alder-owner"), params=version).json()["value"]
         [eligible] = shown["properties"]["registrationDefinition"]["properties"]["eligibleAuthorizations"]
-        print(f"  {eligible['principalIdDisplayName']} may activate {eligible['roleDefinitionId']}")
+        say(f"  {eligible['principalIdDisplayName']} may activate {eligible['roleDefinitionId']}")
         assert (eligible["principalId"], eligible["roleDefinitionId"]) == (deniz, POLICY_CONTRIBUTOR)
 
 
 @pytest.mark.usefixtures("removed_at_the_end")
-def test_a_role_that_the_rules_refuse_is_named_with_its_action(deploy, demo):
+def test_a_role_that_the_rules_refuse_is_named_with_its_action(deploy, demo, say):
     """What the public templates give by default: a role that has gained data actions since they were written."""
 
     def with_log_analytics(values):
@@ -133,7 +144,7 @@ def test_a_role_that_the_rules_refuse_is_named_with_its_action(deploy, demo):
         return values
 
     refused = deploy(templates(OWN)[0], with_log_analytics).refused()
-    print(refused.stderr)
+    say(refused.stderr.strip())
     assert "Log Analytics Contributor" in refused.stderr
     assert "Microsoft.OperationalInsights/workspaces/jobs/export/action" in refused.stderr
 

@@ -1,13 +1,15 @@
 //! A thousand delegations are removed under load on all gateways.
 
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use steward::clock::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::client::PATIENCE;
-use crate::node::{Wire, measured, setting};
+use crate::client::{PATIENCE, get};
+use crate::node::{Node, Wire, measured, owner, setting};
+use crate::oha::oha;
 use crate::several::{Fleet, LEASE, Lane, NODES, alone, is_allowed, is_stale, quantile};
 
 const REVOCATIONS: u32 = 1_000;
@@ -65,6 +67,45 @@ async fn load(lane: Lane, mut wire: Wire, seen: mpsc::UnboundedSender<Seen>, mut
     }
 }
 
+/// `oha` at every gateway, until it is dropped: load beside that of the lanes, whose answers are looked at one by one.
+struct Oha(Vec<Child>);
+
+impl Oha {
+    fn start(nodes: &[Node]) -> Self {
+        let start = |node: &Node| {
+            let mut command = Command::new(oha());
+            command.args(["--no-tui", "-z", "1h", "-c", "4", "-q", "150", "-H"]).arg(format!("authorization: Bearer {}", owner()));
+            command.arg(format!("http://{}/subscriptions?api-version=2022-12-01", node.address));
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        };
+        Self(nodes.iter().map(start).collect())
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.0.iter_mut().all(|child| child.try_wait().unwrap().is_none())
+    }
+}
+
+impl Drop for Oha {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ended = child.kill().and_then(|()| child.wait()).is_ok();
+        }
+    }
+}
+
+/// Requests that the gateways have answered.
+async fn answered(nodes: &[Node]) -> u64 {
+    let mut all = 0;
+    for node in nodes {
+        let metrics = node.admin(get("/metrics")).await;
+        let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+        let counts = text.lines().filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
+        all += counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>();
+    }
+    all
+}
+
 /// What one lane sees of all gateways.
 struct Watched {
     lane: Lane,
@@ -120,7 +161,8 @@ async fn no_request_after_success_is_allowed_anywhere() {
     let _alone = alone().await;
     let fleet = Fleet::start("revocations").await;
     let rounds = setting("STEWARD_REVOCATIONS", REVOCATIONS).div_ceil(u32::from(LANES));
-    let started = Clock::instant();
+    let mut oha = Oha::start(&fleet.nodes);
+    let (started, before) = (Clock::instant(), answered(&fleet.nodes).await);
     let mut lanes = JoinSet::new();
     for number in 0..LANES {
         let lane = Lane::new(number);
@@ -143,10 +185,13 @@ async fn no_request_after_success_is_allowed_anywhere() {
             watched.measured
         });
     }
-    report(lanes.join_all().await, started.elapsed());
+    let lanes = lanes.join_all().await;
+    let took = started.elapsed();
+    assert!(oha.is_running(), "the load went on to the end");
+    report(lanes, took, answered(&fleet.nodes).await - before);
 }
 
-fn report(lanes: Vec<Measured>, took: Duration) {
+fn report(lanes: Vec<Measured>, took: Duration, answered: u64) {
     let mut all = Measured::default();
     for lane in lanes {
         for (all, of_lane) in all.allowed_for.iter_mut().zip(lane.allowed_for) {
@@ -165,10 +210,11 @@ fn report(lanes: Vec<Measured>, took: Duration) {
         format!("p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", of(50), of(99), of(100))
     };
     measured(format_args!(
-        "{} revocations on {NODES} gateways in {:.0} s under {:.0} requests/s: {} allowed that were sent after success; {} answered 503 \
+        "{} revocations on {NODES} gateways in {:.0} s under {:.0} requests/s, {:.0} of them looked at: {} allowed that were sent after success; {} answered 503 \
          state.stale",
         all.allowed_after.len(),
         took.as_secs_f64(),
+        answered as f64 / took.as_secs_f64(),
         all.requests as f64 / took.as_secs_f64(),
         all.too_late.len(),
         all.stale,

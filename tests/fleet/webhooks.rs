@@ -90,7 +90,6 @@ async fn one_gateway_delivers_and_the_next_one_goes_on_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "waits for the claim of a dead gateway to end, about a minute; cargo test -- --ignored"]
 async fn what_a_dead_gateway_did_not_deliver_another_one_does() {
     let _alone = alone().await;
     let mut told = Told::start("webhooks-dead", 1).await;

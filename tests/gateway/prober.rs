@@ -1,6 +1,6 @@
 //! A thousand questions a second while delegations change: nobody who holds a role all the time is ever refused.
-#![expect(clippy::print_stdout, reason = "the counts are what the test is for")]
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,7 +100,9 @@ async fn a_thousand_questions_a_second_see_no_wrong_refusal_while_delegations_ch
     let answers = prober.await.unwrap();
     driver.abort();
     let refused: Vec<_> = answers.iter().filter(|(status, _)| *status != 200).collect();
-    println!("{} questions in {} s, {changes} changes, {} refused", answers.len(), TIME.as_secs(), refused.len());
+    // Past the capture of the test harness: the counts are what the test is for.
+    let (asked, seconds) = (answers.len(), TIME.as_secs());
+    writeln!(std::io::stdout().lock(), "measured: {asked} questions in {seconds} s, {changes} changes, {} refused", refused.len()).unwrap();
     assert!(refused.is_empty(), "{:?}", refused.first());
     assert!(answers.len() > 5_000 && changes > 8, "{} questions, {changes} changes", answers.len());
 

@@ -1,7 +1,7 @@
 //! Load: by `oha`, and by a client of our own that can tell a lost request from a connection that never came about.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,20 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::client::Client;
-
-/// `oha`, which tests/run installs below the target folder.
-fn oha() -> PathBuf {
-    let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools/bin/oha");
-    if installed.exists() {
-        return installed;
-    }
-    let in_path = Command::new("oha").arg("--version").stdout(Stdio::null()).status();
-    assert!(
-        in_path.is_ok_and(|status| status.success()),
-        "oha is needed for load: `cargo install --locked oha --root target/tools`, or have it in PATH"
-    );
-    "oha".into()
-}
+use crate::oha::oha;
 
 /// Runs `oha` for this long, and gives its report.
 pub async fn run_oha(url: &str, token: &str, ca: &Path, seconds: u64, more: &[&str]) -> Value {

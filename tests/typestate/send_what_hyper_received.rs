@@ -2,11 +2,11 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use steward::forward::Backend;
+use steward::forward::{Backend, RequestBody, Standing};
 
-async fn cheat(backend: &Backend, request: Request<Incoming>) {
+async fn cheat(backend: &Backend, request: Request<Incoming>, standing: impl Standing + Clone + 'static) {
     let (head, body) = request.into_parts();
-    let _answer = backend.send(&head.into(), body).await;
+    let _answer = backend.send(&head.into(), RequestBody::Client(body), standing).await;
 }
 
 fn main() {}
