@@ -138,6 +138,8 @@ fn activated(subscription: SubscriptionId, held: &Holdings, directory: &Director
 }
 
 fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Directory) -> Option<Grant> {
+    let reviewed_at = activation.stages.iter().filter_map(|stage| Some(stage.review.as_ref()?.at)).max();
+    let agreed_at = reviewed_at.unwrap_or(activation.requested_at);
     let behind = eligible.iter().find(|known| {
         known.assignment.name == activation.assignment
             && known.authorization.principal == activation.eligible
@@ -146,6 +148,8 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
             && known.assignment.scope.covers(&activation.scope)
             // What was removed and made again under the same name is another delegation.
             && known.assignment.created_at <= activation.requested_at
+            // What was booked under other terms and has not begun has to be asked for again.
+            && (known.definition.updated_at <= agreed_at || activation.from <= known.definition.updated_at)
     })?;
     let kind =
         OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };

@@ -3,7 +3,7 @@
 //! Nothing here decides or writes. [`Registry::apply`] takes one change of the store after the other, without gaps, and says
 //! which subscriptions it touched; [`super::agreed`] turns those into grants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use super::Map;
@@ -12,7 +12,7 @@ use super::entity::{
 };
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
-use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId};
+use crate::ids::{ActivationId, AssignmentId, DefinitionId, OperationId, RoleAssignmentId, SubscriptionId, TenantId};
 use crate::store::{Change, Epoch, Object, ObjectKey, Revision, Snapshot};
 
 /// Events that are kept; with each new one the oldest beyond that goes.
@@ -28,6 +28,8 @@ pub struct Registry {
     /// The same, oldest first.
     operations_by_age: rpds::RedBlackTreeSet<(Revision, OperationId), archery::ArcTK>,
     events: rpds::RedBlackTreeMap<Box<str>, Versioned<DelegationEvent>, archery::ArcTK>,
+    /// Names of the same, by the customer they are of.
+    events_of: Map<TenantId, rpds::RedBlackTreeSet<Box<str>, archery::ArcTK>>,
     webhooks: Map<Box<str>, Versioned<WebhookCursor>>,
 }
 
@@ -90,6 +92,7 @@ impl Default for Registry {
             operations: Map::default(),
             operations_by_age: rpds::RedBlackTreeSet::default(),
             events: rpds::RedBlackTreeMap::default(),
+            events_of: Map::default(),
             webhooks: Map::default(),
         }
     }
@@ -149,7 +152,12 @@ impl Registry {
 
     fn put(&mut self, entity: Entity, revision: Revision) {
         match entity {
-            Entity::Event(event) => self.events.insert_mut(event.name.clone(), Versioned::new(revision, event)),
+            Entity::Event(event) => {
+                let mut names = self.events_of.get(&event.customer).cloned().unwrap_or_default();
+                names.insert_mut(event.name.clone());
+                self.events_of.insert_mut(event.customer, names);
+                self.events.insert_mut(event.name.clone(), Versioned::new(revision, event));
+            }
             Entity::Operation(operation) => {
                 let id = operation.id;
                 self.forget(id);
@@ -167,6 +175,17 @@ impl Registry {
         }
     }
 
+    fn forget_event(&mut self, name: &str) {
+        let Some(customer) = self.events.get(name).map(|event| event.body.customer) else { return };
+        self.events.remove_mut(name);
+        let mut names = self.events_of.get(&customer).cloned().unwrap_or_default();
+        names.remove_mut(name);
+        match names.is_empty() {
+            true => drop(self.events_of.remove_mut(&customer)),
+            false => self.events_of.insert_mut(customer, names),
+        }
+    }
+
     fn forget(&mut self, id: OperationId) {
         let Some(revision) = self.operations.get(&id).map(|known| known.revision) else { return };
         self.operations_by_age.remove_mut(&(revision, id));
@@ -177,7 +196,7 @@ impl Registry {
         let unreadable = |cause| ApplyError::Row { kind: key.kind.clone(), name: key.name.clone(), cause };
         let kind = Kind::of(key).map_err(unreadable)?;
         match kind {
-            Kind::Event(name) => drop(self.events.remove_mut(&name)),
+            Kind::Event(name) => self.forget_event(&name),
             Kind::Operation(id) => self.forget(id),
             Kind::WebhookCursor(name) => drop(self.webhooks.remove_mut(&name)),
             Kind::Activation(subscription, name) => {
@@ -263,6 +282,27 @@ impl Registry {
         self.events.values()
     }
 
+    /// The names of the events that make room for so many: the oldest of whichever customer has the most, so that nobody's are pushed out
+    /// by somebody else's.
+    #[must_use]
+    pub fn events_in_the_way_of(&self, coming: usize) -> Vec<Box<str>> {
+        let surplus = (self.events_len() + coming).saturating_sub(EVENTS_KEPT);
+        if surplus == 0 {
+            return Vec::new();
+        }
+        let mut fullest: BinaryHeap<(usize, TenantId)> = self.events_of.iter().map(|(tenant, names)| (names.size(), *tenant)).collect();
+        let mut taken: BTreeMap<TenantId, usize> = BTreeMap::new();
+        for _ in 0..surplus {
+            let Some((left, tenant)) = fullest.pop() else { break };
+            *taken.entry(tenant).or_default() += 1;
+            fullest.push((left.saturating_sub(1), tenant));
+        }
+        let oldest = |(tenant, count): (TenantId, usize)| {
+            self.events_of.get(&tenant).into_iter().flat_map(move |names| names.iter().take(count).cloned())
+        };
+        taken.into_iter().flat_map(oldest).collect()
+    }
+
     /// How far a webhook has come.
     #[must_use]
     pub fn webhook_cursor(&self, name: &str) -> Option<&Versioned<WebhookCursor>> {
@@ -344,5 +384,37 @@ impl<T> Versioned<T> {
 impl<T> Clone for Versioned<T> {
     fn clone(&self) -> Self {
         Self { revision: self.revision, body: Arc::clone(&self.body) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::directory::entity;
+
+    fn event(customer: u8, number: usize) -> Entity {
+        let (guid, tenant) = ("8f2c1a10-0000-4000-8000-000000000001", TenantId::from_bytes([customer; 16]));
+        let event = serde_json::json!({
+            "name": format!("{number:06}"), "what": "registered", "at": "2026-01-01T00:00:00Z",
+            "caller": { "tenant": guid, "object": guid }, "caller_name": "a", "customer": tenant, "managing_tenant": guid,
+            "subscription": guid, "scope": format!("/subscriptions/{guid}"), "delegation": "d", "offer": "o", "correlation_id": "c",
+            "principals": [],
+        });
+        Entity::Event(serde_json::from_value(event).unwrap())
+    }
+
+    #[test]
+    fn whoever_has_the_most_events_makes_room_for_new_ones() {
+        let few = (0..10).map(|number| event(1, number));
+        let many = (10..EVENTS_KEPT).map(|number| event(2, number));
+        let writes = few.chain(many).map(Entity::into_write).collect();
+        let change = Change { revision: Revision(1), at: Timestamp::UNIX_EPOCH, writes };
+        let (registry, _) = Registry::default().apply(&change).unwrap();
+        assert_eq!(registry.events_in_the_way_of(0), [""; 0].map(Box::from));
+        assert_eq!(registry.events_in_the_way_of(2), ["000010", "000011"].map(Box::from));
+        let writes = registry.events_in_the_way_of(2).iter().map(|name| entity::removal(entity::event_key(name))).collect();
+        let (registry, _) = registry.apply(&Change { revision: Revision(2), at: Timestamp::UNIX_EPOCH, writes }).unwrap();
+        assert_eq!((registry.events_len(), registry.events_in_the_way_of(2).len()), (EVENTS_KEPT - 2, 0));
     }
 }

@@ -165,14 +165,14 @@ impl Scoped {
     }
 
     fn judge_as_usual(&mut self, context: &Context<'_>) -> Result<Basis, AuthorizeError> {
-        if let Some(operation) = self.operation
-            && let Some(basis) = self.poll(operation)?
-        {
-            return Ok(basis);
-        }
         let directory = Arc::clone(&context.directory);
         let principals = self.caller.principals(&directory);
         self.request.trail.group_source = Some(principals.source);
+        if let Some(operation) = self.operation
+            && let Some(basis) = self.poll(operation, principals.ids(), context)?
+        {
+            return Ok(basis);
+        }
         if self.is_open_to_all() || own::cuts_down_to_caller(&self.request.path) {
             return Ok(Basis::Open);
         }
@@ -195,10 +195,13 @@ impl Scoped {
         }
     }
 
-    /// An operation's starter may always poll it; others of the same tenant need a grant; everybody else is told nothing.
-    fn poll(&self, operation: Operation) -> Result<Option<Basis>, AuthorizeError> {
+    /// An operation's starter may poll it, as long as it holds any role there; others of the same tenant need a grant for it; everybody
+    /// else is told nothing. The answer of a backend may hold keys, which nobody gets after the last role is gone.
+    fn poll(&self, operation: Operation, principals: &[PrincipalId], context: &Context<'_>) -> Result<Option<Basis>, AuthorizeError> {
+        let (grants, _) = self.rules_of_place(&context.directory);
+        let holds_any = || grants.iter().any(|grant| grant.window.contains(context.now) && grant.is_held_by(principals));
         match operation.starter {
-            starter if starter == self.caller.principal => Ok(Some(Basis::Starter)),
+            starter if starter == self.caller.principal => Ok((operation.is_own || holds_any()).then_some(Basis::Starter)),
             PrincipalId { tenant, .. } if tenant == self.caller.principal.tenant => Ok(None),
             _ => Err(AuthorizeError::ForeignOperation),
         }

@@ -1,4 +1,5 @@
-//! Who started which long-running operation: its starter may poll it to the end, whatever happens to the grant meanwhile.
+//! Who started which long-running operation: its starter may poll it to the end, with any role there. What the gateway itself carries out
+//! may be polled even after the last role is gone: that may be what it removed.
 
 use std::time::Duration;
 
@@ -19,13 +20,15 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 pub struct Operation {
     /// Who started it.
     pub starter: PrincipalId,
+    /// Whether the gateway itself carries it out: its end says nothing but that it ended.
+    pub(super) is_own: bool,
     forget_at: Timestamp,
 }
 
 impl Operation {
     /// An operation of the gateway's own, which knows its starter itself.
     pub(super) const fn own(starter: PrincipalId, now: Timestamp) -> Self {
-        Self { starter, forget_at: now }
+        Self { starter, is_own: true, forget_at: now }
     }
 }
 
@@ -42,7 +45,7 @@ impl OperationOwners {
             self.make_room(now);
         }
         let forget_at = now.checked_add(REMEMBERED).unwrap_or(now);
-        self.by_path.entry(key(path)).or_insert(Operation { starter, forget_at });
+        self.by_path.entry(key(path)).or_insert(Operation { starter, is_own: false, forget_at });
     }
 
     /// The operation that this path polls.

@@ -232,7 +232,10 @@ impl State {
         let (epoch, base) = (directory.registry().epoch(), directory.registry().revision());
         let (writes, value) = plan(&directory).map_err(ChangeError::Refused)?;
         if writes.is_empty() {
-            return Ok(Some(Changed { revision: base, value }));
+            // That there is nothing to do is known only of the newest state.
+            let _reading = self.reading.lock().await;
+            let is_newest = self.hear().await.map_err(ChangeError::Store)? == News::None && self.place() == (epoch, base);
+            return Ok(is_newest.then_some(Changed { revision: base, value }));
         }
         match self.store.commit(epoch, base, at, &writes).await {
             Ok(revision) => self.made(&Change { revision, at, writes }, value).map(Some),

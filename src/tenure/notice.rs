@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::directory::entity::{self, DelegationEvent, Entity, EventKind, Tenure};
-use crate::directory::{Directory, EVENTS_KEPT, Holdings};
+use crate::directory::{Directory, Holdings};
 use crate::ids::{AssignmentId, ObjectId, PrincipalId, TenantId};
 use crate::store::Write;
 
@@ -113,9 +113,8 @@ pub(super) fn leftover(held: &Holdings, key: &(Box<str>, AssignmentId)) -> Vec<W
 
 /// Removals that make room for so many events.
 pub(super) fn forgotten(directory: &Directory, coming: usize) -> Vec<Write> {
-    let registry = directory.registry();
-    let surplus = (registry.events_len() + coming).saturating_sub(EVENTS_KEPT);
-    registry.events().take(surplus).map(|event| entity::removal(entity::event_key(&event.body.name))).collect()
+    let names = directory.registry().events_in_the_way_of(coming);
+    names.iter().map(|name| entity::removal(entity::event_key(name))).collect()
 }
 
 #[cfg(test)]

@@ -581,15 +581,17 @@ async fn what_was_activated_ends_with_its_delegation_for_good() {
 async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identities() {
     let principal = guid(98);
     let backend = Backend::start({
-        let principal = principal.clone();
+        let (principal, alder) = (principal.clone(), tenant("alder"));
         move |arrived, _before| {
             let (line, _) = arrived.head.split_once("\r\n").unwrap();
-            let identity = json!({ "properties": { "principalId": principal } });
+            let identity = json!({ "properties": { "principalId": principal, "tenantId": alder } });
             let provider = json!({ "resourceTypes": [{ "resourceType": "userAssignedIdentities", "apiVersions": ["2025-05-31-preview", "2023-01-31"] }] });
             let missing = json!({ "error": { "code": "ResourceNotFound", "message": "there is no such resource" } });
             let (status, body) = match line {
                 line if line.contains("/userAssignedIdentities/i?api-version=2023-01-31") => ("200 OK", identity),
                 line if line.contains("/providers/Microsoft.ManagedIdentity?") => ("200 OK", provider),
+                line if line.contains("/providers/Microsoft.Logic?") => ("200 OK", json!({ "resourceTypes": [{ "resourceType": "workflows", "apiVersions": ["2019-05-01"] }] })),
+                line if line.contains("/workflows/i?") => ("200 OK", identity),
                 _ => ("404 Not Found", missing),
             };
             Act::Answer(json_answer(status, &body.to_string()))
@@ -620,6 +622,12 @@ async fn a_managing_tenant_assigns_only_the_roles_it_was_given_to_managed_identi
         body(READER, "ServicePrincipal", Some("/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups/x")),
         body(READER, "ServicePrincipal", Some(&identity.replace(&SHARED.subscription("alder-dev"), &SHARED.subscription("granite-main")))),
         body(READER, "ServicePrincipal", Some(&id("none"))),
+        // A resource whose properties its author writes proves nothing.
+        body(
+            READER,
+            "ServicePrincipal",
+            Some(&id("i").replace("Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.Logic/workflows")),
+        ),
         body_for(&object("operator"), READER, "ServicePrincipal", Some(&identity)),
         body_for(&guid(99), READER, "ServicePrincipal", Some(&identity)),
     ] {

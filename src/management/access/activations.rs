@@ -218,13 +218,13 @@ impl Call<'_> {
             let status = super::schedules::status_text(other, now);
             return Err(AccessError::Overlapping { existing: activation_id(other), status, until: other.until }.into());
         }
-        let all = held.map_or(0, |held| held.activations.len());
-        room(all, "activation requests", ACTIVATIONS_MAX)?;
-        let mine = held.into_iter().flat_map(|held| held.activations.values()).filter(|one| one.body.principal == caller.principal);
+        let is_old = |one: &&Arc<Activation>| one.until.checked_add(KEPT).is_ok_and(|end| end < now);
+        let all = held.into_iter().flat_map(|held| held.activations.values()).map(|one| &one.body);
+        let (forgotten, kept): (Vec<_>, Vec<_>) = all.partition(is_old);
+        room(kept.len(), "activation requests", ACTIVATIONS_MAX)?;
+        let mine = kept.iter().filter(|one| one.principal == caller.principal);
         room(mine.count(), "activation requests of one principal", ACTIVATIONS_OF_ONE_MAX)?;
-        let forgotten = held.into_iter().flat_map(|held| held.activations.values());
-        let forgotten = forgotten.filter(|one| one.body.until.checked_add(KEPT).is_ok_and(|end| end < self.now()));
-        let forgotten = forgotten.map(|one| entity::removal(entity::activation_key(subscription, one.body.name))).collect();
+        let forgotten = forgotten.into_iter().map(|one| entity::removal(entity::activation_key(subscription, one.name))).collect();
         let activation = Activation {
             name: wish.name,
             scope: self.request.scope.clone(),

@@ -19,7 +19,7 @@ use crate::delegation::roles::USER_ACCESS_ADMINISTRATOR;
 use crate::delegation::{Grant, OriginKind, SourceLocation};
 use crate::directory::entity::{self, Entity, RoleAssignment};
 use crate::directory::{Directory, PrincipalKind, shown};
-use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId};
+use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId, TenantId};
 use crate::management::{Part, pages::paged, room};
 use crate::pipeline::Basis;
 use crate::store::Write;
@@ -171,7 +171,10 @@ impl Call<'_> {
             return refuse("`properties.principalType` has to be `ServicePrincipal`".to_owned());
         }
         // What the caller says is believed only where nobody knows better.
-        if directory.principal(wanted.principal).is_some_and(|known| known.kind != PrincipalKind::ServicePrincipal) {
+        let is_other = |kind: PrincipalKind| kind != PrincipalKind::ServicePrincipal;
+        let others = listed(directory, wanted.subscription).into_iter().filter(|one| one.assignment.principal == wanted.principal);
+        let known = directory.principal(wanted.principal).map(|known| known.kind);
+        if known.into_iter().chain(others.filter_map(|one| one.assignment.principal_kind)).any(is_other) {
             return refuse(format!("`{}` is no service principal", wanted.principal.object));
         }
         Ok(())
@@ -198,8 +201,14 @@ impl Call<'_> {
             Ok(resource) => resource,
             Err(why) => return refuse(format!("{member} cannot be read to see whose identity it is: {why}")),
         };
-        let of = |pointer: &str| resource.pointer(pointer).and_then(Value::as_str).and_then(|id| id.parse::<ObjectId>().ok());
-        if of("/identity/principalId").or_else(|| of("/properties/principalId")) != Some(wanted.principal.object) {
+        // Only these places are written by the provider of the resource and not by who asks for it.
+        let is_identity =
+            format!("{}/{}", kind.namespace, kind.path).eq_ignore_ascii_case("Microsoft.ManagedIdentity/userAssignedIdentities");
+        let of = resource.get(if is_identity { "properties" } else { "identity" });
+        let text = |name: &str| of.and_then(|of| of.get(name)).and_then(Value::as_str);
+        let tenant = text("tenantId").map(str::parse::<TenantId>);
+        let principal = text("principalId").map(str::parse::<ObjectId>);
+        if tenant != Some(Ok(wanted.principal.tenant)) || principal != Some(Ok(wanted.principal.object)) {
             return refuse(format!("{member} names a resource whose identity is not `{}`", wanted.principal.object));
         }
         Ok(())
@@ -232,9 +241,14 @@ impl Call<'_> {
         let tenant = self.request.caller.principal.tenant;
         let definitions = shown::definitions(directory, wanted.subscription);
         let covering = shown::assignments(directory, wanted.subscription).into_iter().filter(|one| one.body.scope.covers(&wanted.scope));
+        let held = directory.registry().holdings(wanted.subscription);
         let now = self.now();
         let is_in_force = |term: &Term| term.not_before.is_none_or(|from| from <= now) && term.not_after.is_none_or(|until| now < until);
-        let offers = covering.filter_map(|one| definitions.iter().find(|known| known.body.name == one.body.definition.name));
+        let offers = covering.filter_map(|one| {
+            let offer = definitions.iter().find(|known| known.body.name == one.body.definition.name)?;
+            let has_lapsed = held.is_some_and(|held| held.lapsed(&one.body, &offer.body).is_some());
+            (!has_lapsed).then_some(offer)
+        });
         let mine = offers
             .filter(|offer| offer.body.managing_tenant == tenant && is_in_force(&offer.body.term))
             .flat_map(|offer| &offer.body.authorizations);
@@ -250,6 +264,13 @@ impl Call<'_> {
             let Some(found) = found else { return Ok((Vec::new(), None)) };
             if let Some(at) = found.declared_at {
                 return Err(OwnError::Declared { at });
+            }
+            let caller = self.request.caller.principal.tenant;
+            if caller != found.assignment.principal.tenant && caller != found.assignment.created_by.tenant {
+                let problem = "the role assignment was made by another tenant".to_owned();
+                return Err(
+                    AccessError::Constrained { problem, allowed: "the removal of what the managing tenant assigned".to_owned() }.into()
+                );
             }
             self.stay_within_delegation(directory, &found.assignment)?;
             Ok((vec![entity::removal(entity::role_assignment_key(subscription, found.assignment.name))], Some(found.assignment)))
@@ -306,7 +327,7 @@ fn find(directory: &Directory, subscription: SubscriptionId, name: &str) -> Opti
     listed(directory, subscription).into_iter().find(|one| one.assignment.name == name)
 }
 
-/// The role assignments that are or were inherited into a subscription: made at run time, or declared.
+/// The role assignments that are or were inherited into a subscription: made at run time, or declared in a line of a file.
 fn listed(directory: &Directory, subscription: SubscriptionId) -> Vec<Listed> {
     let held = directory.registry().holdings(subscription);
     let made: Vec<Listed> = held
@@ -314,15 +335,10 @@ fn listed(directory: &Directory, subscription: SubscriptionId) -> Vec<Listed> {
         .flat_map(|held| held.role_assignments.values())
         .map(|one| Listed { assignment: Arc::clone(&one.body), declared_at: None })
         .collect();
-    let known = |grant: &&Grant| made.iter().any(|one| same_place(&one.assignment, &grant.origin.defined_at));
     let grants = directory.subscription(subscription).map_or(&[][..], |found| &found.grants);
-    let declared = grants.iter().filter(|grant| grant.origin.kind == OriginKind::RoleAssignment && !known(grant));
+    let declared = grants.iter().filter(|grant| grant.origin.kind == OriginKind::RoleAssignment && grant.origin.defined_at.line != 0);
     let declared: Vec<Listed> = declared.filter_map(|grant| declared_assignment(directory, subscription, grant)).collect();
     made.into_iter().chain(declared).collect()
-}
-
-fn same_place(assignment: &RoleAssignment, at: &SourceLocation) -> bool {
-    at.line == 0 && *at.file == *id(assignment)
 }
 
 fn declared_assignment(directory: &Directory, subscription: SubscriptionId, grant: &Grant) -> Option<Listed> {

@@ -109,12 +109,13 @@ impl<'a> Call<'a> {
         let view = views::Call::new(self.request, self.desk);
         let mut events: Vec<_> = changes::events_after(directory, Revision::default()).collect();
         events.reverse();
+        let mut sight = view.sight();
         let ours = events.into_iter().filter(|event| {
             let event = &event.body;
             event.managing_tenant == self.request.caller.principal.tenant
                 && (self.from..=self.until).contains(&event.at)
                 && self.filter.matches(&Notice::new(event).facts())
-                && view.sees(event)
+                && sight.sees(event)
         });
         let mut page: Vec<_> = ours.skip(self.skip).take(NOTICES_SHOWN_MAX + 1).collect();
         let next = (page.len() > NOTICES_SHOWN_MAX).then_some(self.skip + NOTICES_SHOWN_MAX);

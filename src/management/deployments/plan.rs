@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use super::{Call, DeploymentError, OwnAnswer, OwnError, show};
 use crate::arm::action::Method;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::management::{Part, Rehearsal};
 use crate::template::{DeploymentScope, Expanded, GroupFacts, PlannedResource, SubscriptionFacts, Template};
 
 /// Templates that are expanded at once; more wait, for so long.
 static EXPANDING: Semaphore = Semaphore::const_new(2);
 const TURN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the parts of a template are tried.
+const REHEARSAL_TIME_MAX: Duration = Duration::from_secs(20);
 /// Characters of a deployment's name. Source: Azure naming rules.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -120,7 +122,17 @@ impl Call<'_> {
     /// there yet cannot be tried.
     pub(super) async fn rehearse(&self, plan: &Plan) -> Result<(), OwnError> {
         let rehearsal = Rehearsal::new(&self.desk.state.directory());
+        let started = Clock::instant();
         for resource in plan.expanded.resources.iter().filter(|one| !one.is_nested_deployment() && one.needs.is_empty()) {
+            if started.elapsed() > REHEARSAL_TIME_MAX {
+                return Err(DeploymentError::Body {
+                    member: "properties.template",
+                    problem: "takes too long to try; deploy it in parts".to_owned(),
+                }
+                .into());
+            }
+            // Others of the same worker come first.
+            tokio::task::yield_now().await;
             let query = query(resource);
             let part = Part { request: self.request, method: Method::Put, path: &resource.id, query: &query, body: Some(&resource.body) };
             if let Err(answer) = self.desk.parts.rehearse(part, &rehearsal).await {

@@ -132,7 +132,7 @@ impl Call<'_> {
             Entity::Assignment(assignment.clone()).into_write(),
         ];
         writes.extend(self.left_by(directory, subscription, known.as_ref(), assignment));
-        writes.extend(self.forgotten(directory));
+        writes.extend(self.forgotten(directory, writes.len()));
         Ok((writes, (id, known.is_none())))
     }
 
@@ -184,7 +184,7 @@ impl Call<'_> {
         if let Some(definition) = held.and_then(|held| held.definitions.get(&found.body.definition.name)) {
             writes.push(Entity::Event(self.event(EventKind::Unregistered, &found.body, &definition.body)).into_write());
         }
-        writes.extend(self.forgotten(directory));
+        writes.extend(self.forgotten(directory, writes.len()));
         Ok((writes, Some(id)))
     }
 }

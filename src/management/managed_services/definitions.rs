@@ -109,7 +109,7 @@ impl Call<'_> {
         let mut writes: Vec<_> = events.map(|event| Entity::Event(event).into_write()).collect();
         writes.push(Entity::Operation(operation).into_write());
         writes.push(Entity::Definition(definition.clone()).into_write());
-        writes.extend(self.forgotten(directory));
+        writes.extend(self.forgotten(directory, writes.len()));
         Ok((writes, (definition, id, shown.is_none())))
     }
 

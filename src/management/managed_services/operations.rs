@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Call, OwnAnswer, OwnError};
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::directory::entity::{self, DelegationEvent, EventKind, StartedOperation};
-use crate::directory::{Directory, EVENTS_KEPT, Versioned};
+use crate::directory::{Directory, Versioned};
 use crate::ids::OperationId;
 use crate::store::Write;
 
@@ -94,11 +94,10 @@ impl Call<'_> {
     }
 
     /// Removals that keep operations and events within their bounds.
-    pub(super) fn forgotten(&self, directory: &Directory) -> Vec<Write> {
+    pub(super) fn forgotten(&self, directory: &Directory, coming: usize) -> Vec<Write> {
         let registry = directory.registry();
-        let surplus = (registry.events_len() + 1).saturating_sub(EVENTS_KEPT);
-        let mut gone: Vec<Write> =
-            registry.events().take(surplus).map(|event| entity::removal(entity::event_key(&event.body.name))).collect();
+        let events = registry.events_in_the_way_of(coming);
+        let mut gone: Vec<Write> = events.iter().map(|name| entity::removal(entity::event_key(name))).collect();
         if registry.operations_len() >= OPERATIONS_KEPT
             && let Some(oldest) = registry.oldest_operation()
         {

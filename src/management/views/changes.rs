@@ -1,7 +1,10 @@
 //! `changes`: what happened to delegations, each once, to be asked after the revision of the answer before.
 
+use std::collections::HashMap;
+
 use super::shapes::{Actor, Change, ChangeKind, Changes, Item, Party};
 use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, item};
+use crate::arm::scope::{Anchor, Scope};
 use crate::directory::entity::{DelegationEvent, EventKind};
 use crate::directory::{Directory, Versioned};
 use crate::ids::{PrincipalId, TenantId};
@@ -26,13 +29,26 @@ impl Call<'_> {
             let problem = format!("is that of a store that was restored since; begin anew, without `after`, in epoch {epoch}");
             return Err(OwnError::Parameter { name: "epoch", problem });
         }
-        let (page, more) = page(events_after(self.directory(), after).filter(|event| self.sees(&event.body)), top);
+        let mut sight = self.sight();
+        let (page, more) = page(events_after(self.directory(), after).filter(|event| sight.sees(&event.body)), top);
         let last = page.last().filter(|_| more).map_or_else(|| registry.revision(), |event| event.revision);
-        let oldest = registry.events().map(|event| event.revision).min();
-        let complete = !registry.forgets_events() || oldest.is_none_or(|oldest| after >= oldest);
+        let complete = !registry.forgets_events() || self.kept_of_all().is_none_or(|oldest| after >= oldest);
         let value = page.iter().map(|event| describe(self.directory(), event)).collect();
         let next_link = more.then(|| self.next_link(last, top));
         Ok(document(&Changes { value, after: last.0, epoch, complete, next_link }))
+    }
+
+    /// From when on the events of every customer that concerns the caller are all kept: some may have been forgotten before.
+    fn kept_of_all(&self) -> Option<Revision> {
+        let home = self.home();
+        let mut oldest: HashMap<TenantId, Revision> = HashMap::new();
+        for event in self.directory().registry().events() {
+            if event.body.customer == home || event.body.managing_tenant == home {
+                let kept = oldest.entry(event.body.customer).or_insert(event.revision);
+                *kept = event.revision.min(*kept);
+            }
+        }
+        oldest.into_values().max()
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, OwnError> {
@@ -45,19 +61,37 @@ impl Call<'_> {
         format!("https://{}/providers/{CHANGES}?api-version={version}&after={after}&top={top}", self.request.authority)
     }
 
-    /// Who is named by the offer, who may read there, and who may read the log of the own tenant.
-    pub(in crate::management) fn sees(&self, event: &DelegationEvent) -> bool {
-        let home = self.home();
+    /// Which events the caller sees.
+    pub(in crate::management) fn sight(&self) -> Sight<'_> {
+        let root = Scope::new(Anchor::Tenant, Vec::new());
+        Sight { call: self, reads_tenant_log: self.may(READ_TENANT_LOG, &root), readable: HashMap::new() }
+    }
+}
+
+/// Which events one caller sees: those of offers that name it, of scopes that it may read, or of its tenant when it may read the log of
+/// that. What was found out about one scope holds for the next event there.
+pub(in crate::management) struct Sight<'c> {
+    call: &'c Call<'c>,
+    reads_tenant_log: bool,
+    readable: HashMap<String, bool>,
+}
+
+impl Sight<'_> {
+    pub(in crate::management) fn sees(&mut self, event: &DelegationEvent) -> bool {
+        let home = self.call.home();
         let concerned = event.customer == home || event.managing_tenant == home;
-        let named = || {
-            let of_home = |object| PrincipalId { tenant: home, object };
-            event.managing_tenant == home && event.principals.iter().any(|object| self.principals.contains(&of_home(*object)))
-        };
-        concerned && (named() || self.may(READ_DELEGATIONS, &event.scope) || self.reads_tenant_log())
+        concerned && (self.reads_tenant_log || self.names_the_caller(event) || self.may_read(&event.scope))
     }
 
-    fn reads_tenant_log(&self) -> bool {
-        self.may(READ_TENANT_LOG, &crate::arm::scope::Scope::new(crate::arm::scope::Anchor::Tenant, Vec::new()))
+    fn names_the_caller(&self, event: &DelegationEvent) -> bool {
+        let home = self.call.home();
+        let of_home = |object| PrincipalId { tenant: home, object };
+        event.managing_tenant == home && event.principals.iter().any(|object| self.call.principals.contains(&of_home(*object)))
+    }
+
+    fn may_read(&mut self, scope: &Scope) -> bool {
+        let key = scope.to_string().to_ascii_lowercase();
+        *self.readable.entry(key).or_insert_with(|| self.call.may(READ_DELEGATIONS, scope))
     }
 }
 
