@@ -16,7 +16,7 @@ use crate::postgres::Cluster;
 use crate::writer::{Random, Tally, Writer};
 
 const KILLS: u32 = 200;
-const POSTGRES_KILLS: u32 = 100;
+const POSTGRES_KILLS: u32 = 200;
 /// Kills of the database server.
 const SERVER_KILLS: u32 = 20;
 const WRITERS: u16 = 6;
