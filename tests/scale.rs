@@ -159,8 +159,16 @@ fn assignment(number: u32) -> String {
     format!("{group}/providers/Microsoft.ManagedServices/registrationAssignments/{}?{MS}", guid(5, 0xffff, number))
 }
 
-/// The medians of what few and many take.
-async fn turn_about(sites: &mut [Site; 2], rounds: u32, mut work: impl AsyncFnMut(&mut Site, u32)) -> [Duration; 2] {
+/// How long something takes.
+struct Took {
+    /// What is told.
+    median: Duration,
+    /// What is judged: other work on the machine makes a turn longer and never shorter.
+    best: Duration,
+}
+
+/// What few and many take, turn about.
+async fn turn_about(sites: &mut [Site; 2], rounds: u32, mut work: impl AsyncFnMut(&mut Site, u32)) -> [Took; 2] {
     let mut took = [Vec::new(), Vec::new()];
     for round in 0..rounds {
         for (site, took) in sites.iter_mut().zip(&mut took) {
@@ -171,7 +179,7 @@ async fn turn_about(sites: &mut [Site; 2], rounds: u32, mut work: impl AsyncFnMu
     }
     took.map(|mut took| {
         took.sort_unstable();
-        took[took.len() / 2]
+        Took { median: took[took.len() / 2], best: took[0] }
     })
 }
 
@@ -182,12 +190,13 @@ async fn a_hundred_thousand_delegations_cost_what_they_must() {
         site.node.started().await;
     }
     let mut wrong = Vec::new();
-    let mut compare = |what: &str, max: f64, [few, many]: [Duration; 2]| {
+    let mut compare = |what: &str, max: f64, [few, many]: [Took; 2]| {
+        let times = many.median.as_secs_f64() / few.median.as_secs_f64();
+        let [few_took, many_took] = [few.median, many.median];
         measured(format_args!(
-            "{what}: {:.1} times as long with 100,000 delegations of 10,000 tenants ({many:.2?}) as with 10,000 of 1,000 ({few:.2?})",
-            many.as_secs_f64() / few.as_secs_f64()
+            "{what}: {times:.1} times as long with 100,000 delegations of 10,000 tenants ({many_took:.2?}) as with 10,000 of 1,000 ({few_took:.2?})"
         ));
-        let ratio = many.max(NOISE).as_secs_f64() / few.max(NOISE).as_secs_f64();
+        let ratio = many.best.max(NOISE).as_secs_f64() / few.best.max(NOISE).as_secs_f64();
         if ratio > max {
             wrong.push(format!("{what}: {ratio:.1} times as long"));
         }
