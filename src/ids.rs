@@ -106,6 +106,46 @@ guid! {
     SubscriptionId
 }
 guid! {
+    /// One installation of a private cloud behind a service provider's gateway: its servers, hosts and everything on them.
+    StampId
+}
+guid! {
+    /// A management server of a stamp.
+    VmmServerId
+}
+guid! {
+    /// A cloud of a stamp: hosts and networks that roles are given as one thing.
+    CloudId
+}
+guid! {
+    /// A logical network of a stamp.
+    NetworkId
+}
+guid! {
+    /// A template that machines of a stamp are made from.
+    TemplateId
+}
+guid! {
+    /// A host of a stamp.
+    HostId
+}
+guid! {
+    /// A user role of a stamp. A tenant's role has the id of the tenant's subscription.
+    UserRoleId
+}
+guid! {
+    /// A virtual machine of a stamp.
+    VmId
+}
+guid! {
+    /// A job of a stamp.
+    JobId
+}
+guid! {
+    /// A checkpoint of a virtual machine.
+    CheckpointId
+}
+guid! {
     /// A role definition, the last segment of `…/roleDefinitions/{id}`.
     RoleId
 }
@@ -177,5 +217,18 @@ mod tests {
         check("urn:uuid:8f2c1a10-0000-4000-8000-000000000001", None);
         check("8f2c1a10-0000-4000-8000-00000000000g", None);
         check("", None);
+    }
+}
+
+/// A tenant of the private cloud, its user role and its subscription are one thing under three names.
+impl From<SubscriptionId> for UserRoleId {
+    fn from(id: SubscriptionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<UserRoleId> for SubscriptionId {
+    fn from(id: UserRoleId) -> Self {
+        Self(id.0)
     }
 }

@@ -34,4 +34,5 @@ pub mod telemetry;
 pub mod template;
 pub mod tenure;
 pub mod tls;
+pub mod vmm;
 pub mod webhook;
