@@ -6,7 +6,7 @@ pub mod action;
 pub mod error;
 pub mod names;
 pub mod path;
-mod percent;
+pub(crate) mod percent;
 pub mod planes;
 pub mod query;
 pub mod scope;

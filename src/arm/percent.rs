@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The bytes that `text` stands for; nothing when a `%` is not followed by two hexadecimal digits.
-pub(super) fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text.as_bytes()));
     }
@@ -35,7 +35,7 @@ const fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 /// Appends `byte` as `%XX`.
-pub(super) fn push_escaped(text: &mut String, byte: u8) {
+pub(crate) fn push_escaped(text: &mut String, byte: u8) {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     let nibbles = [byte >> 4, byte & 0x0f];
     text.push('%');
