@@ -100,16 +100,23 @@ struct Header {
     kid: String,
 }
 
+/// What every assertion says, whichever service it is for.
 #[derive(Deserialize)]
-struct Claims {
+pub(super) struct Common {
     iss: String,
     aud: String,
     sub: ObjectId,
-    tid: TenantId,
     act: Act,
-    scp: String,
     iat: i64,
     exp: i64,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(flatten)]
+    common: Common,
+    tid: TenantId,
+    scp: String,
     // Not used to decide anything, but a malformed one shows a gateway that is not ours.
     #[serde(rename = "role")]
     _role: Option<RoleId>,
@@ -123,6 +130,68 @@ struct Act {
     tid: TenantId,
     name: Option<String>,
     client_id: Option<ClientId>,
+}
+
+impl Common {
+    /// Who acts, wherever it is at home.
+    pub(super) const fn principal(&self) -> PrincipalId {
+        PrincipalId { tenant: self.act.tid, object: self.act.sub }
+    }
+
+    /// Display name, if the token had one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.act.name.as_deref()
+    }
+}
+
+impl Trust {
+    /// The claims of the value of an `Authorization` header, signed by one of the keys.
+    ///
+    /// # Errors
+    /// When it is no token of the agreed shape, or its signature does not hold.
+    pub(super) fn claims<T: serde::de::DeserializeOwned>(&self, authorization: Option<&str>) -> Result<T, AssertionError> {
+        self.signed(authorization.and_then(bearer).ok_or(AssertionError::Absent)?)
+    }
+
+    fn signed<T: serde::de::DeserializeOwned>(&self, token: &str) -> Result<T, AssertionError> {
+        if token.len() > LENGTH_MAX {
+            return Err(AssertionError::Shape);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(AssertionError::Shape)?;
+        let (header, claims) = signed.split_once('.').ok_or(AssertionError::Shape)?;
+        let header: Header = part(header)?;
+        if header.alg != "EdDSA" || header.typ != "JWT" {
+            return Err(AssertionError::Shape);
+        }
+        let key = self.keys.iter().find(|key| key.kid == header.kid).ok_or(AssertionError::UnknownKey)?;
+        let signature = decoded(signature)?;
+        // The library says no more than that it does not match, so there is no cause to keep.
+        if UnparsedPublicKey::new(&ED25519, key.public_key).verify(signed.as_bytes(), &signature).is_err() {
+            return Err(AssertionError::Signature);
+        }
+        part(claims)
+    }
+
+    /// Whether what every assertion says is in order at `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// With the first thing that is not.
+    pub(super) fn judge(&self, claims: &Common, now: i64) -> Result<(), AssertionError> {
+        if claims.iss != self.issuer {
+            return Err(AssertionError::Issuer);
+        }
+        if claims.aud != self.audience {
+            return Err(AssertionError::Audience);
+        }
+        if claims.exp <= now {
+            return Err(AssertionError::Expired);
+        }
+        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(AssertionError::Lifetime)?;
+        if claims.iat > now.saturating_add(SKEW_S) || !(1..=LIFETIME_S_MAX).contains(&lifetime) {
+            return Err(AssertionError::Lifetime);
+        }
+        if claims.sub == claims.act.sub { Ok(()) } else { Err(AssertionError::Actor) }
+    }
 }
 
 /// Verifies assertions, each one once.
@@ -162,49 +231,16 @@ impl Verifier {
     }
 
     fn verify_anew(&self, token: &str, now: i64) -> Result<Actor, AssertionError> {
-        if token.len() > LENGTH_MAX {
-            return Err(AssertionError::Shape);
-        }
-        let (signed, signature) = token.rsplit_once('.').ok_or(AssertionError::Shape)?;
-        let (header, claims) = signed.split_once('.').ok_or(AssertionError::Shape)?;
-        let header: Header = part(header)?;
-        if header.alg != "EdDSA" || header.typ != "JWT" {
-            return Err(AssertionError::Shape);
-        }
-        let key = self.trust.keys.iter().find(|key| key.kid == header.kid).ok_or(AssertionError::UnknownKey)?;
-        let signature = decoded(signature)?;
-        // The library says no more than that it does not match, so there is no cause to keep.
-        if UnparsedPublicKey::new(&ED25519, key.public_key).verify(signed.as_bytes(), &signature).is_err() {
-            return Err(AssertionError::Signature);
-        }
-        self.judge(part(claims)?, now)
-    }
-
-    fn judge(&self, claims: Claims, now: i64) -> Result<Actor, AssertionError> {
-        if claims.iss != self.trust.issuer {
-            return Err(AssertionError::Issuer);
-        }
-        if claims.aud != self.trust.audience {
-            return Err(AssertionError::Audience);
-        }
-        if claims.exp <= now {
-            return Err(AssertionError::Expired);
-        }
-        let lifetime = claims.exp.checked_sub(claims.iat).ok_or(AssertionError::Lifetime)?;
-        if claims.iat > now.saturating_add(SKEW_S) || !(1..=LIFETIME_S_MAX).contains(&lifetime) {
-            return Err(AssertionError::Lifetime);
-        }
-        if claims.sub != claims.act.sub {
-            return Err(AssertionError::Actor);
-        }
+        let claims: Claims = self.trust.signed(token)?;
+        self.trust.judge(&claims.common, now)?;
         let Ok(scope) = Scope::parse(&claims.scp) else { return Err(AssertionError::Shape) };
         Ok(Actor {
-            principal: PrincipalId { tenant: claims.act.tid, object: claims.act.sub },
-            name: claims.act.name,
-            client: claims.act.client_id,
+            principal: claims.common.principal(),
+            name: claims.common.act.name,
+            client: claims.common.act.client_id,
             tenant: claims.tid,
             scope,
-            expires: claims.exp,
+            expires: claims.common.exp,
         })
     }
 }

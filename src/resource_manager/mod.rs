@@ -16,6 +16,7 @@ mod assertion;
 mod body;
 mod call;
 mod codes;
+pub mod fabric;
 mod faults;
 mod filter;
 mod journal;
