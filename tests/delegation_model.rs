@@ -195,12 +195,15 @@ impl Facts {
                         until: Some(term.not_after.map_or(one.until, |end| end.min(one.until))),
                     }));
                 }
-                Entity::Activation(_)
+                Entity::Account(_)
+                | Entity::Activation(_)
                 | Entity::Assignment(_)
+                | Entity::CloudSubscription(_)
                 | Entity::Definition(_)
                 | Entity::Deployment(_)
                 | Entity::Event(_)
                 | Entity::Operation(_)
+                | Entity::SignUp(_)
                 | Entity::Tenure(_)
                 | Entity::WebhookCursor(_) => {}
             }

@@ -141,6 +141,6 @@ fn every_example_of_the_manual_is_a_valid_set() {
     let options = LoadOptions::new(now()).with_demo_issuer("https://localhost");
     let loaded = policy::load_texts(Path::new("manual"), &texts, &options);
     let printed = loaded.map(|loaded| loaded.warnings).unwrap_or_else(|diagnostics| diagnostics).render(Style::default());
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 11);
     assert!(printed.ends_with("no errors\n"), "{printed}");
 }

@@ -91,14 +91,14 @@ fn earlier(path: &Path) -> Result<HashMap<PrincipalId, AccountFile>, AccountsErr
 }
 
 fn signs_in(directory: &Directory, principal: &Principal) -> bool {
-    let has_issuer = directory.tenant(principal.id.tenant).is_some_and(|tenant| tenant.issuer.is_some());
+    let has_issuer = directory.tenant(principal.id.tenant).is_some_and(|tenant| !tenant.issuers.is_empty());
     has_issuer && principal.kind != PrincipalKind::Group
 }
 
 fn tenants(directory: &Directory) -> Vec<Tenant> {
     let mut tenants: Vec<Tenant> = directory
         .tenants()
-        .filter(|tenant| tenant.issuer.is_some())
+        .filter(|tenant| !tenant.issuers.is_empty())
         .map(|tenant| Tenant {
             id: tenant.id,
             name: tenant.name.to_string(),

@@ -231,8 +231,9 @@ fn mock_controls(manager: Arc<ResourceManager>) -> Extra {
     })
 }
 
+/// What was signed up for at run time is in the private cloud and not at the resource manager.
 fn homes(directory: &Directory) -> BTreeMap<String, Home> {
-    directory.subscriptions().map(|it| (it.name.to_string(), Home { id: it.id, tenant: it.tenant })).collect()
+    directory.declared_subscriptions().map(|it| (it.name.to_string(), Home { id: it.id, tenant: it.tenant })).collect()
 }
 
 /// A subscription that a reload brought exists at the resource manager as well, empty.

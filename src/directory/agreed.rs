@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::entity::{Activation, ActivationStatus, RoleAssignment};
-use super::registry::{ApplyError, Holdings, Registry};
+use super::entity::{Activation, ActivationStatus, CloudState, CloudSubscription, RoleAssignment};
+use super::registry::{ApplyError, Holdings, Registry, Touched};
 use super::shown::{self, Eligibility};
-use super::{Directory, Map, Subscription};
+use super::{Directory, Map, Subscription, SubscriptionState};
+use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
+use crate::delegation::roles::{CONTRIBUTOR, OWNER};
 use crate::delegation::{Grant, Origin, OriginKind, SourceLocation, Window};
 use crate::ids::{ObjectId, PrincipalId, RoleId, SubscriptionId, TenantId};
 use crate::store::Change;
@@ -16,12 +18,19 @@ impl Directory {
     /// The same policy files with other agreements: everything is made anew.
     #[must_use]
     pub fn agreeing(&self, registry: Registry) -> Self {
-        let mut next = Self { agreed: Map::default(), relations: Map::default(), managed: Map::default(), ..self.clone() };
-        let held: Vec<SubscriptionId> = registry.subscriptions().map(|(id, _)| id).collect();
+        let mut next = Self {
+            agreed: Map::default(),
+            clouds: Map::default(),
+            relations: Map::default(),
+            managed: Map::default(),
+            accounts: Map::default(),
+            account_issuers: Map::default(),
+            ..self.clone()
+        };
+        let accounts = registry.accounts().map(|account| account.body.id).collect();
+        let subscriptions = registry.subscriptions().map(|(id, _)| id).collect();
         next.registry = registry;
-        for id in held {
-            next.renew(id);
-        }
+        next.renew(&Touched { accounts, subscriptions });
         next
     }
 
@@ -32,61 +41,117 @@ impl Directory {
     pub fn apply(&self, change: &Change) -> Result<Self, ApplyError> {
         let (registry, touched) = self.registry.apply(change)?;
         let mut next = Self { registry, ..self.clone() };
-        for id in touched {
-            next.renew(id);
-        }
+        next.renew(&touched);
         Ok(next)
     }
 
-    /// Makes one subscription anew from what is declared and agreed in it.
-    fn renew(&mut self, id: SubscriptionId) {
-        let Some(declared) = self.declared.subscriptions.get(&id).cloned() else { return };
-        let before = self.agreed.get(&id).map(|found| found.agreed_with.clone()).unwrap_or_default();
-        let agreed = self.registry.holdings(id).map(|held| merge(&declared, held, self));
-        let after = agreed.as_ref().map(|found| found.agreed_with.clone()).unwrap_or_default();
-        self.relate(&declared, &before, &after);
-        match agreed {
-            Some(agreed) => self.agreed.insert_mut(id, Arc::new(agreed)),
+    fn renew(&mut self, touched: &Touched) {
+        for id in &touched.accounts {
+            self.renew_account(*id);
+        }
+        for id in &touched.subscriptions {
+            self.renew_subscription(*id);
+        }
+    }
+
+    /// Makes one subscription anew from what is declared, signed up for and agreed in it.
+    fn renew_subscription(&mut self, id: SubscriptionId) {
+        let before = self.agreed.get(&id).map(|before| self.ties(before)).unwrap_or_default();
+        let after = self.registry.holdings(id).and_then(|held| self.remade(id, held));
+        let after_ties = after.as_ref().map(|after| self.ties(after)).unwrap_or_default();
+        self.relate(id, &before, &after_ties);
+        match after.is_some() && !self.declared.subscriptions.contains_key(&id) {
+            true => self.clouds.insert_mut(id, ()),
+            false => drop(self.clouds.remove_mut(&id)),
+        }
+        match after {
+            Some(after) => self.agreed.insert_mut(id, Arc::new(after)),
             None => drop(self.agreed.remove_mut(&id)),
         }
     }
 
-    fn relate(&mut self, subscription: &Subscription, before: &[TenantId], after: &[TenantId]) {
-        for gone in before.iter().filter(|tenant| !after.contains(tenant)) {
-            let pair = (*gone, subscription.tenant);
-            match self.relations.get(&pair).copied().unwrap_or_default() {
-                0 | 1 => drop(self.relations.remove_mut(&pair)),
-                count => self.relations.insert_mut(pair, count - 1),
+    /// A subscription with what is held in it; none for one that is neither declared nor signed up for.
+    fn remade(&self, id: SubscriptionId, held: &Holdings) -> Option<Subscription> {
+        let base = match self.declared.subscriptions.get(&id) {
+            Some(declared) => Subscription::clone(declared),
+            None => signed_up(&held.cloud.as_ref()?.body, self),
+        };
+        Some(merge(base, held, self))
+    }
+
+    /// Who has to do with whom because of what happened in a subscription at run time.
+    fn ties(&self, subscription: &Subscription) -> Vec<(TenantId, TenantId)> {
+        let owner = Some(subscription.tenant).filter(|_| !self.declared.subscriptions.contains_key(&subscription.id));
+        owner.into_iter().chain(subscription.agreed_with.iter().copied()).map(|tenant| (tenant, subscription.tenant)).collect()
+    }
+
+    fn relate(&mut self, subscription: SubscriptionId, before: &[(TenantId, TenantId)], after: &[(TenantId, TenantId)]) {
+        for gone in before.iter().filter(|pair| !after.contains(pair)) {
+            match self.relations.get(gone).copied().unwrap_or_default() {
+                0 | 1 => drop(self.relations.remove_mut(gone)),
+                count => self.relations.insert_mut(*gone, count - 1),
             }
-            let mut managed = self.managed.get(gone).cloned().unwrap_or_default();
-            managed.remove_mut(&subscription.id);
-            self.managed.insert_mut(*gone, managed);
+            let mut managed = self.managed.get(&gone.0).cloned().unwrap_or_default();
+            managed.remove_mut(&subscription);
+            match managed.is_empty() {
+                true => drop(self.managed.remove_mut(&gone.0)),
+                false => self.managed.insert_mut(gone.0, managed),
+            }
         }
-        for new in after.iter().filter(|tenant| !before.contains(tenant)) {
-            let pair = (*new, subscription.tenant);
-            let count = self.relations.get(&pair).copied().unwrap_or_default();
-            self.relations.insert_mut(pair, count + 1);
-            let mut managed = self.managed.get(new).cloned().unwrap_or_default();
-            managed.insert_mut(subscription.id, ());
-            self.managed.insert_mut(*new, managed);
+        for new in after.iter().filter(|pair| !before.contains(pair)) {
+            let count = self.relations.get(new).copied().unwrap_or_default();
+            self.relations.insert_mut(*new, count + 1);
+            let mut managed = self.managed.get(&new.0).cloned().unwrap_or_default();
+            managed.insert_mut(subscription, ());
+            self.managed.insert_mut(new.0, managed);
         }
     }
 }
 
-fn merge(declared: &Subscription, held: &Holdings, directory: &Directory) -> Subscription {
-    let mut merged = declared.clone();
+/// A subscription that was signed up for, with the grants of those who work in it.
+fn signed_up(cloud: &CloudSubscription, directory: &Directory) -> Subscription {
+    let scope = Scope::subscription(cloud.id);
+    let made_at = kept_at(format!("{scope}/providers/Steward.PrivateCloud/tenants/{}", cloud.id));
+    let roles = std::iter::once(OWNER).chain(std::iter::repeat(CONTRIBUTOR));
+    let members = cloud.members().zip(roles).filter(|(member, _)| member.principal.tenant == cloud.tenant);
+    let granted = members.filter_map(|(member, role)| {
+        let (principal_name, defined_at) = (Arc::clone(&member.name), made_at.clone());
+        let origin = Origin { kind: OriginKind::RoleAssignment, principal_name, defined_at, through: None };
+        let role = directory.roles().by_id(role)?;
+        Some(Grant { principal: member.principal, role, scope: scope.clone(), window: Window::Standing, origin: Arc::new(origin) })
+    });
+    let inherited = directory.tenant_grants(cloud.tenant).iter().map(|grant| Grant { scope: scope.clone(), ..grant.clone() });
+    Subscription {
+        id: cloud.id,
+        name: Arc::clone(&cloud.name),
+        tenant: cloud.tenant,
+        state: match cloud.state {
+            CloudState::Active => SubscriptionState::Enabled,
+            CloudState::Deleting | CloudState::Suspended => SubscriptionState::Disabled,
+        },
+        ancestors: Vec::new(),
+        grants: granted.chain(inherited).collect(),
+        denies: Arc::default(),
+        managed_by: Vec::new(),
+        agreed_with: Vec::new(),
+        defined_at: made_at.clone(),
+    }
+}
+
+fn merge(mut merged: Subscription, held: &Holdings, directory: &Directory) -> Subscription {
+    let (id, owner) = (merged.id, merged.tenant);
     for assignment in held.assignments.values() {
         let Some(definition) = held.definitions.get(&assignment.body.definition.name) else { continue };
         // A subscription that moved into the managing tenant has nothing to delegate to it any more.
-        if definition.body.managing_tenant == declared.tenant {
+        if definition.body.managing_tenant == owner {
             continue;
         }
         merged.agreed_with.push(definition.body.managing_tenant);
         let lapsed = held.lapsed(&assignment.body, &definition.body);
         merged.grants.extend(grants(&assignment.body, &definition.body, lapsed, directory));
     }
-    merged.grants.extend(held.role_assignments.values().filter_map(|one| assigned(&one.body, declared.tenant, directory)));
-    merged.grants.extend(activated(declared.id, held, directory));
+    merged.grants.extend(held.role_assignments.values().filter_map(|one| assigned(&one.body, owner, directory)));
+    merged.grants.extend(activated(id, held, directory));
     merged.agreed_with.sort_unstable();
     merged.agreed_with.dedup();
     merged.managed_by.extend_from_slice(&merged.agreed_with);

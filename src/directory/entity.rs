@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::account::{
+    Account, CO_ADMINISTRATORS_MAX, CloudState, CloudSubscription, Member, Person, Phase, SignUp, TRUSTED_ISSUERS_MAX, TrustedIssuer,
+};
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
@@ -16,10 +19,14 @@ use crate::store::{ObjectKey, Write};
 /// Something that is kept at run time.
 #[derive(Debug, Clone)]
 pub enum Entity {
+    /// A tenant that signed up.
+    Account(Account),
     /// A request to activate an eligible role, and what became of it.
     Activation(Activation),
     /// An offer bound to a scope.
     Assignment(RegistrationAssignment),
+    /// What an account has of the private cloud.
+    CloudSubscription(CloudSubscription),
     /// An offer.
     Definition(RegistrationDefinition),
     /// A template that was deployed.
@@ -30,6 +37,8 @@ pub enum Entity {
     Operation(StartedOperation),
     /// A role of a principal in the tenant that owns the scope.
     RoleAssignment(RoleAssignment),
+    /// A sign-up under way.
+    SignUp(Box<SignUp>),
     /// What was noticed about a delegation as time went by.
     Tenure(Tenure),
     /// How far a webhook has come.
@@ -39,10 +48,14 @@ pub enum Entity {
 /// What the name of a row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
+    /// `account`, `{tenant}`.
+    Account(TenantId),
     /// `activation`, `{subscription}/{id}`.
     Activation(SubscriptionId, ActivationId),
     /// `registration_assignment`, `{scope in lower case}/{id}`.
     Assignment(SubscriptionId, Box<str>, AssignmentId),
+    /// `cloud_subscription`, `{subscription}`.
+    CloudSubscription(SubscriptionId),
     /// `registration_definition`, `{subscription}/{id}`.
     Definition(SubscriptionId, DefinitionId),
     /// `deployment`, `{scope in lower case}/{name in lower case}`.
@@ -53,6 +66,8 @@ pub enum Kind {
     Operation(OperationId),
     /// `role_assignment`, `{subscription}/{id}`.
     RoleAssignment(SubscriptionId, RoleAssignmentId),
+    /// `sign_up`, `{subscription}`.
+    SignUp(SubscriptionId),
     /// `tenure`, named as the assignment is.
     Tenure(SubscriptionId, Box<str>, AssignmentId),
     /// `webhook_cursor`, the webhook's name.
@@ -364,13 +379,16 @@ pub enum NotAnEntity {
     Name,
 }
 
+const ACCOUNT: &str = "account";
 const ACTIVATION: &str = "activation";
 const ASSIGNMENT: &str = "registration_assignment";
+const CLOUD_SUBSCRIPTION: &str = "cloud_subscription";
 const DEFINITION: &str = "registration_definition";
 const DEPLOYMENT: &str = "deployment";
 const EVENT: &str = "event";
 const OPERATION: &str = "operation";
 const ROLE_ASSIGNMENT: &str = "role_assignment";
+const SIGN_UP: &str = "sign_up";
 const TENURE: &str = "tenure";
 const WEBHOOK_CURSOR: &str = "webhook_cursor";
 
@@ -380,13 +398,16 @@ impl Entity {
             serde_json::from_str(body).map_err(|cause| NotAnEntity::Body(cause.to_string()))
         }
         match &*key.kind {
+            ACCOUNT => parse(body).map(Self::Account),
             ACTIVATION => parse(body).map(Self::Activation),
             ASSIGNMENT => parse(body).map(Self::Assignment),
+            CLOUD_SUBSCRIPTION => parse(body).map(Self::CloudSubscription),
             DEFINITION => parse(body).map(Self::Definition),
             DEPLOYMENT => parse(body).map(Self::Deployment),
             EVENT => parse(body).map(Self::Event),
             OPERATION => parse(body).map(Self::Operation),
             ROLE_ASSIGNMENT => parse(body).map(Self::RoleAssignment),
+            SIGN_UP => parse(body).map(|sign_up| Self::SignUp(Box::new(sign_up))),
             TENURE => parse(body).map(Self::Tenure),
             WEBHOOK_CURSOR => parse(body).map(Self::WebhookCursor),
             _ => Err(NotAnEntity::Kind),
@@ -399,11 +420,13 @@ impl Entity {
         match self {
             Self::Activation(activation) => Some(activation.subscription),
             Self::Assignment(assignment) => assignment.scope.subscription_id(),
+            Self::CloudSubscription(cloud) => Some(cloud.id),
             Self::Definition(definition) => Some(definition.subscription),
             Self::Deployment(deployment) => Some(deployment.subscription),
             Self::RoleAssignment(assignment) => Some(assignment.subscription),
             Self::Tenure(tenure) => tenure.scope.subscription_id(),
-            Self::Event(_) | Self::Operation(_) | Self::WebhookCursor(_) => None,
+            // A sign-up belongs to no subscription yet: it must change nothing in one.
+            Self::Account(_) | Self::Event(_) | Self::Operation(_) | Self::SignUp(_) | Self::WebhookCursor(_) => None,
         }
     }
 
@@ -411,13 +434,16 @@ impl Entity {
     #[must_use]
     pub fn key(&self) -> ObjectKey {
         match self {
+            Self::Account(account) => account_key(account.id),
             Self::Activation(activation) => activation_key(activation.subscription, activation.name),
             Self::Assignment(assignment) => assignment_key(&assignment.scope, assignment.name),
+            Self::CloudSubscription(cloud) => cloud_subscription_key(cloud.id),
             Self::Definition(definition) => definition_key(definition.subscription, definition.name),
             Self::Deployment(deployment) => deployment_key(&deployment.scope, &deployment.name),
             Self::Event(event) => key(EVENT, event.name.clone()),
             Self::Operation(operation) => operation_key(operation.id),
             Self::RoleAssignment(assignment) => role_assignment_key(assignment.subscription, assignment.name),
+            Self::SignUp(sign_up) => sign_up_key(sign_up.subscription.id),
             Self::Tenure(tenure) => tenure_key(&tenure.scope, tenure.assignment),
             Self::WebhookCursor(cursor) => key(WEBHOOK_CURSOR, cursor.webhook.clone()),
         }
@@ -427,18 +453,39 @@ impl Entity {
     #[must_use]
     pub fn into_write(self) -> Write {
         let body = match &self {
+            Self::Account(account) => json::text(account),
             Self::Activation(activation) => json::text(activation),
             Self::Assignment(assignment) => json::text(assignment),
+            Self::CloudSubscription(cloud) => json::text(cloud),
             Self::Definition(definition) => json::text(definition),
             Self::Deployment(deployment) => json::text(deployment),
             Self::Event(event) => json::text(event),
             Self::Operation(operation) => json::text(operation),
             Self::RoleAssignment(assignment) => json::text(assignment),
+            Self::SignUp(sign_up) => json::text(sign_up),
             Self::Tenure(tenure) => json::text(tenure),
             Self::WebhookCursor(cursor) => json::text(cursor),
         };
         Write { key: self.key(), body: Some(body.into()) }
     }
+}
+
+/// The row of an account.
+#[must_use]
+pub fn account_key(id: TenantId) -> ObjectKey {
+    key(ACCOUNT, id.to_string().into())
+}
+
+/// The row of a subscription of the private cloud.
+#[must_use]
+pub fn cloud_subscription_key(id: SubscriptionId) -> ObjectKey {
+    key(CLOUD_SUBSCRIPTION, id.to_string().into())
+}
+
+/// The row of a sign-up, by the subscription to come.
+#[must_use]
+pub fn sign_up_key(id: SubscriptionId) -> ObjectKey {
+    key(SIGN_UP, id.to_string().into())
 }
 
 /// The row of an activation.
@@ -502,6 +549,9 @@ fn key(kind: &str, name: Box<str>) -> ObjectKey {
 impl Kind {
     pub(super) fn of(key: &ObjectKey) -> Result<Self, NotAnEntity> {
         match &*key.kind {
+            ACCOUNT => key.name.parse().map(Self::Account).or(Err(NotAnEntity::Name)),
+            CLOUD_SUBSCRIPTION => key.name.parse().map(Self::CloudSubscription).or(Err(NotAnEntity::Name)),
+            SIGN_UP => key.name.parse().map(Self::SignUp).or(Err(NotAnEntity::Name)),
             ACTIVATION => in_subscription(&key.name).map(|(subscription, id)| Self::Activation(subscription, id)),
             ASSIGNMENT => assignment(&key.name).map(|(subscription, scope, id)| Self::Assignment(subscription, scope, id)),
             TENURE => assignment(&key.name).map(|(subscription, scope, id)| Self::Tenure(subscription, scope, id)),

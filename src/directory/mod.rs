@@ -3,9 +3,12 @@
 //! A request takes one `Arc<Directory>` and sees nothing else, so it can never be judged by two policies. A new snapshot
 //! replaces the old one as a whole; the holder is a `watch::Receiver<Arc<Directory>>`.
 
+mod account;
 mod agreed;
 mod delegations;
 pub mod entity;
+mod issuers;
+mod private_cloud;
 mod published;
 mod registry;
 pub mod shown;
@@ -14,14 +17,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::arm::planes::Planes;
-use crate::delegation::offer::Plan;
+use crate::delegation::offer::Plan as MarketplacePlan;
 use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{DenyAssignment, Grant, SourceLocation};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 
 pub use self::delegations::{Authorization, Delegation, OnRequest};
+use self::entity::{Account, CloudSubscription, SignUp};
+pub use self::issuers::IssuerOf;
+pub use self::private_cloud::{AddOn, Admission, Entitlement, Plan, PlanService, PlanVisibility, PrivateCloud, SignUpMode};
 pub use self::published::Published;
-pub use self::registry::{ApplyError, EVENTS_KEPT, Holdings, Registry, Versioned};
+pub use self::registry::{ApplyError, EVENTS_KEPT, Holdings, Registry, Touched, Versioned};
 
 /// One snapshot: what the policy files declare, and on top of it what customers and providers agreed at run time.
 ///
@@ -32,13 +38,24 @@ pub struct Directory {
     pub revision: u64,
     declared: Arc<Declared>,
     registry: Registry,
-    /// Subscriptions in which something was agreed at run time; they hide those that are declared.
+    /// Who the issuers of the policy files speak for.
+    declared_issuers: Arc<DeclaredIssuers>,
+    /// Subscriptions in which something was agreed at run time, which hide those that are declared, and those that were signed up for.
     agreed: Map<SubscriptionId, Arc<Subscription>>,
+    /// Those of them that were signed up for.
+    clouds: Map<SubscriptionId, ()>,
     /// How many run-time assignments bind (managing tenant, customer tenant).
     relations: Map<(TenantId, TenantId), usize>,
-    /// Subscriptions by the tenants that manage something in them since run time.
+    /// Subscriptions by the tenants that own or manage something in them since run time.
     managed: Map<TenantId, Map<SubscriptionId, ()>>,
+    /// Tenants that signed up.
+    accounts: Map<TenantId, Arc<Tenant>>,
+    /// Who the issuers of accounts speak for. More than one tenant means none.
+    account_issuers: Map<Box<str>, Vec<TenantId>>,
 }
+
+/// Tenants by issuer; `None` where two tenants claim the same one.
+type DeclaredIssuers = HashMap<Box<str>, Option<TenantId>, foldhash::fast::RandomState>;
 
 /// A persistent map: a changed copy costs what changed.
 type Map<K, V> = rpds::HashTrieMap<K, V, archery::ArcTK, foldhash::fast::RandomState>;
@@ -71,6 +88,11 @@ pub struct Declared {
     pub(crate) marketplace: Vec<MarketplaceOffer>,
     /// The only managing tenants of a customer, by customer. A customer without an entry may name any.
     pub(crate) onboarding: HashMap<TenantId, AllowedManagers, foldhash::fast::RandomState>,
+    pub(crate) private_cloud: Option<PrivateCloud>,
+    /// In the order of the files.
+    pub(crate) plans: Vec<Plan>,
+    /// In the order of the files.
+    pub(crate) add_ons: Vec<AddOn>,
 }
 
 /// The only tenants that a customer's subscriptions may be delegated to.
@@ -86,7 +108,7 @@ pub struct AllowedManagers {
 #[derive(Debug)]
 pub struct MarketplaceOffer {
     /// What it is called.
-    pub plan: Plan,
+    pub plan: MarketplacePlan,
     /// The service provider.
     pub managing_tenant: TenantId,
     /// Who may do what.
@@ -114,21 +136,22 @@ pub struct Tenant {
     pub name: Arc<str>,
     /// Verified domains; the first is the default one.
     pub domains: Vec<String>,
-    /// Who issues tokens for it. A tenant without an issuer can be managed but nobody of it can sign in.
-    pub issuer: Option<TokenIssuer>,
+    /// Who issues tokens for it: one at most for a tenant of the policy files. A tenant without an issuer can be managed but nobody of it
+    /// can sign in.
+    pub issuers: Vec<TokenIssuer>,
     /// A suspended tenant's callers are refused, and nothing in it is reachable.
     pub suspended: bool,
     /// Where the policy says so.
     pub defined_at: SourceLocation,
 }
 
-/// The one authority whose tokens count for a tenant, and the keys it signs with.
+/// An authority whose tokens count for a tenant, and the keys it signs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIssuer {
     /// The values of `iss` that are accepted, compared whole; the tenant id is already filled in.
     pub names: Vec<String>,
-    /// What a challenge tells a client to sign in at: `https://login.example/{tenant id}`.
-    pub authority: String,
+    /// What a challenge tells a client to sign in at: `https://login.example/{tenant id}`; none for an issuer that nobody vouched for.
+    pub authority: Option<String>,
     /// Where its public keys are.
     pub keys: KeySource,
     /// Signature algorithms accepted from it.
@@ -146,18 +169,24 @@ pub enum KeySource {
     KeySetUrl(String),
     /// A JSON Web Key Set in this file.
     File(std::path::PathBuf),
+    /// This JSON Web Key Set.
+    Inline(Arc<str>),
 }
 
 /// Signature algorithms that a tenant's issuer may use. Symmetric ones and `none` do not exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256: the default.
+    #[serde(rename = "RS256")]
     Rs256,
     /// RSASSA-PSS with SHA-256.
+    #[serde(rename = "PS256")]
     Ps256,
     /// ECDSA with P-256 and SHA-256.
+    #[serde(rename = "ES256")]
     Es256,
     /// Ed25519.
+    #[serde(rename = "EdDSA")]
     EdDsa,
 }
 
@@ -240,17 +269,35 @@ pub struct ManagementGroup {
     pub grants: Vec<Grant>,
 }
 
+impl Tenant {
+    /// The issuer that calls itself so.
+    #[must_use]
+    pub fn issuer_named(&self, name: &str) -> Option<&TokenIssuer> {
+        self.issuers.iter().find(|issuer| issuer.names.iter().any(|known| known == name))
+    }
+
+    /// What a challenge tells a client of this tenant to sign in at.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.issuers.iter().find_map(|issuer| issuer.authority.as_deref())
+    }
+}
+
 impl Directory {
     /// What the files declare and nothing else.
     #[must_use]
     pub fn new(declared: Declared) -> Self {
         Self {
             revision: declared.revision,
+            declared_issuers: Arc::new(issuers::declared(&declared)),
             declared: Arc::new(declared),
             registry: Registry::default(),
             agreed: Map::default(),
+            clouds: Map::default(),
             relations: Map::default(),
             managed: Map::default(),
+            accounts: Map::default(),
+            account_issuers: Map::default(),
         }
     }
 
@@ -278,15 +325,57 @@ impl Directory {
         &self.registry
     }
 
-    /// The tenant of this id.
+    /// The tenant of this id: one of the policy files, or else an account.
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
-        self.declared.tenants.get(&id)
+        let declared = self.declared.tenants.get(&id);
+        declared.or_else(|| if self.accounts.is_empty() { None } else { self.accounts.get(&id).map(Arc::as_ref) })
     }
 
     /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+        self.declared_tenants().chain(self.accounts.values().map(Arc::as_ref))
+    }
+
+    /// The tenants of the policy files, in no order.
+    pub fn declared_tenants(&self) -> impl Iterator<Item = &Tenant> {
         self.declared.tenants.values()
+    }
+
+    /// The account of this id, unless the policy files declare a tenant of it.
+    #[must_use]
+    pub fn account(&self, id: TenantId) -> Option<&Account> {
+        self.accounts.get(&id)?;
+        self.registry.account(id).map(|account| &*account.body)
+    }
+
+    /// What was signed up for under this id, unless the policy files declare a subscription of it.
+    #[must_use]
+    pub fn cloud(&self, id: SubscriptionId) -> Option<&CloudSubscription> {
+        self.clouds.get(&id)?;
+        Some(&*self.registry.holdings(id)?.cloud.as_ref()?.body)
+    }
+
+    /// Everything that was signed up for, in no order.
+    pub fn clouds(&self) -> impl Iterator<Item = &CloudSubscription> {
+        self.clouds.keys().filter_map(|id| self.cloud(*id))
+    }
+
+    /// How many subscriptions were signed up for.
+    #[must_use]
+    pub fn clouds_len(&self) -> usize {
+        self.clouds.size()
+    }
+
+    /// The sign-up under way for a subscription to come.
+    #[must_use]
+    pub fn sign_up(&self, id: SubscriptionId) -> Option<&SignUp> {
+        self.registry.sign_up(id).map(|sign_up| &*sign_up.body)
+    }
+
+    /// All sign-ups under way, in no order.
+    pub fn sign_ups(&self) -> impl Iterator<Item = &SignUp> {
+        self.registry.sign_ups().map(|sign_up| &*sign_up.body)
     }
 
     /// The subscription of this id.
@@ -298,6 +387,11 @@ impl Directory {
 
     /// All subscriptions, in no order.
     pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.declared.subscriptions.keys().chain(self.clouds.keys()).filter_map(|id| self.subscription(*id))
+    }
+
+    /// The subscriptions of the policy files, in no order.
+    pub fn declared_subscriptions(&self) -> impl Iterator<Item = &Subscription> {
         self.declared.subscriptions.keys().filter_map(|id| self.subscription(*id))
     }
 
@@ -371,3 +465,6 @@ impl Directory {
         &self.declared.planes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::Map;
 use super::entity::{
-    Activation, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, StartedOperation, Tenure, WebhookCursor,
+    Account, Activation, CloudSubscription, DelegationEvent, Deployment, Entity, Kind, NotAnEntity, RoleAssignment, SignUp,
+    StartedOperation, Tenure, WebhookCursor,
 };
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
@@ -31,6 +32,25 @@ pub struct Registry {
     /// Names of the same, by the customer they are of.
     events_of: Map<TenantId, rpds::RedBlackTreeSet<Box<str>, archery::ArcTK>>,
     webhooks: Map<Box<str>, Versioned<WebhookCursor>>,
+    accounts: Map<TenantId, Versioned<Account>>,
+    sign_ups: Map<SubscriptionId, Versioned<SignUp>>,
+}
+
+/// What a change touched.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Accounts that are different; sorted, without duplicates.
+    pub accounts: Vec<TenantId>,
+    /// Subscriptions in which something is different; sorted, without duplicates.
+    pub subscriptions: Vec<SubscriptionId>,
+}
+
+/// What one write touched.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Account(TenantId),
+    Nothing,
+    Subscription(SubscriptionId),
 }
 
 /// A row and the revision that wrote it.
@@ -45,6 +65,8 @@ pub struct Versioned<T> {
 /// Everything that was agreed in one subscription.
 #[derive(Debug, Clone, Default)]
 pub struct Holdings {
+    /// The subscription itself, if it was signed up for.
+    pub cloud: Option<Versioned<CloudSubscription>>,
     /// Offers.
     pub definitions: BTreeMap<DefinitionId, Versioned<RegistrationDefinition>>,
     /// Offers bound to a scope, by that scope in lower case and the name.
@@ -94,6 +116,8 @@ impl Default for Registry {
             events: rpds::RedBlackTreeMap::default(),
             events_of: Map::default(),
             webhooks: Map::default(),
+            accounts: Map::default(),
+            sign_ups: Map::default(),
         }
     }
 }
@@ -119,39 +143,41 @@ impl Registry {
         Ok(registry)
     }
 
-    /// The registry after one more change, and the subscriptions in which something is different.
+    /// The registry after one more change, and where something is different.
     ///
     /// # Errors
     /// When the change does not follow, or holds a row that cannot be read.
-    pub fn apply(&self, change: &Change) -> Result<(Self, Vec<SubscriptionId>), ApplyError> {
+    pub fn apply(&self, change: &Change) -> Result<(Self, Touched), ApplyError> {
         if change.revision.0 != self.revision.0 + 1 {
             return Err(ApplyError::Gap { applied: self.revision, found: change.revision });
         }
         let mut next = Self { revision: change.revision, ..self.clone() };
-        let mut touched = Vec::new();
+        let mut touched = Touched::default();
         for write in &change.writes {
-            let subscription = match &write.body {
+            let place = match &write.body {
                 Some(body) => next.write(read(&write.key, body)?, change.revision),
                 None => next.remove(&write.key)?,
             };
-            touched.extend(subscription);
+            touched.add(place);
         }
-        touched.sort_unstable();
-        touched.dedup();
+        touched.sort();
         Ok((next, touched))
     }
 
-    fn write(&mut self, entity: Entity, revision: Revision) -> Option<SubscriptionId> {
-        let subscription = entity.subscription();
-        match subscription {
-            Some(id) => self.change(id, |held| held.put(entity, revision)),
-            None => self.put(entity, revision),
+    fn write(&mut self, entity: Entity, revision: Revision) -> Place {
+        if let Some(id) = entity.subscription() {
+            self.change(id, |held| held.put(entity, revision));
+            return Place::Subscription(id);
         }
-        subscription
+        let place = if let Entity::Account(account) = &entity { Place::Account(account.id) } else { Place::Nothing };
+        self.put(entity, revision);
+        place
     }
 
     fn put(&mut self, entity: Entity, revision: Revision) {
         match entity {
+            Entity::Account(account) => self.accounts.insert_mut(account.id, Versioned::new(revision, account)),
+            Entity::SignUp(sign_up) => self.sign_ups.insert_mut(sign_up.subscription.id, Versioned::new(revision, *sign_up)),
             Entity::Event(event) => {
                 let mut names = self.events_of.get(&event.customer).cloned().unwrap_or_default();
                 names.insert_mut(event.name.clone());
@@ -168,6 +194,7 @@ impl Registry {
             // These lie in a subscription, always.
             Entity::Activation(_)
             | Entity::Assignment(_)
+            | Entity::CloudSubscription(_)
             | Entity::Definition(_)
             | Entity::Deployment(_)
             | Entity::RoleAssignment(_)
@@ -192,39 +219,31 @@ impl Registry {
         self.operations.remove_mut(&id);
     }
 
-    fn remove(&mut self, key: &ObjectKey) -> Result<Option<SubscriptionId>, ApplyError> {
+    fn remove(&mut self, key: &ObjectKey) -> Result<Place, ApplyError> {
         let unreadable = |cause| ApplyError::Row { kind: key.kind.clone(), name: key.name.clone(), cause };
         let kind = Kind::of(key).map_err(unreadable)?;
+        let place = match &kind {
+            Kind::Account(id) => Place::Account(*id),
+            Kind::Event(_) | Kind::Operation(_) | Kind::SignUp(_) | Kind::WebhookCursor(_) => Place::Nothing,
+            Kind::CloudSubscription(id) => Place::Subscription(*id),
+            Kind::Activation(id, _) | Kind::Assignment(id, ..) | Kind::Definition(id, _) => Place::Subscription(*id),
+            Kind::Deployment(id, _) | Kind::RoleAssignment(id, _) | Kind::Tenure(id, ..) => Place::Subscription(*id),
+        };
         match kind {
+            Kind::Account(id) => drop(self.accounts.remove_mut(&id)),
             Kind::Event(name) => self.forget_event(&name),
             Kind::Operation(id) => self.forget(id),
+            Kind::SignUp(id) => drop(self.sign_ups.remove_mut(&id)),
             Kind::WebhookCursor(name) => drop(self.webhooks.remove_mut(&name)),
-            Kind::Activation(subscription, name) => {
-                self.change(subscription, |held| drop(held.activations.remove(&name)));
-                return Ok(Some(subscription));
-            }
-            Kind::Deployment(subscription, name) => {
-                self.change(subscription, |held| drop(held.deployments.remove(&name)));
-                return Ok(Some(subscription));
-            }
-            Kind::RoleAssignment(subscription, name) => {
-                self.change(subscription, |held| drop(held.role_assignments.remove(&name)));
-                return Ok(Some(subscription));
-            }
-            Kind::Definition(subscription, name) => {
-                self.change(subscription, |held| drop(held.definitions.remove(&name)));
-                return Ok(Some(subscription));
-            }
-            Kind::Tenure(subscription, scope, name) => {
-                self.change(subscription, |held| drop(held.tenures.remove(&(scope, name))));
-                return Ok(Some(subscription));
-            }
-            Kind::Assignment(subscription, scope, name) => {
-                self.change(subscription, |held| drop(held.assignments.remove(&(scope, name))));
-                return Ok(Some(subscription));
-            }
+            Kind::Activation(id, name) => self.change(id, |held| drop(held.activations.remove(&name))),
+            Kind::Assignment(id, scope, name) => self.change(id, |held| drop(held.assignments.remove(&(scope, name)))),
+            Kind::CloudSubscription(id) => self.change(id, |held| held.cloud = None),
+            Kind::Definition(id, name) => self.change(id, |held| drop(held.definitions.remove(&name))),
+            Kind::Deployment(id, name) => self.change(id, |held| drop(held.deployments.remove(&name))),
+            Kind::RoleAssignment(id, name) => self.change(id, |held| drop(held.role_assignments.remove(&name))),
+            Kind::Tenure(id, scope, name) => self.change(id, |held| drop(held.tenures.remove(&(scope, name)))),
         }
-        Ok(None)
+        Ok(place)
     }
 
     fn change(&mut self, id: SubscriptionId, change: impl FnOnce(&mut Holdings)) {
@@ -257,6 +276,28 @@ impl Registry {
     /// The subscriptions in which anything was agreed, in no order.
     pub fn subscriptions(&self) -> impl Iterator<Item = (SubscriptionId, &Arc<Holdings>)> {
         self.holdings.iter().map(|(id, held)| (*id, held))
+    }
+
+    /// A tenant that signed up.
+    #[must_use]
+    pub fn account(&self, id: TenantId) -> Option<&Versioned<Account>> {
+        self.accounts.get(&id)
+    }
+
+    /// All tenants that signed up, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = &Versioned<Account>> {
+        self.accounts.values()
+    }
+
+    /// A sign-up under way, by the subscription to come.
+    #[must_use]
+    pub fn sign_up(&self, id: SubscriptionId) -> Option<&Versioned<SignUp>> {
+        self.sign_ups.get(&id)
+    }
+
+    /// All sign-ups under way, in no order.
+    pub fn sign_ups(&self) -> impl Iterator<Item = &Versioned<SignUp>> {
+        self.sign_ups.values()
     }
 
     /// A long-running operation that the gateway itself carries out.
@@ -332,6 +373,7 @@ impl Holdings {
             Entity::Activation(activation) => {
                 self.activations.insert(activation.name, Versioned::new(revision, activation));
             }
+            Entity::CloudSubscription(cloud) => self.cloud = Some(Versioned::new(revision, cloud)),
             Entity::Deployment(deployment) => {
                 let name = super::entity::deployment_key(&deployment.scope, &deployment.name).name;
                 self.deployments.insert(name, Versioned::new(revision, deployment));
@@ -351,7 +393,7 @@ impl Holdings {
                 self.tenures.insert((scope, tenure.assignment), Versioned::new(revision, tenure));
             }
             // These lie in no subscription.
-            Entity::Event(_) | Entity::Operation(_) | Entity::WebhookCursor(_) => {}
+            Entity::Account(_) | Entity::Event(_) | Entity::Operation(_) | Entity::SignUp(_) | Entity::WebhookCursor(_) => {}
         }
     }
 
@@ -366,12 +408,30 @@ impl Holdings {
     }
 
     fn is_empty(&self) -> bool {
-        self.definitions.is_empty()
+        self.cloud.is_none()
+            && self.definitions.is_empty()
             && self.assignments.is_empty()
             && self.activations.is_empty()
             && self.role_assignments.is_empty()
             && self.deployments.is_empty()
             && self.tenures.is_empty()
+    }
+}
+
+impl Touched {
+    fn add(&mut self, place: Place) {
+        match place {
+            Place::Account(id) => self.accounts.push(id),
+            Place::Nothing => {}
+            Place::Subscription(id) => self.subscriptions.push(id),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.accounts.sort_unstable();
+        self.accounts.dedup();
+        self.subscriptions.sort_unstable();
+        self.subscriptions.dedup();
     }
 }
 

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 use super::caller::Caller;
-use super::issuer_keys::IssuerKeys;
 use super::key_set::VerificationKey;
+use super::key_store::KeyOrigin;
 use crate::clock::Timestamp;
-use crate::directory::{Directory, TokenIssuer};
+use crate::directory::{Directory, IssuerOf, TokenIssuer};
 
 /// How much the cache may hold.
 #[derive(Debug, Clone, Copy)]
@@ -39,30 +39,47 @@ pub(super) struct Proven {
     pub(super) valid_until: Timestamp,
     /// The issuer as the policy bound it to the tenant.
     pub(super) issuer: TokenIssuer,
-    /// The newest snapshot known to say so.
+    /// The newest policy set known to say so.
     pub(super) revision: AtomicU64,
-    /// The issuer's keys.
-    pub(super) keys: Arc<IssuerKeys>,
+    /// Where the key came from.
+    pub(super) origin: KeyOrigin,
     /// The one that verified the token.
     pub(super) key: Arc<VerificationKey>,
 }
 
 impl Proven {
     fn counts(&self, directory: &Directory, now: Timestamp) -> bool {
-        now < self.valid_until && self.bound_in(directory) && self.keys.holds(&self.key, now)
+        now < self.valid_until && self.bound_in(directory) && self.key_counts(now)
     }
 
     fn bound_in(&self, directory: &Directory) -> bool {
-        // A snapshot never changes, so what it said once it still says; comparing issuers takes longer than the whole rest.
+        let KeyOrigin::Loaded(_) = &self.origin else { return self.trusted_in(directory) };
+        // A policy set never changes, so what it said once it still says; comparing issuers takes longer than the whole rest.
         if self.revision.load(Ordering::Relaxed) == directory.revision {
             return true;
         }
         let home = directory.tenant(self.caller.tenant());
-        let bound = home.is_some_and(|tenant| !tenant.suspended && tenant.issuer.as_ref() == Some(&self.issuer));
+        let bound = home.is_some_and(|tenant| !tenant.suspended && tenant.issuers.contains(&self.issuer));
         if bound {
             self.revision.store(directory.revision, Ordering::Relaxed);
         }
         bound
+    }
+
+    /// The same for an issuer whose keys are part of the issuer: both may change with every change of the store. Texts that are the same
+    /// allocation are not compared letter by letter.
+    fn trusted_in(&self, directory: &Directory) -> bool {
+        let tenant = self.caller.tenant();
+        let is_own = |name: &String| directory.issuer_of(name) == IssuerOf::Tenant(tenant);
+        let known = directory.tenant(tenant).is_some_and(|tenant| !tenant.suspended && tenant.issuers.contains(&self.issuer));
+        known && self.issuer.names.iter().all(is_own)
+    }
+
+    fn key_counts(&self, now: Timestamp) -> bool {
+        match &self.origin {
+            KeyOrigin::Inline => true,
+            KeyOrigin::Loaded(keys) => keys.holds(&self.key, now),
+        }
     }
 }
 

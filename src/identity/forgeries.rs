@@ -354,19 +354,19 @@ async fn a_changed_issuer_or_a_suspended_tenant_ends_cached_tokens_at_once() {
     world.publish(|tenant| tenant.suspended = false);
     check("resumed", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.publish(|tenant| {
-        if let Some(issuer) = &mut tenant.issuer {
+        if let Some(issuer) = tenant.issuers.first_mut() {
             issuer.names.retain(|name| name.starts_with("https://login."));
         }
     });
     check("renamed", &world.verdict(&token).await, "token.issuer: `https://sts.windows.net/01010101");
     world.publish(|tenant| {
-        if let (HOME, Some(issuer)) = (tenant.id, &mut tenant.issuer) {
+        if let (HOME, Some(issuer)) = (tenant.id, tenant.issuers.first_mut()) {
             issuer.names = vec![issuer_name(HOME)];
             issuer.keys = crate::directory::KeySource::KeySetUrl(format!("{}/keys", world.rival.base));
         }
     });
     check("other keys", &world.verdict(&token).await, "token.signature: the issuer has no key `home`");
-    world.publish(|tenant| tenant.issuer = None);
+    world.publish(|tenant| tenant.issuers.clear());
     check("no issuer", &world.verdict(&token).await, "token.issuer: ");
 }
 
@@ -378,7 +378,7 @@ async fn an_issuer_that_comes_back_does_not_bring_its_old_keys_along() {
     let keys_at = |base: &str| {
         let source = crate::directory::KeySource::KeySetUrl(format!("{base}/keys"));
         world.publish(|tenant| {
-            if let (HOME, Some(issuer)) = (tenant.id, &mut tenant.issuer) {
+            if let (HOME, Some(issuer)) = (tenant.id, tenant.issuers.first_mut()) {
                 issuer.keys = source.clone();
             }
         });
@@ -394,7 +394,7 @@ async fn an_issuer_that_comes_back_does_not_bring_its_old_keys_along() {
 async fn an_issuer_that_two_tenants_claim_speaks_for_neither() {
     let world = World::start().await;
     world.publish(|tenant| {
-        if let Some(issuer) = &mut tenant.issuer {
+        if let Some(issuer) = tenant.issuers.first_mut() {
             issuer.names = vec![issuer_name(HOME)];
         }
     });
@@ -407,7 +407,7 @@ async fn other_algorithms_count_where_the_issuer_uses_them() {
     let (p256, ed25519, rsa) = (TestKey::p256(), TestKey::ed25519(), with(HOME_KEY.jwk("pss"), json!({"alg": "PS256"})));
     world.server.keys.send_replace(key_set(&[p256.jwk("p256"), ed25519.jwk("ed"), rsa, RIVAL_KEY.jwk("rsa")]));
     world.publish(|tenant| {
-        if let (HOME, Some(issuer)) = (tenant.id, &mut tenant.issuer) {
+        if let (HOME, Some(issuer)) = (tenant.id, tenant.issuers.first_mut()) {
             use SignatureAlgorithm::{EdDsa, Es256, Ps256, Rs256};
             issuer.algorithms = vec![Rs256, Ps256, Es256, EdDsa];
         }

@@ -23,6 +23,7 @@ pub(super) async fn load(fetcher: &Fetcher, issuer: &TokenIssuer) -> Result<KeyS
         }
         KeySource::KeySetUrl(url) => fetcher.get(url).await?.into(),
         KeySource::File(path) => read(path).await?,
+        KeySource::Inline(text) => text.as_bytes().to_vec(),
     };
     Ok(KeySet::parse(&json, &issuer.algorithms)?)
 }

@@ -9,13 +9,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::error::TokenError;
+use super::error::{Quoted, TokenError};
 use super::fetch::Fetcher;
 use super::issuer_keys::{Flight, IssuerKeys, KeyTimes};
 use super::issuers::Home;
-use super::key_set::VerificationKey;
+use super::key_set::{KeySet, VerificationKey};
 use crate::clock::{Clock, Timestamp};
-use crate::directory::Directory;
+use crate::directory::{Directory, KeySource, TokenIssuer};
 use crate::https::Stop;
 use crate::ids::TenantId;
 
@@ -39,6 +39,15 @@ pub struct KeyStore {
     asked: mpsc::Sender<Flight>,
     waiters: Semaphore,
     flights: Semaphore,
+}
+
+/// Where the key came from that verified a token.
+#[derive(Debug)]
+pub(super) enum KeyOrigin {
+    /// The issuer itself holds it: it counts for as long as the issuer is the same.
+    Inline,
+    /// It was loaded, and counts while it is among these.
+    Loaded(Arc<IssuerKeys>),
 }
 
 /// How the keys of one issuer stand, for readiness and metrics.
@@ -99,17 +108,31 @@ impl KeyStore {
     ///
     /// # Errors
     /// When the issuer has no such key, or none at all that counts.
-    pub(super) async fn key(&self, home: &Home<'_>, kid: &str) -> Result<(Arc<IssuerKeys>, Arc<VerificationKey>), TokenError> {
+    pub(super) async fn key(&self, home: &Home<'_>, kid: &str) -> Result<(KeyOrigin, Arc<VerificationKey>), TokenError> {
+        if let KeySource::Inline(text) = &home.issuer.keys {
+            return self.inline_key(home, text, kid).map(|key| (KeyOrigin::Inline, key));
+        }
         let keys = self.issuer_keys(home)?;
         if let Some(key) = keys.find(kid, self.clock.now()) {
-            return Ok((keys, key));
+            return Ok((KeyOrigin::Loaded(keys), key));
         }
         self.ask_again(&keys).await;
         let now = self.clock.now();
         match keys.find(kid, now) {
-            Some(key) => Ok((keys, key)),
+            Some(key) => Ok((KeyOrigin::Loaded(keys), key)),
             None => Err(keys.missing(kid, now)),
         }
+    }
+
+    /// Nothing is kept: reading a few keys costs less than verifying a signature, and a replaced key is gone at once.
+    fn inline_key(&self, home: &Home<'_>, text: &str, kid: &str) -> Result<Arc<VerificationKey>, TokenError> {
+        let tenant = home.tenant.id;
+        let set = KeySet::parse(text.as_bytes(), &home.issuer.algorithms).map_err(|cause| {
+            tracing::debug!(%tenant, %cause, "the keys of an account's issuer cannot be used");
+            TokenError::KeysUnavailable { tenant }
+        })?;
+        let unknown = || TokenError::UnknownKey { kid: Quoted::new(kid), loaded_at: self.clock.now() };
+        set.get(kid).cloned().ok_or_else(unknown)
     }
 
     fn issuer_keys(&self, home: &Home<'_>) -> Result<Arc<IssuerKeys>, TokenError> {
@@ -147,14 +170,14 @@ impl KeyStore {
 
     /// Learns the issuers of a new snapshot, and forgets those that it no longer names.
     fn follow(&self, directory: &Directory) {
-        for tenant in directory.tenants() {
-            let Some(issuer) = &tenant.issuer else { continue };
+        for tenant in directory.declared_tenants() {
+            let Some(issuer) = tenant.issuers.iter().find(|issuer| is_loaded(issuer)) else { continue };
             if let Err(cause) = self.issuer_keys(&Home { tenant, issuer, revision: directory.revision }) {
                 tracing::debug!(tenant = %tenant.id, %cause, "a newer snapshot names another issuer");
             }
         }
         self.issuers.retain(|tenant, keys| {
-            let named = directory.tenant(*tenant).is_some_and(|tenant| tenant.issuer.is_some());
+            let named = directory.tenant(*tenant).is_some_and(|tenant| tenant.issuers.iter().any(is_loaded));
             let kept = named || keys.revision() > directory.revision;
             if !kept {
                 keys.retire();
@@ -177,6 +200,14 @@ impl KeyStore {
         if let Ok(_permit) = self.flights.acquire().await {
             flight.fly(&self.fetcher, &self.clock).await;
         }
+    }
+}
+
+/// Whether the keys of an issuer are somewhere else and have to be loaded.
+const fn is_loaded(issuer: &TokenIssuer) -> bool {
+    match issuer.keys {
+        KeySource::Discovery(_) | KeySource::KeySetUrl(_) | KeySource::File(_) => true,
+        KeySource::Inline(_) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a bearer token to a caller.
 //!
 //! One `Authorization` field holds one JSON Web Token. Its issuer is looked up by name, exactly; an issuer speaks for one
-//! tenant and signs with its own keys; everything a token says is believed only after its signature was verified with one of
+//! tenant and signs with its own keys, which are loaded from where the policy says or, for an account, are part of the snapshot; everything a token says is believed only after its signature was verified with one of
 //! them. What a valid token proved is kept and found again by the bytes of the token, for as long as the token, the very key
 //! that verified it, and its tenant's issuer all stand.
 //!
@@ -22,6 +22,7 @@ mod key_load;
 mod key_set;
 mod key_store;
 mod strict;
+mod trusted;
 mod verifier;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ pub use issuer_keys::KeyTimes;
 pub use key_load::KeyLoadError;
 pub use key_set::KeySetError;
 pub use key_store::{KeyStatus, KeyStore, KeyUpkeep};
+pub use trusted::{ISSUER_NAME_BYTES_MAX, NotATrustedIssuer, TRUSTED_KEYS_BYTES_MAX, check_trusted_issuer};
 pub use verifier::Verifier;

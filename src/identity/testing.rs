@@ -183,13 +183,21 @@ impl KeyServer {
 
 pub(crate) fn issuer(tenant: TenantId, keys: KeySource) -> TokenIssuer {
     let names = vec![issuer_name(tenant), format!("https://login.microsoftonline.com/{tenant}/v2.0")];
-    let authority = format!("https://login.microsoftonline.com/{tenant}");
+    let authority = Some(format!("https://login.microsoftonline.com/{tenant}"));
     TokenIssuer { names, authority, keys, algorithms: vec![SignatureAlgorithm::Rs256], leeway_s: 5 }
 }
 
 pub(crate) fn tenant(id: TenantId, issuer: Option<TokenIssuer>) -> Tenant {
     let defined_at = SourceLocation { file: "tenants.toml".into(), line: 1, column: 1 };
-    Tenant { id, key: "t".into(), name: "T".into(), domains: Vec::new(), issuer, suspended: false, defined_at }
+    Tenant {
+        id,
+        key: "t".into(),
+        name: "T".into(),
+        domains: Vec::new(),
+        issuers: issuer.into_iter().collect(),
+        suspended: false,
+        defined_at,
+    }
 }
 
 /// A snapshot of tenants alone.
@@ -211,6 +219,9 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         onboarding: HashMap::default(),
         marketplace: Vec::new(),
         places: HashMap::default(),
+        private_cloud: None,
+        plans: Vec::new(),
+        add_ons: Vec::new(),
     })
 }
 
@@ -289,7 +300,7 @@ impl World {
         let next = {
             let present = self.directories.borrow();
             let copies = present.tenants().map(|old| {
-                let mut copy = tenant(old.id, old.issuer.clone());
+                let mut copy = tenant(old.id, old.issuers.first().cloned());
                 copy.suspended = old.suspended;
                 change(&mut copy);
                 copy

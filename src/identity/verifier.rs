@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::claims::{Measures, later};
 use super::compact::Unproven;
 use super::error::TokenError;
-use super::issuers::Issuers;
+use super::issuers;
 use super::key_store::KeyStore;
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -20,7 +20,6 @@ use crate::directory::Directory;
 #[derive(Debug)]
 pub struct Verifier {
     audiences: Vec<String>,
-    issuers: Issuers,
     keys: Arc<KeyStore>,
     cache: TokenCache,
     clock: Clock,
@@ -30,7 +29,7 @@ impl Verifier {
     /// A verifier of tokens for these audiences. They are compared whole: whoever wants a final slash accepted lists both forms.
     #[must_use]
     pub fn new(audiences: Vec<String>, keys: Arc<KeyStore>, clock: Clock, limits: CacheLimits) -> Self {
-        Self { audiences, issuers: Issuers::new(), keys, cache: TokenCache::new(limits), clock }
+        Self { audiences, keys, cache: TokenCache::new(limits), clock }
     }
 
     /// The caller of a request. Waits only where a token of a known issuer names a key that is not loaded.
@@ -53,8 +52,8 @@ impl Verifier {
 
     async fn verify(&self, token: &str, directory: &Directory) -> Result<Arc<Caller>, TokenError> {
         let unproven = Unproven::parse(token)?;
-        let home = self.issuers.home(unproven.claims(), directory)?;
-        let (keys, key) = self.keys.key(&home, unproven.kid()).await?;
+        let home = issuers::home(unproven.claims(), directory)?;
+        let (origin, key) = self.keys.key(&home, unproven.kid()).await?;
         let claims = unproven.prove(&key)?;
         let now = self.clock.now();
         let measures = Measures { audiences: &self.audiences, issuer: home.issuer, now };
@@ -64,7 +63,7 @@ impl Verifier {
         }
         let valid_until = later(caller.expires_at, measures.leeway());
         let revision = AtomicU64::new(home.revision);
-        let proven = Proven { caller: Arc::clone(&caller), valid_until, issuer: home.issuer.clone(), revision, keys, key };
+        let proven = Proven { caller: Arc::clone(&caller), valid_until, issuer: home.issuer.clone(), revision, origin, key };
         self.cache.keep(token, proven, now);
         Ok(caller)
     }

@@ -161,7 +161,7 @@ impl ManagementRequest {
         segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions"))?;
         let id = segments.next()?.parse().ok()?;
         let tenant = context.directory.tenant(context.directory.subscription(id)?.tenant)?;
-        tenant.issuer.as_ref().map(|issuer| issuer.authority.clone())
+        tenant.authority().map(str::to_owned)
     }
 }
 

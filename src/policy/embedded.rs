@@ -12,7 +12,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 11] = files![
+const FILES: [(&str, &str); 12] = files![
     "customers/alder.toml",
     "customers/bramble.toml",
     "customers/cedar.toml",
@@ -22,6 +22,7 @@ const FILES: [(&str, &str); 11] = files![
     "customers/granite.toml",
     "issuers.toml",
     "planes.toml",
+    "private_cloud.toml",
     "providers/nimbus.toml",
     "providers/ostra.toml",
 ];

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::clock::Timestamp;
-use crate::directory::{SignatureAlgorithm, SubscriptionState};
+use crate::directory::{PlanService, PlanVisibility, SignUpMode, SignatureAlgorithm, SubscriptionState};
 use crate::ids::{ObjectId, SubscriptionId, TenantId};
 
 /// A value and the bytes of the file it was read from.
@@ -91,6 +91,15 @@ pub struct PolicyFile {
     /// Hosts that belong to a resource and not to the resource manager.
     #[serde(default)]
     data_plane: Vec<DataPlane>,
+    /// The private cloud of this gateway, at most one.
+    #[serde(default)]
+    private_cloud: Vec<PrivateCloud>,
+    /// What can be signed up for in the private cloud.
+    #[serde(default)]
+    plan: Vec<Plan>,
+    /// What can be added to a plan.
+    #[serde(default)]
+    add_on: Vec<AddOn>,
 }
 
 /// Who issues tokens for one or more tenants.
@@ -402,6 +411,80 @@ pub struct DataPlane {
     pub service: String,
     /// What to do instead, for the message.
     pub hint: Option<String>,
+}
+
+/// The private cloud of this gateway.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PrivateCloud {
+    /// A subscription, by name or id: from here its operator sees stamps, all tenants and machines of nobody.
+    pub subscription: At<String>,
+    /// Who can sign up.
+    pub sign_up: SignUpMode,
+    /// Subscriptions that can be signed up for, together: 1 to 100000, 1000 when absent.
+    pub tenants_max: Option<At<i64>>,
+}
+
+/// What can be signed up for in the private cloud.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Plan {
+    /// The name that add-ons and subscriptions refer to it by.
+    pub key: At<String>,
+    /// Display name.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Who sees it.
+    pub visibility: PlanVisibility,
+    /// Codes with which it can be taken where one is needed, each of 8 to 128 characters.
+    #[serde(default)]
+    pub invitation_codes: Vec<At<String>>,
+    /// What it opens.
+    #[serde(default)]
+    pub services: Vec<PlanService>,
+    /// Clouds of the fabric, by name, compared without case: the resource groups of a tenant.
+    pub clouds: At<Vec<At<String>>>,
+    /// Logical networks, by name.
+    #[serde(default)]
+    pub networks: Vec<At<String>>,
+    /// Templates, by name.
+    #[serde(default)]
+    pub templates: Vec<At<String>>,
+    /// How much can be used; what is absent is not limited.
+    pub quota: Option<Quota>,
+}
+
+/// What can be added to a plan.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AddOn {
+    /// The name that subscriptions refer to it by.
+    pub key: At<String>,
+    /// Display name.
+    pub name: String,
+    /// Keys of the plans that it can be added to.
+    pub plans: At<Vec<At<String>>>,
+    /// What it opens besides.
+    #[serde(default)]
+    pub services: Vec<PlanService>,
+    /// How much it gives besides; what is absent stays as the plan has it.
+    pub quota: Option<Quota>,
+}
+
+/// How much can be used.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Quota {
+    /// Machines.
+    pub virtual_machines: Option<At<i64>>,
+    /// Processors of all machines.
+    pub cores: Option<At<i64>>,
+    /// Memory of all machines in MiB.
+    pub memory_mb: Option<At<i64>>,
+    /// Disks of all machines in GiB.
+    pub storage_gb: Option<At<i64>>,
 }
 
 /// A date (midnight in UTC) or a date and time with an offset, as TOML writes them, without quotes.

@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use super::file::{
-    At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, MarketplaceOffer, OnRequest, Onboarding,
-    PlanAuthorization, RoleAssignment, ServicePrincipal, Subscription, Tenant, User,
+    AddOn, At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, MarketplaceOffer, OnRequest,
+    Onboarding, Plan, PlanAuthorization, PrivateCloud, Quota, RoleAssignment, ServicePrincipal, Subscription, Tenant, User,
 };
 use super::source::SourceFile;
 
@@ -53,11 +53,14 @@ pub(super) struct Parsed {
     pub(super) onboarding: Vec<Entry<Onboarding>>,
     pub(super) marketplace_offers: Vec<Entry<MarketplaceOffer>>,
     pub(super) data_planes: Vec<Entry<DataPlane>>,
+    pub(super) private_clouds: Vec<Entry<PrivateCloud>>,
+    pub(super) plans: Vec<Entry<Plan>>,
+    pub(super) add_ons: Vec<Entry<AddOn>>,
     incomplete: HashSet<&'static str>,
 }
 
 /// The tables of a policy file.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 16] = [
     "issuer",
     "tenant",
     "management_group",
@@ -71,6 +74,9 @@ const TABLES: [&str; 13] = [
     "onboarding",
     "marketplace_offer",
     "data_plane",
+    "private_cloud",
+    "plan",
+    "add_on",
 ];
 
 impl Parsed {
@@ -118,6 +124,9 @@ impl Parsed {
                 "onboarding" => reader.entries("onboarding", value, &mut self.onboarding),
                 "marketplace_offer" => reader.marketplace_offers(value, &mut self.marketplace_offers),
                 "data_plane" => reader.entries("data_plane", value, &mut self.data_planes),
+                "private_cloud" => reader.entries("private_cloud", value, &mut self.private_clouds),
+                "plan" => reader.with_quota("plan", value, &mut self.plans),
+                "add_on" => reader.with_quota("add_on", value, &mut self.add_ons),
                 unknown => reader.unknown("table", unknown, key.span(), &TABLES),
             }
         }
@@ -156,6 +165,17 @@ impl Reader<'_> {
                 offer.body.authorization = read;
                 into.push(offer);
             }
+        }
+    }
+
+    fn with_quota<'de, T: Deserialize<'de>>(&mut self, table: &'static str, value: Spanned<DeValue<'de>>, into: &mut Vec<Entry<T>>) {
+        for mut element in self.elements(table, value) {
+            if let DeValue::Table(keys) = element.get_mut()
+                && let Some(DeValue::Table(quota)) = keys.get_mut("quota").map(Spanned::get_mut)
+            {
+                self.refuse_unknown_keys::<Quota>("quota", quota);
+            }
+            into.extend(self.entry(table, element));
         }
     }
 

@@ -312,8 +312,8 @@ fn place(event: &Versioned<DelegationEvent>) -> Position {
 
 /// The tenant of this key or id.
 fn find_tenant(directory: &Directory, name: &str) -> Option<TenantId> {
-    let is_it = |id: TenantId, key: &str| key == name || id.to_string().eq_ignore_ascii_case(name);
-    directory.tenants().find(|tenant| is_it(tenant.id, &tenant.key)).map(|tenant| tenant.id)
+    let by_id = || name.parse().ok().and_then(|id| directory.tenant(id));
+    directory.declared_tenants().find(|tenant| *tenant.key == *name).or_else(by_id).map(|tenant| tenant.id)
 }
 
 impl std::fmt::Debug for Deliverer {

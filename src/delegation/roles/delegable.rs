@@ -4,6 +4,9 @@ use super::{Permission, Role};
 use crate::delegation::RoleIndex;
 use crate::ids::RoleId;
 
+/// Contributor.
+pub const CONTRIBUTOR: RoleId = RoleId::from_bytes(0xb249_88ac_6180_42a0_ab88_20f7_382d_d24c_u128.to_be_bytes());
+
 /// Owner.
 pub const OWNER: RoleId = RoleId::from_bytes(0x8e3a_f657_a8ff_443c_a75c_2fe8_c4bc_b635_u128.to_be_bytes());
 

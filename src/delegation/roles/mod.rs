@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 
 use dashmap::DashMap;
 
-pub use self::delegable::{NotDelegable, OWNER, USER_ACCESS_ADMINISTRATOR};
+pub use self::delegable::{CONTRIBUTOR, NotDelegable, OWNER, USER_ACCESS_ADMINISTRATOR};
 pub use self::exposure::{Exposed, Exposure, Exposures};
 pub use self::index::RoleSet;
 pub use self::pattern::{NotAPattern, Pattern};

@@ -1,6 +1,7 @@
 //! `[[issuer]]`: who signs the tokens of a tenant.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hyper::Uri;
 
@@ -75,10 +76,11 @@ impl Template {
             KeySource::Discovery(url) => KeySource::Discovery(fill(url)),
             KeySource::KeySetUrl(url) => KeySource::KeySetUrl(fill(url)),
             KeySource::File(path) => KeySource::File(path.clone()),
+            KeySource::Inline(text) => KeySource::Inline(Arc::clone(text)),
         };
         TokenIssuer {
             names: self.names.iter().map(fill).collect(),
-            authority: fill(&self.authority),
+            authority: Some(fill(&self.authority)),
             keys,
             algorithms: self.algorithms.clone(),
             leeway_s: self.leeway_s,

@@ -12,6 +12,7 @@ mod onboarding;
 mod people;
 mod places;
 mod planes;
+mod private_cloud;
 mod references;
 mod tenants;
 
@@ -58,6 +59,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     let delegations = delegations::compile(&mut context, &onboarding);
     grants.extend(delegations.written);
     let marketplace = marketplace::compile(&mut context);
+    let cloud = private_cloud::compile(&mut context);
     let denies = denies::compile(&mut context);
     lint::check(&mut context, &grants);
     context.diagnostics.set_grants(parsed.grants());
@@ -84,6 +86,9 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         tenant_grants,
         onboarding,
         marketplace,
+        private_cloud: cloud.private_cloud,
+        plans: cloud.plans,
+        add_ons: cloud.add_ons,
     })
 }
 

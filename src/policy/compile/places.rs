@@ -355,7 +355,7 @@ fn is_grantable(scope: &Scope) -> bool {
 }
 
 /// Names of resource groups and management groups. Source: Azure naming rules.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
     !text.ends_with('.') && (1..=90).contains(&text.chars().count()) && text.chars().all(allowed)
 }

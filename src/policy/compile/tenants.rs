@@ -87,7 +87,7 @@ fn tenant(context: &Context<'_>, entry: &Entry<file::Tenant>, id: TenantId, issu
         key: Arc::from(&*entry.body.key.value),
         name: Arc::from(&*entry.body.name),
         domains: entry.body.domains.iter().map(|domain| domain.value.to_ascii_lowercase()).collect(),
-        issuer,
+        issuers: issuer.into_iter().collect(),
         suspended: entry.body.suspended,
         defined_at: context.location(&entry.span()),
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use crate::delegation::{Grant, OriginKind, Window};
-use crate::directory::{Directory, KeySource};
+use crate::directory::{Admission, Directory, KeySource};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::policy::diagnostics::{DIAGNOSTICS_MAX, SUGGESTIONS_MAX, Style};
 use crate::policy::{LoadOptions, embedded, load_texts};
@@ -184,12 +184,12 @@ fn membership_holds_through_groups_in_groups_even_in_circles() {
 #[test]
 fn the_demo_issuer_has_both_names_for_each_tenant() {
     let directory = directory("");
-    let issuer = directory.tenant(tenant(1)).unwrap().issuer.as_ref().unwrap();
+    let issuer = directory.tenant(tenant(1)).unwrap().issuers.first().unwrap();
     let base = "https://localhost:8445/00000001-0000-4000-8000-000000000000";
     assert_eq!(issuer.names, [format!("{base}/"), format!("{base}/v2.0")]);
-    assert_eq!(issuer.authority, base);
+    assert_eq!(issuer.authority.as_deref(), Some(base));
     assert_eq!(issuer.keys, KeySource::Discovery(format!("{base}/v2.0/.well-known/openid-configuration")));
-    assert_eq!(directory.tenant(tenant(2)).unwrap().issuer, None);
+    assert_eq!(directory.tenant(tenant(2)).unwrap().issuers, []);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_misspelling_in_every_entry_is_suggested_for_a_while_and_counted_to_the_end(
 fn the_demo_world_holds_what_its_stories_need() {
     let options = LoadOptions::new("2026-11-20T14:00:00Z".parse().unwrap()).with_demo_issuer("https://localhost");
     let loaded = load_texts(Path::new("policies"), embedded(), &options).unwrap();
-    assert_eq!(loaded.warnings.summary(), "11 files, 26 grants, no errors");
+    assert_eq!(loaded.warnings.summary(), "12 files, 28 grants, no errors");
     let directory = loaded.directory;
     let roles_of = |key: &str| {
         let subscriptions = directory.subscriptions().flat_map(|subscription| {
@@ -232,6 +232,13 @@ fn the_demo_world_holds_what_its_stories_need() {
     assert_eq!(roles_of("operator"), on(&[("alder-prod", "Contributor"), ("cedar-fleet", "Contributor")]));
     assert_eq!(roles_of("reader").len(), 7);
     assert_eq!(roles_of("deniz").len(), 8);
+    assert_eq!(roles_of("fabric-admin"), on(&[("ostra-fabric", "Contributor")]));
+    assert_eq!(roles_of("frida"), on(&[("ostra-fabric", "Reader")]));
+    let cloud = directory.private_cloud().unwrap();
+    assert_eq!((&*directory.subscription(cloud.subscription).unwrap().name, cloud.tenants_max), ("ostra-fabric", 1000));
+    let takes = |key: &str, code| cloud.admission(directory.plan(key).unwrap(), code);
+    assert_eq!((takes("gold", None), takes("pilot", None)), (Some(Admission::Free), None));
+    assert_eq!((takes("pilot", Some("WELCOME-PILOT")), takes("pilot", Some("welcome-pilot"))), (Some(Admission::Invited), None));
     assert_eq!(roles_of("member"), on(&[]));
     assert_eq!(roles_of("platform-engineers"), on(&[("bramble-core", "Contributor")]));
     assert_eq!(roles_of("nobody"), on(&[]));
