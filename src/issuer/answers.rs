@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::Inner;
 use super::discovery;
-use super::form::{self, Form};
 use super::page::{self, Notice};
 use super::refusal::Refusal;
 use super::routes::{Authority, Endpoint, route};
+use crate::form::{self, Form};
 
 /// A form with a certificate assertion has two to four kilobytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;

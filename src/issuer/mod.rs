@@ -5,7 +5,7 @@
 //! folder and survive restarts, refresh tokens carry their own content.
 //!
 //! It must never listen beyond loopback, never be trusted by a gateway that others reach, and never know the gateway: it
-//! uses `ids`, `clock`, `files` and `https` of this crate and nothing else.
+//! uses `ids`, `clock`, `files`, `form` and `https` of this crate and nothing else.
 
 mod accounts;
 mod accounts_check;
@@ -16,7 +16,6 @@ mod certificate;
 mod claims;
 mod devices;
 mod discovery;
-mod form;
 mod keys;
 mod page;
 mod refresh;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::keys::KeyError;
 use super::scope::ScopeError;
+use crate::form::{FormError, MissingField};
 use crate::ids::{ClientId, RequestId};
 
 /// Why the issuer refuses. The texts are for whoever configures the client.
@@ -73,6 +74,18 @@ pub(super) struct Shape {
     pub(super) error: &'static str,
     /// The number in the style of the identity platform's `AADSTS` codes, which clients and people search for.
     pub(super) number: u32,
+}
+
+impl From<FormError> for Refusal {
+    fn from(error: FormError) -> Self {
+        Self::Malformed { why: error.to_string() }
+    }
+}
+
+impl From<MissingField> for Refusal {
+    fn from(MissingField(name): MissingField) -> Self {
+        Self::MissingParameter { name }
+    }
 }
 
 impl Refusal {

@@ -1,8 +1,8 @@
 //! Paths: the tenant is the first segment, because MSAL takes the first segment for the tenant whatever it is.
 
 use super::accounts::{Accounts, Version};
-use super::form;
 use super::refusal::Refusal;
+use crate::form;
 use crate::ids::TenantId;
 
 /// Where a client signs in: one tenant, or wherever the user is at home.

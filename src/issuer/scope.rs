@@ -2,7 +2,7 @@
 
 use hyper::Uri;
 
-use super::form::Form;
+use crate::form::Form;
 
 /// One resource and what comes with its token.
 #[derive(Debug, Clone, PartialEq, Eq)]

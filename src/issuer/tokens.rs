@@ -10,11 +10,11 @@ use super::accounts::{Account, ServicePrincipal, SignIn, User};
 use super::assertion;
 use super::claims::{Claims, Client, ClientProof, Lifetime};
 use super::devices::{Begun, DEVICE_CODE_LIFETIME_S, DEVICE_INTERVAL_S};
-use super::form::Form;
 use super::refresh::{REFRESH_LIFETIME_S, Remembered};
 use super::refusal::Refusal;
 use super::routes::{self, Authority};
 use super::scope::{Requested, ScopeError};
+use crate::form::Form;
 use crate::ids::{ClientId, TenantId};
 
 const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -1,27 +1,45 @@
-//! Form bodies and queries: `application/x-www-form-urlencoded`.
+//! Form bodies and queries: `application/x-www-form-urlencoded`. It reads strictly and never guesses which of two equal fields was meant.
 
-use super::refusal::Refusal;
+/// Each field is compared with those before it.
+pub const FIELDS_MAX: usize = 64;
 
 /// The fields of a form, each at most once. Source: RFC 6749 §3.2, "parameters … must not be included more than once".
 #[derive(Debug, Default)]
-pub(super) struct Form(Vec<(String, String)>);
+pub struct Form(Vec<(String, String)>);
 
 /// A text that is not a form.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FormError {
+pub enum FormError {
+    /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
     #[error("the form is not percent-encoded UTF-8")]
     Encoding,
+    /// Two fields of one name.
     #[error("the form holds more than one `{0}`")]
     Repeated(String),
+    /// More fields than any form here has.
+    #[error("the form has more than {FIELDS_MAX} fields")]
+    TooMany,
 }
 
+/// A field that has to be there is not, or is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the form needs `{0}`")]
+pub struct MissingField(pub &'static str);
+
 impl Form {
-    pub(super) fn parse(text: &[u8]) -> Result<Self, FormError> {
+    /// Reads a body or a query.
+    ///
+    /// # Errors
+    /// When it is not percent-encoded UTF-8, has two fields of one name, or more than [`FIELDS_MAX`].
+    pub fn parse(text: &[u8]) -> Result<Self, FormError> {
         let mut fields: Vec<(String, String)> = Vec::new();
         for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut next = || decoded(halves.next().unwrap_or_default()).ok_or(FormError::Encoding);
             let (name, value) = (next()?, next()?);
+            if fields.len() == FIELDS_MAX {
+                return Err(FormError::TooMany);
+            }
             if fields.iter().any(|(known, _)| *known == name) {
                 return Err(FormError::Repeated(name));
             }
@@ -31,31 +49,31 @@ impl Form {
     }
 
     /// The field's value. Source: RFC 6749 §3.1, a field without a value counts as left out.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn require(&self, name: &'static str) -> Result<&str, Refusal> {
-        self.get(name).ok_or(Refusal::MissingParameter { name })
+    /// The field's value.
+    ///
+    /// # Errors
+    /// When it is left out.
+    pub fn require(&self, name: &'static str) -> Result<&str, MissingField> {
+        self.get(name).ok_or(MissingField(name))
     }
 
     /// Adds a field that came another way, unless the form has it.
-    pub(super) fn set_default(&mut self, name: &str, value: String) {
+    pub fn set_default(&mut self, name: &str, value: String) {
         if self.get(name).is_none() {
             self.0.push((name.to_owned(), value));
         }
     }
 }
 
-impl From<FormError> for Refusal {
-    fn from(error: FormError) -> Self {
-        Self::Malformed { why: error.to_string() }
-    }
-}
-
 /// Undoes percent-encoding with `+` for a space.
-pub(super) fn decoded(text: &[u8]) -> Option<String> {
+#[must_use]
+pub fn decoded(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
@@ -90,6 +108,8 @@ mod tests {
         check("a=b=c", Ok(&[("a", "b=c")]));
         check("name=J%C3%BCrgen", Ok(&[("name", "Jürgen")]));
         check("a=1&a=2", Err(FormError::Repeated("a".to_owned())));
+        let many: Vec<String> = (0..=FIELDS_MAX).map(|number| format!("f{number}=")).collect();
+        check(&many.join("&"), Err(FormError::TooMany));
         check("a=%4", Err(FormError::Encoding));
         check("a=%zz", Err(FormError::Encoding));
         check("a=%ff", Err(FormError::Encoding));
