@@ -197,6 +197,19 @@ pub struct PrincipalId {
     pub object: ObjectId,
 }
 
+/// A tenant of the private cloud, its user role and its subscription are one thing under three names.
+impl From<SubscriptionId> for UserRoleId {
+    fn from(id: SubscriptionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<UserRoleId> for SubscriptionId {
+    fn from(id: UserRoleId) -> Self {
+        Self(id.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,18 +230,5 @@ mod tests {
         check("urn:uuid:8f2c1a10-0000-4000-8000-000000000001", None);
         check("8f2c1a10-0000-4000-8000-00000000000g", None);
         check("", None);
-    }
-}
-
-/// A tenant of the private cloud, its user role and its subscription are one thing under three names.
-impl From<SubscriptionId> for UserRoleId {
-    fn from(id: SubscriptionId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<UserRoleId> for SubscriptionId {
-    fn from(id: UserRoleId) -> Self {
-        Self(id.0)
     }
 }

@@ -8,11 +8,11 @@ use crate::arm::action::ActionError;
 use crate::arm::error::{AdditionalInfo, ErrorBody};
 use crate::arm::query::ApiVersionError;
 use crate::delegation::decide::DenyReason;
-use crate::forward::ForwardError;
+use crate::forward::{FabricError, ForwardError};
 use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
 use crate::json;
-use crate::management::{BodyError, OwnError};
+use crate::management::{BodyError, OwnError, PartAnswer};
 use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
 
 /// Why a request got no answer of its own.
@@ -159,7 +159,7 @@ impl Rejection {
             Self::Forward(error) => forward(error),
             Self::Own(OwnError::Refused(rejection)) => rejection.answer(),
             Self::Own(error) => own(error),
-            Self::Rule { error: error @ RuleError::GrantsInFiles { .. } } => {
+            Self::Rule { error: error @ (RuleError::GrantsInFiles { .. } | RuleError::Plan { .. }) } => {
                 Answer::new(StatusCode::FORBIDDEN, "RequestDisallowedByPolicy", sentence(error))
             }
             Self::Rule { error: error @ RuleError::ReadOnly { .. } } => {
@@ -280,6 +280,7 @@ impl Rejection {
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
             Self::Rule { error: RuleError::Guest { .. } } => "rule.guest",
+            Self::Rule { error: RuleError::Plan { .. } } => "rule.plan",
             Self::Stale => "state.stale",
             Self::Scope { error, .. } => match error {
                 ScopeError::Action(_) => "scope.unreadable",
@@ -465,7 +466,13 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Refused(rejection) => return rejection.answer(),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
+        OwnError::Fabric(FabricError::Assertion(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        OwnError::Fabric(FabricError::Forward(error)) => return forward(error),
+        OwnError::Fabric(FabricError::Refused { status, problem }) => (*status, fabric_code(&problem.code)),
         OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
+        OwnError::Machine { .. } | OwnError::SignUp(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+        OwnError::NoFabric => (StatusCode::BAD_GATEWAY, "BadGateway"),
+        OwnError::Part(answer) => return part(answer),
         OwnError::ManagingTenant { .. } => (StatusCode::FORBIDDEN, "RequestDisallowedByPolicy"),
         OwnError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         OwnError::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFound"),
@@ -481,18 +488,57 @@ fn own(error: &OwnError) -> Answer {
 fn check_of_own(error: &OwnError) -> CheckName {
     match error {
         OwnError::ApiVersion(_) | OwnError::Method { .. } | OwnError::NotFound { .. } | OwnError::ResourceType { .. } => CheckName::Scope,
-        OwnError::NothingGranted { .. } | OwnError::Restricted { .. } => CheckName::Role,
+        OwnError::NothingGranted { .. } | OwnError::Part(_) | OwnError::Restricted { .. } => CheckName::Role,
         OwnError::Access(_)
         | OwnError::Declared { .. }
         | OwnError::Deployment(_)
+        | OwnError::Fabric(FabricError::Refused { .. })
         | OwnError::Full { .. }
+        | OwnError::Machine { .. }
+        | OwnError::SignUp(_)
         | OwnError::ManagingTenant { .. }
         | OwnError::Offer(_)
         | OwnError::Parameter { .. }
         | OwnError::Plan { .. } => CheckName::Rules,
         OwnError::Refused(rejection) => rejection.check(),
-        OwnError::Body(_) | OwnError::Busy | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => CheckName::Forward,
+        OwnError::Body(_)
+        | OwnError::Busy
+        | OwnError::Fabric(FabricError::Assertion(_) | FabricError::Forward(_))
+        | OwnError::NoFabric
+        | OwnError::State(_)
+        | OwnError::Unknown
+        | OwnError::Unsettled => CheckName::Forward,
     }
+}
+
+/// The fabric's word, where clients know it.
+fn fabric_code(word: &str) -> &'static str {
+    FABRIC_CODES.iter().find(|known| **known == word).copied().unwrap_or("FabricRefused")
+}
+
+/// What a fabric says. Source: `crate::vmm::Problem`.
+const FABRIC_CODES: [&str; 14] = [
+    "ActionNotPermitted",
+    "ExceedsParent",
+    "HostNotResponding",
+    "InvalidRequest",
+    "NotADirectoryAccount",
+    "NotFound",
+    "NotInRole",
+    "OnBehalfOfRefused",
+    "QuotaExceeded",
+    "RoleDeleted",
+    "RoleInUse",
+    "VmBusy",
+    "VmExists",
+    "WrongState",
+];
+
+/// A part of a request was refused: with its words.
+fn part(answer: &PartAnswer) -> Answer {
+    let text = |name: &str| answer.body.get("error").and_then(|error| error.get(name)).and_then(serde_json::Value::as_str);
+    let code = if answer.status == StatusCode::NOT_FOUND { "ResourceNotFound" } else { "LinkedAuthorizationFailed" };
+    Answer::new(answer.status, code, text("message").unwrap_or("A part of the request was refused.").to_owned())
 }
 
 /// Not now, but soon.
@@ -501,7 +547,8 @@ fn busy(error: &impl std::fmt::Display) -> Answer {
 }
 
 /// An error text as a sentence.
-fn sentence(error: &impl std::fmt::Display) -> String {
+#[must_use]
+pub fn sentence(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     // The path of a member is no word.
     let is_word = text.split([' ', ':']).next().is_some_and(|word| word.chars().all(char::is_alphanumeric));

@@ -18,6 +18,47 @@ pub const ON_BEHALF_OF_USER: &str = "x-vmm-on-behalf-of-user";
 /// Header with the id of the role in whose name something is done.
 pub const ON_BEHALF_OF_USER_ROLE: &str = "x-vmm-on-behalf-of-user-role";
 
+/// Header with whose a machine has to be, for whatever an administrator does with it: a look and what follows it are two requests, and the machine may
+/// have changed hands between them.
+pub const HOLDER: &str = "x-vmm-holder";
+
+/// Whose a machine is: `nobody`, or the id of the role that it belongs to or that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Of no role.
+    Nobody,
+    /// Of this one.
+    Role(UserRoleId),
+}
+
+impl Holder {
+    /// Whose it is, or nobody's.
+    #[must_use]
+    pub const fn of(role: Option<UserRoleId>) -> Self {
+        match role {
+            Some(role) => Self::Role(role),
+            None => Self::Nobody,
+        }
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::Role(role) => role.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Holder {
+    type Err = crate::ids::NotAGuid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "nobody" { Ok(Self::Nobody) } else { text.parse().map(Self::Role) }
+    }
+}
+
 /// In whose name a connection works. The gateway's assertion says so in the claim `vmm`; on-behalf values stand in the two headers as well.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

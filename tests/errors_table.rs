@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper::Request;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use steward::arm::action::{ActionError, Method};
 use steward::arm::names::NameError;
@@ -22,15 +22,17 @@ use steward::delegation::decide::DenyReason;
 use steward::delegation::offer::{Document, OfferError, Place};
 use steward::delegation::{Origin, OriginKind, RoleIndex, SourceLocation};
 use steward::directory::SubscriptionState;
-use steward::forward::{ConnectError, ForwardError};
+use steward::forward::{ConnectError, FabricError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
-use steward::management::{AccessError, BodyError, DeploymentError, OwnError};
+use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
 use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, RuleError, ScopeError, WrongTenant};
 use steward::record::codes;
 use steward::rejection::{Answer, Rejection};
+use steward::sign_up::SignUpError;
 use steward::state::StateError;
 use steward::template::Template;
+use steward::vmm;
 
 const PAGE: &str = "docs/errors.md";
 
@@ -247,6 +249,11 @@ fn denials() -> Vec<Row> {
         RuleError::GrantsInFiles { .. } => [RuleError::GrantsInFiles {
             action: "Microsoft.Authorization/denyAssignments/write".parse().unwrap(),
         }],
+        RuleError::Plan { .. } => [RuleError::Plan {
+            plan: text("Bronze"),
+            opens: text("networks, virtual_machines"),
+            action: text("Microsoft.ScVmm/virtualMachineInstances/createCheckpoint/action"),
+        }],
         RuleError::ReadOnly { .. } => [RuleError::ReadOnly { id: subscription(), state: SubscriptionState::Disabled }],
     });
     rows.extend(rules.into_iter().map(|error| Row::new(&error.clone(), Rejection::Rule { error })));
@@ -321,8 +328,11 @@ fn own() -> Vec<Row> {
             }),
             OwnError::Deployment(Template::parse("{").unwrap_err().into()),
         ],
+        OwnError::Fabric(_) => [fabric("QuotaExceeded", "the role has 4 machines of 4"), fabric("VmmGone", "the stamp is not known")],
         OwnError::Full { .. } => [OwnError::Full { what: "registration definitions", max: 500 }],
+        OwnError::Machine { .. } => [OwnError::Machine { target: "hardwareProfile.cpuCount", problem: text("has to be a number from 1") }],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
+        OwnError::NoFabric => [OwnError::NoFabric],
         OwnError::NotFound { .. } => [OwnError::NotFound { id: path() }],
         OwnError::Offer(_) => [OwnError::Offer(OfferError::Missing { at: Place { document: Document::Definition, path: text("properties.managedByTenantId") } })],
         OwnError::Parameter { .. } => [OwnError::Parameter { name: "delegable", problem: text("has to be `true` or `false`") }],
@@ -332,8 +342,13 @@ fn own() -> Vec<Row> {
             scope: text("/subscriptions/…"),
         }],
         OwnError::ManagingTenant { .. } => [OwnError::ManagingTenant { tenant: tenant(), at: defined_at() }],
+        OwnError::Part(_) => [
+            other_side(StatusCode::FORBIDDEN, "the client … does not have authorization to perform action …"),
+            other_side(StatusCode::NOT_FOUND, "The subscription … could not be found."),
+        ],
         OwnError::Plan { .. } => [OwnError::Plan { problem: text("`plan`: there is no plan `ostra.care.gold.1.0` for this customer") }],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
+        OwnError::SignUp(_) => [OwnError::SignUp(SignUpError::Plan { plan: text("silver") })],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],
         OwnError::Unsettled => [OwnError::Unsettled],
@@ -341,6 +356,15 @@ fn own() -> Vec<Row> {
     all.extend(api_versions().into_iter().map(OwnError::ApiVersion));
     all.extend(access().into_iter().map(OwnError::Access));
     all.into_iter().map(|error| Row::named(Rejection::Own(error))).collect()
+}
+
+fn fabric(code: &str, message: &str) -> OwnError {
+    let problem = vmm::Problem { code: code.into(), message: message.into(), recommended_action: "Look at the fabric.".into() };
+    OwnError::Fabric(FabricError::Refused { status: StatusCode::CONFLICT, problem })
+}
+
+fn other_side(status: StatusCode, message: &str) -> OwnError {
+    OwnError::Part(PartAnswer::error(status, "AuthorizationFailed", message))
 }
 
 fn access() -> Vec<AccessError> {

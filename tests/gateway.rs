@@ -39,6 +39,8 @@ mod forwarding;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 
+#[path = "gateway/private_cloud.rs"]
+mod private_cloud;
 #[path = "gateway/prober.rs"]
 mod prober;
 

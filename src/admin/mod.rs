@@ -20,6 +20,7 @@ use crate::https::Stop;
 use crate::identity::KeyStore;
 use crate::management;
 use crate::policy::watch::{LoadStatus, PolicyHandle};
+use crate::portal::Portal;
 use crate::record::{Filter, Found, Recorder, Verdict};
 use crate::state::State;
 use crate::telemetry::Metrics;
@@ -52,6 +53,8 @@ pub struct Admin {
     pub guard: Guard,
     /// Turns true when the process is ending.
     pub stop: Stop,
+    /// Pages for people, where there is a private cloud.
+    pub portal: Option<Portal>,
     /// A prefix such as `/mock/` and who serves it.
     pub extra: Option<(&'static str, Extra)>,
 }
@@ -64,6 +67,10 @@ const PREFIX_CHARS_MIN: usize = 6;
 impl Admin {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+        // It has a sign-in of its own.
+        if let Some(portal) = self.portal.as_ref().filter(|_| Portal::serves(request.uri().path())) {
+            return portal.answer(request).await;
+        }
         if let Err(refusal) = self.guard.admit(request.headers(), request.uri().path()) {
             return error(refusal.status(), refusal.code(), refusal.to_string());
         }

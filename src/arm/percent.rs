@@ -41,3 +41,15 @@ pub(crate) fn push_escaped(text: &mut String, byte: u8) {
     text.push('%');
     text.extend(nibbles.iter().filter_map(|nibble| DIGITS.get(usize::from(*nibble))));
 }
+
+/// A value for a query or a segment: everything but unreserved characters escaped. Source: RFC 3986 §2.3.
+pub(crate) fn encode(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
+            other => push_escaped(&mut text, other),
+        }
+    }
+    text
+}

@@ -84,9 +84,11 @@ fn welcome(demo: &Demo, options: &Options, console: &mut Console) {
   ✓ certificates       {certificates}
   ✓ demo issuer        {authority}   {accounts}
   ✓ resource manager   {backend}   {resources}
+  ✓ fabric             {fabric}   mock: two stamps of a private cloud
   ✓ policies           {policies}
   ✓ gateway            {gateway}
-  ✓ admin              {admin}
+  ✓ private cloud      {private_cloud}
+  ✓ admin              {admin}   with the portal
 
   In a second terminal:
 
@@ -121,6 +123,8 @@ fn welcome(demo: &Demo, options: &Options, console: &mut Console) {
         resources = summary.resources,
         policies = summary.policies,
         gateway = world.gateway,
+        fabric = world.fabric,
+        private_cloud = world.private_cloud,
         admin = world.admin,
         folder = options.folder.display(),
         certs = options.certificates.display(),

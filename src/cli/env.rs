@@ -93,6 +93,8 @@ fn settings(world: &World, identity: &Identity, token: &str, azure_folder: Strin
     let mut settings = vec![
         ("ARM", world.gateway.clone()),
         ("AUTH", format!("Authorization: Bearer {token}")),
+        ("CLOUD", world.private_cloud.clone()),
+        ("ME", identity.object_id.to_string()),
         ("CURL_CA_BUNDLE", bundle.clone()),
         ("REQUESTS_CA_BUNDLE", bundle.clone()),
         ("SSL_CERT_FILE", bundle),

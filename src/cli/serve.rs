@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::https::Drained;
 use crate::policy::watch::PolicySource;
+use crate::server::STACK_BYTES;
 use crate::service::{Service, ServiceError, Setup};
 use crate::state::StateError;
 use crate::telemetry::chain;
@@ -54,7 +55,7 @@ pub(super) fn configured(global: &Global, console: &mut Console) -> Result<Confi
 
 /// Runs a command on a runtime of its own: the gateway's workers have theirs.
 pub(super) fn in_runtime(console: &mut Console, command: impl AsyncFnOnce(&mut Console) -> Exit) -> Exit {
-    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime.block_on(command(console)),
         Err(cause) => {
             console.error(format!("no runtime: {cause}"));
@@ -72,6 +73,7 @@ const fn is_away(error: &ServiceError) -> bool {
         | ServiceError::AssertionKey { .. }
         | ServiceError::Certificate(_)
         | ServiceError::Policies(_)
+        | ServiceError::Portal(_)
         | ServiceError::Records(_)
         | ServiceError::Roots(_)
         | ServiceError::Socket(_)
@@ -90,9 +92,11 @@ enum Failed {
 async fn start(config: Config) -> Result<(Service, String), Failed> {
     let bind = |address| TcpListener::bind(address).map_err(|cause| Failed::Bind { address, cause });
     let (gateway, admin) = (bind(config.listen)?, bind(config.admin.listen)?);
+    let front_at = config.private_cloud.as_ref().and_then(|cloud| cloud.front.as_ref());
+    let front = front_at.map(|front| bind(front.listen)).transpose()?;
     let line = format!("steward {} listens on {}, admin on {}", env!("CARGO_PKG_VERSION"), config.listen, config.admin.listen);
     let policies = PolicySource::Folder(config.policies.clone());
-    let setup = Setup { config, gateway, admin, policies, demo_issuer: None, extra: None, clock: Clock::system() };
+    let setup = Setup { config, gateway, admin, front, policies, demo_issuer: None, extra: None, clock: Clock::system() };
     Ok((Service::start(setup).await.map_err(Failed::Service)?, line))
 }
 

@@ -26,6 +26,8 @@ pub struct ConfigFile {
     pub identity: IdentityFile,
     /// The resource manager behind the gateway.
     pub backend: BackendFile,
+    /// The fabric of a private cloud, and its own interfaces.
+    pub private_cloud: PrivateCloudFile,
     /// Decision records.
     pub records: RecordsFile,
     /// Durable state.
@@ -137,6 +139,23 @@ pub struct BackendFile {
     /// Connections open at once per worker, 1 to 65536. Default 1024.
     #[schemars(with = "Option<u64>")]
     pub connections_max: Option<At<u64>>,
+}
+
+/// `[private_cloud]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivateCloudFile {
+    /// `https://host[:port]` of the fabric, or `http://` on loopback. Required where the policies have a private cloud.
+    #[schemars(with = "Option<String>")]
+    pub fabric_url: Option<At<String>>,
+    /// PEM file with the roots that the fabric's certificate may chain to. Default: those of the system.
+    pub fabric_trusted_roots_file: Option<PathBuf>,
+    /// Address and port for Service Provider Foundation's services and the tenant API. Default: they are not served.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<At<String>>,
+    /// `host[:port]` names that this listener may be addressed by; `localhost` and its port when absent.
+    #[schemars(with = "Vec<String>")]
+    pub authorities: Vec<At<String>>,
 }
 
 /// `[records]`

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 pub use self::file::ConfigFile;
 use self::file::{At, WebhookFile};
-use crate::forward::BackendConfig;
+use crate::forward::{BackendConfig, Protocol};
 use crate::https::Limits;
 use crate::pipeline::WrongTenant;
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
@@ -53,6 +53,8 @@ pub struct Config {
     pub backend: BackendConfig,
     /// The key of the assertions.
     pub assertion_key: PathBuf,
+    /// The fabric of a private cloud and its own interfaces, where there is one.
+    pub private_cloud: Option<PrivateCloudConfig>,
     /// Decision records.
     pub records: RecordConfig,
     /// Durable state.
@@ -79,6 +81,24 @@ pub struct AdminConfig {
     pub tls: Option<TlsFiles>,
     /// File with the bearer token; always there when others can reach the listener.
     pub token: Option<PathBuf>,
+}
+
+/// A private cloud behind the gateway.
+#[derive(Debug, Clone)]
+pub struct PrivateCloudConfig {
+    /// Its fabric.
+    pub fabric: BackendConfig,
+    /// Where its own interfaces are served; with the gateway's certificate.
+    pub front: Option<FrontConfig>,
+}
+
+/// Where the interfaces of a private cloud are served.
+#[derive(Debug, Clone)]
+pub struct FrontConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Names it answers to.
+    pub authorities: Vec<Box<str>>,
 }
 
 /// Bytes of a webhook's name.
@@ -127,12 +147,31 @@ pub fn audiences(authorities: &[Box<str>], extra: &[String]) -> Vec<String> {
     all.flat_map(|audience| [format!("{audience}/"), audience]).collect()
 }
 
+/// Source: Service Provider Foundation, its web services' port.
+const FRONT_PORT: u16 = 8090;
+
+/// A fabric answers quickly or not at all: whatever takes time there is a job.
+const FABRIC: BackendConfig = BackendConfig {
+    url: String::new(),
+    trusted_roots: None,
+    protocol: Protocol::Http1,
+    connect_time_max: Duration::from_secs(3),
+    first_byte_time_max: Duration::from_secs(20),
+    idle_time_max: Duration::from_secs(20),
+    body_bytes_max: 1 << 20,
+    answer_bytes_max: 8 << 20,
+    connections_max: 64,
+};
+
+/// Something is wrong with a part; what it is was told.
+struct Wrong;
+
 struct Checker<'a> {
     folder: &'a Path,
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 8] = ["admin", "backend", "gateway", "identity", "policies", "records", "store", "webhook"];
+const SECTIONS: [&str; 9] = ["admin", "backend", "gateway", "identity", "policies", "private_cloud", "records", "store", "webhook"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -146,6 +185,7 @@ impl Checker<'_> {
             match &**key.get_ref() {
                 "admin" => self.section(value, &mut file.admin),
                 "backend" => self.section(value, &mut file.backend),
+                "private_cloud" => self.section(value, &mut file.private_cloud),
                 "gateway" => self.section(value, &mut file.gateway),
                 "identity" => self.section(value, &mut file.identity),
                 "policies" => self.section(value, &mut file.policies),
@@ -232,6 +272,7 @@ impl Checker<'_> {
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
         let store = self.store(&file);
         let webhooks = self.webhooks(&file.webhook);
+        let private_cloud = self.private_cloud(&file, tls.is_some()).ok();
         let bytes_max = self.number(file.records.bytes_max.as_ref(), "bytes_max", 65_536..=1 << 40, 256 << 20);
         Some(Config {
             listen: listen?,
@@ -248,6 +289,7 @@ impl Checker<'_> {
             cloud_name: file.identity.cloud_name.unwrap_or_else(|| "steward".to_owned()),
             backend: backend?,
             assertion_key: self.path(file.backend.assertion_key_file.as_deref(), "assertion.key"),
+            private_cloud: private_cloud?,
             records: RecordConfig { folder: self.path(file.records.folder.as_deref(), "records"), bytes_max },
             store: store?,
             webhooks,
@@ -345,6 +387,42 @@ impl Checker<'_> {
             answer_bytes_max,
             connections_max,
         })
+    }
+
+    fn private_cloud(&mut self, file: &ConfigFile, has_tls: bool) -> Result<Option<PrivateCloudConfig>, Wrong> {
+        let section = &file.private_cloud;
+        let Some(url) = &section.fabric_url else {
+            if let Some(listen) = &section.listen {
+                self.error("config.missing", "private_cloud.fabric_url is missing", listen, "there would be nothing to serve");
+                return Err(Wrong);
+            }
+            return Ok(None);
+        };
+        if !is_origin(url.get_ref()) {
+            let message =
+                format!("private_cloud.fabric_url is `{}`; expected `https://host[:port]`, or `http://127.0.0.1:port`", url.get_ref());
+            self.error("config.url", message, url, "no path, and clear text on loopback only");
+        }
+        let fabric = BackendConfig {
+            url: url.get_ref().trim_end_matches('/').to_owned(),
+            trusted_roots: section.fabric_trusted_roots_file.as_ref().map(|path| self.folder.join(path)),
+            ..FABRIC
+        };
+        let front = match &section.listen {
+            Some(listen) => Some(self.front(listen, &section.authorities, has_tls).ok_or(Wrong)?),
+            None => None,
+        };
+        Ok(Some(PrivateCloudConfig { fabric, front }))
+    }
+
+    fn front(&mut self, listen: &At<String>, authorities: &[At<String>], has_tls: bool) -> Option<FrontConfig> {
+        let address = self.address(Some(listen), FRONT_PORT)?;
+        if !has_tls && !address.ip().is_loopback() {
+            let message =
+                "the private cloud may not be reached from outside without TLS: set gateway.certificate_file and gateway.key_file";
+            self.error("config.tls", message, listen, "reachable from outside");
+        }
+        Some(FrontConfig { listen: address, authorities: self.authorities(authorities, address.port()) })
     }
 
     fn store(&mut self, file: &ConfigFile) -> Option<StoreConfig> {
@@ -463,7 +541,6 @@ fn is_origin(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forward::Protocol;
 
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {

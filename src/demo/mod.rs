@@ -27,6 +27,7 @@ use crate::pipeline::AssertionSigner;
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::PolicySource;
 use crate::policy::{self, LoadOptions};
+use crate::resource_manager::fabric::{self, Fabric};
 use crate::resource_manager::{self, Home, Key, ResourceManager, Seed, Store, Trust};
 use crate::service::{Service, ServiceError, Setup, assertion_key, turned};
 use crate::tls::{self, ReloadingCertificate};
@@ -77,6 +78,9 @@ pub enum DemoError {
         #[source]
         cause: std::io::Error,
     },
+    /// The fabric did not start.
+    #[error("the fabric did not start")]
+    Fabric(#[source] fabric::OpenError),
     /// The gateway did not start.
     #[error("the gateway did not start")]
     Gateway(#[source] Box<ServiceError>),
@@ -170,14 +174,17 @@ impl Demo {
         servers.spawn(async move { running.serve(listener, issuer_tls, issuer_stop).await });
 
         let manager = open_manager(options, &addresses, &loaded.directory, &clock).await?;
-        let extra = mock_controls(Arc::clone(&manager));
-        servers.spawn(Arc::clone(&manager).run(into_tokio(sockets.backend)?, tls, stopping.clone()));
+        let fabric = open_fabric(options, &addresses, &clock).await?;
+        let extra = mock_controls(Arc::clone(&manager), Arc::clone(&fabric));
+        servers.spawn(Arc::clone(&manager).run(into_tokio(sockets.backend)?, Arc::clone(&tls), stopping.clone()));
+        servers.spawn(fabric.run(into_tokio(sockets.fabric)?, tls, stopping.clone()));
 
         let config = own_config(options, &addresses, &certificates)?;
         let setup = Setup {
             config,
             gateway: sockets.gateway,
             admin: sockets.admin,
+            front: Some(sockets.front),
             policies: options.policies.clone().map_or(PolicySource::Embedded, PolicySource::Folder),
             demo_issuer: Some(addresses.authority.clone()),
             extra: Some((MOCK_PREFIX, extra)),
@@ -224,14 +231,22 @@ impl Demo {
 /// Where the mock's own controls are on the admin listener.
 const MOCK_PREFIX: &str = "/mock/";
 
-fn mock_controls(manager: Arc<ResourceManager>) -> Extra {
+/// Where those of the fabric are, below it.
+const FABRIC_PREFIX: &str = "/mock/fabric/";
+
+fn mock_controls(manager: Arc<ResourceManager>, fabric: Arc<Fabric>) -> Extra {
     Arc::new(move |request| {
-        let manager = Arc::clone(&manager);
-        Box::pin(async move { manager.admin(request).await })
+        let (manager, fabric) = (Arc::clone(&manager), Arc::clone(&fabric));
+        Box::pin(async move {
+            match request.uri().path().starts_with(FABRIC_PREFIX) {
+                true => fabric.admin(request).await,
+                false => manager.admin(request).await,
+            }
+        })
     })
 }
 
-/// What was signed up for at run time is in the private cloud and not at the resource manager.
+/// What the policy files declare: subscriptions that were signed up for live in the fabric.
 fn homes(directory: &Directory) -> BTreeMap<String, Home> {
     directory.declared_subscriptions().map(|it| (it.name.to_string(), Home { id: it.id, tenant: it.tenant })).collect()
 }
@@ -288,13 +303,24 @@ async fn open_manager(
 ) -> Result<Arc<ResourceManager>, DemoError> {
     let config = resource_manager::Config {
         base_url: addresses.backend.clone(),
-        trust: trust(options, addresses)?,
+        trust: trust(options, addresses, &addresses.backend)?,
         store: Store::File(options.folder.join("resources.sqlite")),
         seed: Some(Seed { text: include_str!("resources.toml").to_owned(), subscriptions: homes(directory) }),
         operation_time: resource_manager::OPERATION_TIME,
         clock: clock.clone(),
     };
     ResourceManager::open(config).await.map_err(DemoError::ResourceManager)
+}
+
+async fn open_fabric(options: &Options, addresses: &Addresses, clock: &Clock) -> Result<Arc<Fabric>, DemoError> {
+    let config = fabric::Config {
+        trust: trust(options, addresses, &addresses.fabric)?,
+        store: Store::File(options.folder.join("fabric.sqlite")),
+        seed: Some(fabric::Seed::demo()),
+        operation_time: resource_manager::OPERATION_TIME,
+        clock: clock.clone(),
+    };
+    Fabric::open(config).await.map_err(DemoError::Fabric)
 }
 
 fn records_folder(options: &Options) -> PathBuf {
@@ -305,15 +331,15 @@ fn assertion_key_file(options: &Options) -> PathBuf {
     options.folder.join("assertion.key")
 }
 
-/// The mock gets the public key beforehand, as an operator would hand it to a real backend.
-fn trust(options: &Options, addresses: &Addresses) -> Result<Trust, DemoError> {
+/// The mocks get the public key beforehand, as an operator would hand it to a real backend.
+fn trust(options: &Options, addresses: &Addresses, audience: &str) -> Result<Trust, DemoError> {
     let path = assertion_key_file(options);
     let unusable = |cause| DemoError::Gateway(Box::new(ServiceError::AssertionKey { path: path.clone(), cause }));
     let pkcs8 = assertion_key(&path).map_err(unusable)?;
-    let signer = AssertionSigner::new(&pkcs8, addresses.gateway.clone(), addresses.backend.clone())
+    let signer = AssertionSigner::new(&pkcs8, addresses.gateway.clone(), audience.to_owned())
         .map_err(|cause| unusable(crate::service::AssertionKeyError::Form(cause)))?;
     let key = Key { kid: signer.key_id(), public_key: *signer.public_key() };
-    Ok(Trust { issuer: addresses.gateway.clone(), audience: addresses.backend.clone(), keys: vec![key] })
+    Ok(Trust { issuer: addresses.gateway.clone(), audience: audience.to_owned(), keys: vec![key] })
 }
 
 /// The demo is configured in the same words as any gateway.
@@ -324,6 +350,7 @@ fn own_config(options: &Options, addresses: &Addresses, certificates: &Certifica
          [admin]\nlisten = {:?}\n\
          [identity]\nlogin_endpoint = {:?}\ntrusted_roots_file = {:?}\n\
          [backend]\nurl = {:?}\ntrusted_roots_file = {:?}\nassertion_key_file = {:?}\n\
+         [private_cloud]\nfabric_url = {:?}\nfabric_trusted_roots_file = {:?}\nlisten = {:?}\nauthorities = {:?}\n\
          [records]\nfolder = {:?}\n[store]\nurl = {:?}\n",
         addresses.gateway_listen.to_string(),
         [addresses.gateway_authority(), addresses.gateway_listen.to_string()],
@@ -335,6 +362,10 @@ fn own_config(options: &Options, addresses: &Addresses, certificates: &Certifica
         addresses.backend,
         absolute(&certificates.ca),
         absolute(&assertion_key_file(options)),
+        addresses.fabric,
+        absolute(&certificates.ca),
+        addresses.front_listen.to_string(),
+        [format!("localhost:{}", addresses.front_listen.port()), addresses.front_listen.to_string()],
         absolute(&records_folder(options)),
         absolute(&options.folder.join("state.db")),
     );

@@ -1,4 +1,4 @@
-//! The four sockets of the demo, all on 127.0.0.1.
+//! The six sockets of the demo, all on 127.0.0.1.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use super::world::Addresses;
 pub enum Ports {
     /// Any that are free.
     Auto,
-    /// 8443 gateway, 8445 issuer, 8446 resource manager, 8480 admin.
+    /// 8443 gateway, 8445 issuer, 8446 resource manager, 8447 fabric, 8090 private cloud, 8480 admin.
     #[default]
     Fixed,
 }
@@ -48,8 +48,10 @@ pub(super) struct Sockets {
     pub(super) gateway: TcpListener,
     pub(super) issuer: TcpListener,
     pub(super) backend: TcpListener,
+    pub(super) fabric: TcpListener,
+    pub(super) front: TcpListener,
     pub(super) admin: TcpListener,
-    listens: [SocketAddr; 4],
+    listens: [SocketAddr; 6],
 }
 
 impl Sockets {
@@ -58,17 +60,23 @@ impl Sockets {
         let (gateway, gateway_listen) = bind(choose(8443), "gateway")?;
         let (issuer, issuer_listen) = bind(choose(8445), "demo issuer")?;
         let (backend, backend_listen) = bind(choose(8446), "resource manager")?;
+        let (fabric, fabric_listen) = bind(choose(8447), "fabric")?;
+        let (front, front_listen) = bind(choose(8090), "private cloud")?;
         let (admin, admin_listen) = bind(choose(8480), "admin listener")?;
-        Ok(Self { gateway, issuer, backend, admin, listens: [gateway_listen, issuer_listen, backend_listen, admin_listen] })
+        let listens = [gateway_listen, issuer_listen, backend_listen, fabric_listen, front_listen, admin_listen];
+        Ok(Self { gateway, issuer, backend, fabric, front, admin, listens })
     }
 
     pub(super) fn addresses(&self) -> Addresses {
-        let [gateway_listen, issuer, backend, admin_listen] = self.listens;
+        let [gateway_listen, issuer, backend, fabric, front_listen, admin_listen] = self.listens;
         Addresses {
             gateway: format!("https://localhost:{}", gateway_listen.port()),
             authority: format!("https://localhost:{}", issuer.port()),
             backend: format!("https://localhost:{}", backend.port()),
+            fabric: format!("https://localhost:{}", fabric.port()),
+            private_cloud: format!("https://localhost:{}", front_listen.port()),
             admin: format!("http://127.0.0.1:{}", admin_listen.port()),
+            front_listen,
             gateway_listen,
             admin_listen,
         }

@@ -24,7 +24,10 @@ pub(super) struct Addresses {
     pub(super) gateway: String,
     pub(super) authority: String,
     pub(super) backend: String,
+    pub(super) fabric: String,
+    pub(super) private_cloud: String,
     pub(super) admin: String,
+    pub(super) front_listen: SocketAddr,
     pub(super) gateway_listen: SocketAddr,
     pub(super) admin_listen: SocketAddr,
 }
@@ -46,6 +49,12 @@ pub struct World {
     pub authority: String,
     /// The mock resource manager, which accepts nobody but the gateway.
     pub backend: String,
+    /// The fabric of the private cloud, which accepts nobody but the gateway either.
+    #[serde(default)]
+    pub fabric: String,
+    /// `https://localhost:8090`: the private cloud's own interfaces.
+    #[serde(default)]
+    pub private_cloud: String,
     /// `http://127.0.0.1:8480`.
     pub admin: String,
     /// The certificate to trust.
@@ -183,6 +192,8 @@ impl World {
             gateway: addresses.gateway.clone(),
             authority: addresses.authority.clone(),
             backend: addresses.backend.clone(),
+            fabric: addresses.fabric.clone(),
+            private_cloud: addresses.private_cloud.clone(),
             admin: addresses.admin.clone(),
             ca: absolute(&certificates.ca),
             ca_bundle: absolute(&certificates.bundle),

@@ -33,9 +33,9 @@ impl Directory {
         let claimed = if self.account_issuers.is_empty() { None } else { self.account_issuers.get(name) };
         match (self.declared_issuers.get(name), claimed.map_or(&[][..], Vec::as_slice)) {
             (None, []) => IssuerOf::Nobody,
-            (Some(Some(tenant)), []) => IssuerOf::Tenant(*tenant),
-            (None, [tenant]) => IssuerOf::Tenant(*tenant),
-            (Some(_), _) | (None, _) => IssuerOf::Contested,
+            // Whoever signed up with a name before it was declared must not keep the declared tenant's people out.
+            (Some(Some(tenant)), _) | (None, [tenant]) => IssuerOf::Tenant(*tenant),
+            (Some(None), _) | (None, _) => IssuerOf::Contested,
         }
     }
 

@@ -126,6 +126,20 @@ pub enum Admission {
     Invited,
 }
 
+impl PlanService {
+    /// As policy files spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checkpoints => "checkpoints",
+            Self::Networks => "networks",
+            Self::Transfers => "transfers",
+            Self::Usage => "usage",
+            Self::VirtualMachines => "virtual_machines",
+        }
+    }
+}
+
 impl PrivateCloud {
     /// How somebody with this code, or without one, can take a plan; nothing when it cannot be taken.
     #[must_use]
@@ -150,7 +164,19 @@ impl Plan {
     /// Whether it has a cloud of this name, in any case.
     #[must_use]
     pub fn has_cloud(&self, name: &str) -> bool {
-        self.clouds.iter().any(|cloud| cloud.eq_ignore_ascii_case(name))
+        holds(&self.clouds, name)
+    }
+
+    /// Whether it has a network of this name, in any case.
+    #[must_use]
+    pub fn has_network(&self, name: &str) -> bool {
+        holds(&self.networks, name)
+    }
+
+    /// Whether it has a template of this name, in any case.
+    #[must_use]
+    pub fn has_template(&self, name: &str) -> bool {
+        holds(&self.templates, name)
     }
 }
 
@@ -214,6 +240,10 @@ impl Directory {
         }
         entitlement
     }
+}
+
+fn holds(names: &[Box<str>], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// What is not limited stays so; what an add-on does not name it does not raise.

@@ -212,7 +212,7 @@ fn what_the_files_declare_wins_over_what_signed_up() {
 }
 
 #[test]
-fn an_issuer_that_two_tenants_claim_speaks_for_neither() {
+fn an_issuer_that_two_accounts_claim_speaks_for_neither_and_a_declared_one_for_its_tenant() {
     let mut steps = Steps::new(world(""));
     let name = "https://juniper.example";
     steps.put(Entity::Account(account(ACCOUNT, &[name])));
@@ -223,7 +223,8 @@ fn an_issuer_that_two_tenants_claim_speaks_for_neither() {
     assert!(!steps.directory.issuer_name_is_free(name, ACCOUNT));
     steps.put(Entity::Account(account(OTHER, &["https://declared.example/"])));
     assert_eq!(steps.directory.issuer_of(name), IssuerOf::Tenant(ACCOUNT));
-    assert_eq!(steps.directory.issuer_of("https://declared.example/"), IssuerOf::Contested);
+    // Whoever signed up with it must not keep the declared tenant's people out.
+    assert_eq!(steps.directory.issuer_of("https://declared.example/"), IssuerOf::Tenant(DECLARED));
     steps.write(vec![entity::removal(entity::account_key(OTHER))]);
     assert_eq!(steps.directory.issuer_of("https://declared.example/"), IssuerOf::Tenant(DECLARED));
     assert!(!steps.directory.issuer_name_is_free("https://declared.example/", ACCOUNT));

@@ -1,26 +1,29 @@
 //! The backend: a connection, a deadline, one request out and at most one answer in.
 //!
-//! Nothing but an [`Outbound`] can be sent. A request is sent once; it is sent again only when the connection proved to
+//! Nothing but an [`Outbound`] can be sent, or an [`Errand`] that the gateway runs for a permitted request or for itself. A request is sent once; it is sent again only when the connection proved to
 //! be dead before a byte of it left, or when it is a GET or HEAD and no byte of an answer came. Redirects are not followed.
 
 mod body;
+mod fabric;
 mod pool;
 mod reply;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::Body as _;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use tokio::time::{Instant, sleep_until};
 
 use crate::arm::action;
-use crate::pipeline::Outbound;
+use crate::pipeline::{Errand, Outbound};
 
 pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
+pub use fabric::{Catalogue, Fabric, FabricError, PAGE, PAGES_MAX};
 pub use pool::{ConnectError, Pool};
 pub use reply::{Delivery, deliver};
 
@@ -183,11 +186,37 @@ impl Backend {
         &self,
         request: &Outbound,
         body: RequestBody,
-        mut standing: impl Standing + Clone + 'static,
+        standing: impl Standing + Clone + 'static,
     ) -> Result<Response<AnswerBody>, SendError> {
         let (body, watch) = Outgoing::new(body, &standing, &self.config);
-        let repeatable = matches!(request.method(), action::Method::Get | action::Method::Head) && body.is_end_stream();
-        let mut outgoing = self.head(request, body)?;
+        let message = Message { method: request.method(), target: request.path_and_query().into(), headers: request.headers() };
+        self.transmit(&message, body, &watch, standing).await
+    }
+
+    /// Sends what the gateway says in its own words, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn run(&self, errand: &Errand) -> Result<Response<AnswerBody>, ForwardError> {
+        let message = Message { method: errand.method(), target: errand.target().into(), headers: errand.headers() };
+        let (body, watch) = Outgoing::new(RequestBody::Whole(errand.body()), &Unconditional, &self.config);
+        match self.transmit(&message, body, &watch, Unconditional).await {
+            Ok(answer) => Ok(answer),
+            Err(SendError::Failed(error)) => Err(error),
+            // Nothing ends what stands without a condition.
+            Err(SendError::Ended) => Err(ForwardError::ClientGone),
+        }
+    }
+
+    async fn transmit(
+        &self,
+        message: &Message<'_>,
+        body: Outgoing,
+        watch: &body::Watch,
+        mut standing: impl Standing,
+    ) -> Result<Response<AnswerBody>, SendError> {
+        let repeatable = matches!(message.method, action::Method::Get | action::Method::Head) && body.is_end_stream();
+        let mut outgoing = self.head(message, body)?;
         let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
         loop {
             if !standing.holds() {
@@ -195,7 +224,7 @@ impl Backend {
             }
             let reused = connection.reused;
             let sent = connection.try_send(outgoing);
-            let failed = match self.await_head(sent, &watch).await? {
+            let failed = match self.await_head(sent, watch).await? {
                 Ok(response) => {
                     return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max)));
                 }
@@ -203,7 +232,7 @@ impl Backend {
             };
             outgoing = match failed.unsent {
                 Some(unsent) if reused => unsent,
-                None if reused && repeatable => self.head(request, Outgoing::empty())?,
+                None if reused && repeatable => self.head(message, Outgoing::empty())?,
                 _ => return Err(watch.fault(&self.config).unwrap_or_else(|| ForwardError::Cut { cause: failed.cause }.into())),
             };
             // A pooled connection that the backend closed meanwhile says nothing about the backend: ask it afresh.
@@ -211,16 +240,16 @@ impl Backend {
         }
     }
 
-    fn head(&self, request: &Outbound, body: Outgoing) -> Result<Request<Outgoing>, ForwardError> {
+    fn head(&self, message: &Message<'_>, body: Outgoing) -> Result<Request<Outgoing>, ForwardError> {
         let target = match self.config.protocol {
-            Protocol::Http1 => request.path_and_query(),
-            Protocol::Http2 => format!("{}{}", self.config.url, request.path_and_query()),
+            Protocol::Http1 => Cow::Borrowed(&*message.target),
+            Protocol::Http2 => Cow::Owned(format!("{}{}", self.config.url, message.target)),
         };
         let mut outgoing = Request::new(body);
-        *outgoing.method_mut() = method(request.method());
+        *outgoing.method_mut() = method(message.method);
         // The path was read as a URI when it came in and only lost ambiguous parts since, so it is one still.
-        *outgoing.uri_mut() = Uri::try_from(target).map_err(|_cause| ForwardError::Unexpected { status: 0 })?;
-        *outgoing.headers_mut() = request.headers().clone();
+        *outgoing.uri_mut() = Uri::try_from(&*target).map_err(|_cause| ForwardError::Unexpected { status: 0 })?;
+        *outgoing.headers_mut() = message.headers.clone();
         if self.config.protocol == Protocol::Http1 {
             outgoing.headers_mut().insert(header::HOST, self.pool.host());
         }
@@ -247,6 +276,23 @@ impl Backend {
                 }
             }
         }
+    }
+}
+
+/// The head of a request: all of it that does not frame it.
+struct Message<'a> {
+    method: action::Method,
+    target: Cow<'a, str>,
+    headers: &'a HeaderMap,
+}
+
+/// What the gateway says for itself needs nobody's leave while it is under way.
+#[derive(Debug, Clone, Copy)]
+struct Unconditional;
+
+impl Standing for Unconditional {
+    fn holds(&mut self) -> bool {
+        true
     }
 }
 

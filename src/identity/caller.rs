@@ -2,10 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::directory::entity::Member;
 use crate::directory::{Directory, PrincipalKind};
 use crate::ids::{ClientId, ObjectId, PrincipalId, TenantId};
+
+/// What stands for the issuer of somebody who has just signed up.
+pub const SIGNED_UP: &str = "sign-up";
+/// How long somebody who signed up can go on without signing in.
+const VISIT_TIME_MAX: Duration = Duration::from_hours(1);
 
 /// Who calls. Made by a [`Verifier`](super::Verifier) from a valid token, never changed, shared by all requests with that token.
 #[derive(Debug)]
@@ -167,6 +174,32 @@ impl Caller {
             version: TokenVersion::V2,
             issued_at: now,
             expires_at: now,
+            token_id: None,
+            wids: Box::default(),
+            amr: Box::default(),
+            identity_provider: None,
+        }
+    }
+
+    /// The administrator of a tenant that has just signed up, for the visit in which that happened: there is no token yet.
+    #[must_use]
+    pub fn signed_up(member: &Member, now: Timestamp) -> Self {
+        let expires_at = now.checked_add(VISIT_TIME_MAX).unwrap_or(now);
+        Self {
+            principal: member.principal,
+            kind: CallerKind::User,
+            name: (&*member.identity).into(),
+            client: None,
+            app_id_acr: None,
+            groups: Groups::listed(member.principal, []),
+            guest: false,
+            mfa: false,
+            claims_challenge: false,
+            issuer: SIGNED_UP.into(),
+            audience: Box::default(),
+            version: TokenVersion::V2,
+            issued_at: now,
+            expires_at,
             token_id: None,
             wids: Box::default(),
             amr: Box::default(),

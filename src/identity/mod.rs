@@ -31,7 +31,7 @@ mod forgeries;
 pub(crate) mod testing;
 
 pub use cache::CacheLimits;
-pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, TokenVersion};
+pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, SIGNED_UP, TokenVersion};
 pub use error::{Flaw, Part, Quoted, TokenError};
 pub use fetch::{FetchError, Fetcher};
 pub use issuer_keys::KeyTimes;

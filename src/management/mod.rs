@@ -9,6 +9,7 @@ mod deployments;
 mod discovery;
 mod managed_services;
 mod pages;
+mod private_cloud;
 mod rehearsal;
 mod views;
 
@@ -26,12 +27,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::delegation::offer::OfferError;
 use crate::delegation::{Grant, SourceLocation, decide};
 use crate::directory::{Directory, Subscription};
-use crate::forward::RequestBody;
+use crate::forward::{Fabric, FabricError, RequestBody};
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
 use crate::record::Recorder;
 use crate::rejection::Rejection;
+use crate::sign_up::SignUpError;
 use crate::state::{ChangeError, Changed, State, StateError};
 use crate::store::{Revision, Write};
 
@@ -39,6 +41,7 @@ pub use access::AccessError;
 pub use body::BodyError;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
+pub use private_cloud::show_plan;
 pub use rehearsal::Rehearsal;
 pub use views::{change_document, description};
 
@@ -67,13 +70,15 @@ pub struct PartAnswer {
     pub status: StatusCode,
     /// Its document, or null.
     pub body: Value,
+    /// Names its record: `x-ms-request-id`.
+    pub id: Option<Box<str>>,
 }
 
 impl PartAnswer {
     /// An error in the form of every other.
     #[must_use]
     pub fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, body: json!({ "error": { "code": code, "message": message.into() } }) }
+        Self { status, body: json!({ "error": { "code": code, "message": message.into() } }), id: None }
     }
 }
 
@@ -115,6 +120,8 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     /// Carries out what the request consists of.
     pub parts: &'a dyn Perform,
+    /// The fabric of the private cloud, where there is one.
+    pub fabric: Option<&'a Fabric>,
     /// Set when nothing is to be changed but this copy.
     pub rehearsal: Option<&'a Rehearsal>,
 }
@@ -171,7 +178,7 @@ impl Desk<'_> {
         };
         match self.rehearsal {
             Some(rehearsal) => rehearsal.change(self.context.now, plan).await,
-            None => Ok(self.state.change(self.context.now, &mut plan).await?),
+            None => Ok(Box::pin(self.state.change(self.context.now, &mut plan)).await?),
         }
     }
 
@@ -196,6 +203,7 @@ pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>)
         Service::ActivityLog => activity_log::carry_out(request, desk).await,
         Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
+        Service::PrivateCloud => Box::pin(private_cloud::carry_out(request, body, desk)).await,
         Service::Views => views::carry_out(request, body, desk).await,
     }
 }
@@ -235,6 +243,9 @@ pub enum OwnError {
         /// Where.
         at: SourceLocation,
     },
+    /// The fabric of the private cloud refuses, or could not be asked.
+    #[error("{0}")]
+    Fabric(#[source] FabricError),
     /// A subscription holds as many of these as it may.
     #[error("the subscription holds {max} {what}, and may hold no more; remove some that are not needed")]
     Full {
@@ -242,6 +253,14 @@ pub enum OwnError {
         what: &'static str,
         /// How many.
         max: usize,
+    },
+    /// What was said of a machine cannot be.
+    #[error("`{target}` {problem}")]
+    Machine {
+        /// The member at fault.
+        target: &'static str,
+        /// What is wrong with it, and what could be there.
+        problem: String,
     },
     /// The resource type does not know the method.
     #[error("`{method} {path}` is not an operation of this resource type")]
@@ -251,6 +270,9 @@ pub enum OwnError {
         /// The path.
         path: String,
     },
+    /// This gateway knows tenants of a private cloud, and no fabric.
+    #[error("this gateway has no fabric to ask; its operator has to set `fabric.url`")]
+    NoFabric,
     /// There is no such object, or none that this caller may read.
     #[error("the resource `{id}` could not be found")]
     NotFound {
@@ -260,6 +282,9 @@ pub enum OwnError {
     /// What was sent breaks a rule of delegations.
     #[error("{0}")]
     Offer(#[from] OfferError),
+    /// Something that has to be permitted as well is not.
+    #[error("another part of this is refused: {}", said(.0))]
+    Part(PartAnswer),
     /// A value of the query cannot be used.
     #[error("the query parameter `{name}` {problem}")]
     Parameter {
@@ -293,6 +318,9 @@ pub enum OwnError {
         /// Where.
         scope: String,
     },
+    /// What was asked for breaks a rule for tenants of the private cloud.
+    #[error("{0}")]
+    SignUp(#[from] SignUpError),
     /// The store cannot be used, and nothing was changed.
     #[error("the state of this gateway cannot be changed now")]
     State(#[source] StateError),
@@ -331,7 +359,13 @@ impl OwnError {
             Self::Busy | Self::State(_) | Self::Unknown | Self::Unsettled => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
+            Self::Fabric(FabricError::Assertion(_)) => "internal.assertion",
+            Self::Fabric(FabricError::Forward(error)) => error.reason(),
+            Self::Fabric(FabricError::Refused { .. }) => "fabric.refused",
             Self::Full { .. } => "limit.kept",
+            Self::Machine { .. } | Self::SignUp(_) => "machine.invalid",
+            Self::NoFabric => "fabric.absent",
+            Self::Part(_) => "role.other_side",
             Self::ManagingTenant { .. } => "rule.managing_tenant",
             Self::Method { .. } | Self::ResourceType { .. } => "scope.malformed",
             Self::NotFound { .. } => "resource.unknown",
@@ -341,6 +375,10 @@ impl OwnError {
             Self::Restricted { .. } => "role.action_missing",
         }
     }
+}
+
+fn said(answer: &PartAnswer) -> &str {
+    answer.body.pointer("/error/message").and_then(Value::as_str).unwrap_or_default()
 }
 
 impl From<ChangeError<Self>> for OwnError {

@@ -18,7 +18,8 @@ use crate::clock::Timestamp;
 use crate::delegation::roles::Role;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::identity::Caller;
-use crate::ids::{PrincipalId, RoleId, TenantId};
+use crate::ids::{ObjectId, PrincipalId, RoleId, TenantId};
+use crate::vmm;
 
 /// An assertion lives this long, and never longer than token and grant. Source: `docs/decisions/0003-assertion.md`.
 const LIFETIME_MAX: Duration = Duration::from_mins(5);
@@ -26,6 +27,8 @@ const LIFETIME_MAX: Duration = Duration::from_mins(5);
 const LEFT_MIN: Duration = Duration::from_secs(30);
 /// Source: RFC 8032 §5.1.5.
 const PUBLIC_KEY_BYTES: usize = 32;
+/// The name of the gateway where it asks for itself.
+const GATEWAY: &str = "Steward";
 /// Assertions kept at once.
 const CACHED_MAX: usize = 16 * 1024;
 
@@ -95,6 +98,19 @@ struct Claims<'a> {
     scp: String,
     iat: i64,
     exp: i64,
+    #[serde(flatten)]
+    bound: Option<Bound<'a>>,
+}
+
+/// What binds an assertion to one request to a fabric.
+#[derive(Serialize)]
+pub(super) struct Bound<'a> {
+    /// In whose name.
+    pub(super) vmm: &'a vmm::Connection,
+    /// The method.
+    pub(super) method: &'static str,
+    /// The path, without the query.
+    pub(super) path: &'a str,
 }
 
 /// Who acts, and from which tenant. Source: RFC 8693 §4.1.
@@ -142,14 +158,14 @@ impl AssertionSigner {
     /// The value of `Authorization` towards the backend.
     pub(super) fn assertion(&self, whom: &OnBehalfOf<'_>, context: &Context<'_>) -> Result<HeaderValue, AssertionError> {
         let Basis::Grant(grant) = whom.basis else {
-            return self.sign(whom, context).map(|(value, _)| value);
+            return self.sign(whom, None, context).map(|(value, _)| value);
         };
         let origin = Arc::as_ptr(&grant.origin).cast::<()>().addr();
         let key = CacheKey { caller: whom.caller.principal, role: grant.role, origin };
         if let Some(value) = self.cached.get(&key).and_then(|cached| cached.fits(grant, whom.caller, context.now)) {
             return Ok(value);
         }
-        let (value, expires_at) = self.sign(whom, context)?;
+        let (value, expires_at) = self.sign(whom, None, context)?;
         if self.cached.len() >= CACHED_MAX {
             self.cached.retain(|_, cached| context.now < cached.expires_at);
         }
@@ -160,7 +176,36 @@ impl AssertionSigner {
         Ok(value)
     }
 
-    fn sign(&self, whom: &OnBehalfOf<'_>, context: &Context<'_>) -> Result<(HeaderValue, Timestamp), AssertionError> {
+    /// The value of `Authorization` of one request to a fabric.
+    pub(super) fn bound(&self, whom: &OnBehalfOf<'_>, bound: Bound<'_>, context: &Context<'_>) -> Result<HeaderValue, AssertionError> {
+        self.sign(whom, Some(bound), context).map(|(value, _)| value)
+    }
+
+    /// The same where nobody but the gateway itself asks.
+    pub(super) fn of_the_gateway(&self, bound: Bound<'_>, now: Timestamp) -> Result<HeaderValue, AssertionError> {
+        let nobody = PrincipalId { tenant: TenantId::from_bytes([0; 16]), object: ObjectId::from_bytes([0; 16]) };
+        let claims = Claims {
+            iss: &self.issuer,
+            aud: &self.audience,
+            sub: nobody.object.to_string(),
+            tid: nobody.tenant,
+            act: Actor { sub: nobody.object.to_string(), tid: nobody.tenant, name: GATEWAY, client_id: None },
+            role: None,
+            delegation: None,
+            scp: "/".to_owned(),
+            iat: now.as_second(),
+            exp: now.checked_add(LEFT_MIN).unwrap_or(now).as_second(),
+            bound: Some(bound),
+        };
+        self.encode(&claims)
+    }
+
+    fn sign(
+        &self,
+        whom: &OnBehalfOf<'_>,
+        bound: Option<Bound<'_>>,
+        context: &Context<'_>,
+    ) -> Result<(HeaderValue, Timestamp), AssertionError> {
         let grant = match whom.basis {
             Basis::Grant(grant) | Basis::GrantsBelow { grant, .. } => Some(grant),
             Basis::Oneself | Basis::Open | Basis::Starter => None,
@@ -188,11 +233,16 @@ impl AssertionSigner {
             scp,
             iat: context.now.as_second(),
             exp: expires_at.as_second(),
+            bound,
         };
-        let token = jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(AssertionError::Signing)?;
+        Ok((self.encode(&claims)?, expires_at))
+    }
+
+    fn encode(&self, claims: &Claims<'_>) -> Result<HeaderValue, AssertionError> {
+        let token = jsonwebtoken::encode(&self.header, claims, &self.key).map_err(AssertionError::Signing)?;
         let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(AssertionError::Form)?;
         value.set_sensitive(true);
-        Ok((value, expires_at))
+        Ok(value)
     }
 }
 

@@ -72,6 +72,16 @@ pub enum RuleError {
         /// The action.
         action: Action,
     },
+    /// The plan of a tenant of the private cloud does not open it.
+    #[error("`{action}` is not part of the plan `{plan}`, which opens: {opens}; take another plan or an add-on")]
+    Plan {
+        /// Name of the plan.
+        plan: String,
+        /// What it opens.
+        opens: String,
+        /// The action.
+        action: String,
+    },
     /// The subscription accepts reads and deletes only.
     #[error("the subscription `{id}` is {state:?} and accepts reads and deletes only; enable it first")]
     ReadOnly {
@@ -250,6 +260,7 @@ impl Scoped {
     fn obey_rules(&self, context: &Context<'_>) -> Result<(), RuleError> {
         self.leave_grants_alone()?;
         self.refuse_guests()?;
+        self.respect_plan(context)?;
         self.respect_state(context)
     }
 
@@ -372,10 +383,11 @@ const ONESELF: [&str; 6] = [
 ];
 
 /// What every signed-in caller may read at the tenant's root.
-const OPEN: [&str; 3] = [
+const OPEN: [&str; 4] = [
     "microsoft.authorization/roledefinitions/read",
     "microsoft.managedservices/marketplaceregistrationdefinitions/read",
     "microsoft.resources/providers/read",
+    "steward.privatecloud/plans/read",
 ];
 
 /// Roles named in a hint.

@@ -11,11 +11,14 @@
 mod assertion;
 mod authorize;
 mod classify;
+mod errand;
 mod foresight;
+mod front;
 mod on_behalf;
 mod onboarding;
 mod operations;
 mod own;
+mod plan;
 mod resolve;
 mod trail;
 
@@ -31,7 +34,9 @@ use own::Route;
 pub use assertion::{AssertionError, AssertionSigner};
 pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
 pub use classify::{Arrival, ClassifyError, ManagementRequest};
+pub use errand::{Errand, Task};
 pub use foresight::{Foreseen, Supposed};
+pub use front::{CameIn, Meant, admit_meant};
 pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};
@@ -139,7 +144,7 @@ fn judge(request: Authenticated, context: &Context<'_>) -> Result<(), Refused> {
 }
 
 fn proceed(scoped: Scoped, context: &Context<'_>) -> Result<Admitted, Refused> {
-    match scoped.authorize(context)?.route() {
+    match scoped.authorize(context)?.route(context) {
         Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),
         Route::Backend(authorized) => Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?))),
     }

@@ -82,13 +82,17 @@ pub enum Service {
     Deployments,
     /// `Microsoft.ManagedServices`: offers and their assignments.
     ManagedServices,
+    /// Subscriptions of the private cloud, whatever is asked for there and is none of the others.
+    PrivateCloud,
     /// `Steward.Delegation`: what each side may see of delegations.
     Views,
 }
 
 impl Authorized {
-    pub(super) fn route(self) -> Route {
-        let Some((service, scope, rest)) = own_service(&self.scoped.request.path) else {
+    pub(super) fn route(self, context: &Context<'_>) -> Route {
+        let scope_itself = || (Service::PrivateCloud, self.scoped.derived.scope.clone(), Vec::new());
+        let found = own_service(&self.scoped.request.path).or_else(|| self.scoped.is_in_private_cloud(context).then(scope_itself));
+        let Some((service, scope, rest)) = found else {
             return Route::Backend(Box::new(self));
         };
         let Self { scoped, basis } = self;
@@ -177,6 +181,7 @@ fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> 
         [verb] if is(verb, "register") || is(verb, "unregister") => return None,
         _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
         _ if is(namespace, "Steward.Delegation") => Service::Views,
+        _ if is(namespace, "Steward.PrivateCloud") => Service::PrivateCloud,
         [kind, _name, values, ..] if is(namespace, "Microsoft.Insights") && is(kind, "eventtypes") && is(values, "values") => {
             Service::ActivityLog
         }

@@ -184,6 +184,17 @@ impl TrailSeed {
         }
     }
 
+    /// For what came in by another interface.
+    pub(super) fn came_in(how: &super::CameIn) -> Self {
+        Self {
+            correlation_id: how.correlation_id.clone(),
+            client_request_id: how.client_request_id.clone(),
+            command: Some(how.interface.to_owned()),
+            peer: how.peer,
+            transport: how.transport.clone(),
+        }
+    }
+
     /// For judging once more what has a trail already.
     pub(super) fn unrecorded() -> Self {
         Self {

@@ -5,7 +5,7 @@
 //!
 //! It must never decide who may do what, keep a token, put a text into a page unescaped, or act on a form that is not from one of its own pages.
 //!
-//! A page is a template, a struct that the template reads, a handler in `pages`, and a line in [`pages::route`].
+//! A page is a template, a struct that the template reads, a handler in `pages`, and a line where `pages` tells paths apart.
 
 mod api;
 mod assets;

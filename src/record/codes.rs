@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 57] = pages![
+const PAGES: [(&str, &str); 62] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -21,9 +21,12 @@ const PAGES: [(&str, &str); 57] = pages![
     "delegation.suspended",
     "delegation.unused",
     "deployment.invalid",
+    "fabric.absent",
+    "fabric.refused",
     "internal.assertion",
     "limit.connections",
     "limit.kept",
+    "machine.invalid",
     "offer.invalid",
     "path.ambiguous",
     "plane.data",
@@ -41,10 +44,12 @@ const PAGES: [(&str, &str); 57] = pages![
     "role.condition",
     "role.deny_assignment",
     "role.not_active",
+    "role.other_side",
     "role.principal",
     "rule.grants_in_files",
     "rule.guest",
     "rule.managing_tenant",
+    "rule.plan",
     "rule.subscription_state",
     "scope.in_body",
     "scope.malformed",

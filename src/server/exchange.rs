@@ -6,10 +6,10 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
-use super::Gateway;
 use super::headers::{self, Echo};
 use super::parts::Parts;
 use super::permission::Permission;
+use super::{Backends, Gateway};
 use crate::arm::action::Method;
 use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
@@ -36,7 +36,7 @@ impl Gateway {
     /// Answers one request.
     pub async fn exchange(
         self: &Arc<Self>,
-        backend: &Backend,
+        backends: &Backends,
         request: Request<Incoming>,
         connection: Arc<Connection>,
     ) -> Response<AnswerBody> {
@@ -45,13 +45,13 @@ impl Gateway {
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
         let admitted = pipeline::admit(arrival, &context).await;
-        self.end(backend, admitted, RequestBody::Client(body), &context).await
+        self.end(backends, admitted, RequestBody::Client(body), &context).await
     }
 
     /// What was admitted is carried out, and whatever came of it is recorded.
     pub(super) async fn end(
         self: &Arc<Self>,
-        backend: &Backend,
+        backends: &Backends,
         admitted: Result<Admitted, Refused>,
         body: RequestBody,
         context: &Context<'_>,
@@ -59,8 +59,8 @@ impl Gateway {
         let ended = match admitted {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, context),
-            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(backend, &request, trail, body, context).await,
-            Ok(Admitted::Forward(request)) => self.forward(backend, *request, body, context).await,
+            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(backends, &request, trail, body, context).await,
+            Ok(Admitted::Forward(request)) => self.forward(&backends.manager, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
@@ -112,16 +112,25 @@ impl Gateway {
 
     async fn carry_out(
         self: &Arc<Self>,
-        backend: &Backend,
+        backends: &Backends,
         request: &OwnRequest,
         trail: Box<Trail>,
         body: RequestBody,
         context: &Context<'_>,
     ) -> Ended {
-        let parts = Parts { gateway: self, backend, context };
-        let desk = Desk { context, state: &self.state, clock: &self.clock, recorder: &self.recorder, parts: &parts, rehearsal: None };
+        let parts = Parts { gateway: self, backends, context };
+        let desk = Desk {
+            context,
+            state: &self.state,
+            clock: &self.clock,
+            recorder: &self.recorder,
+            parts: &parts,
+            fabric: backends.fabric.as_ref(),
+            rehearsal: None,
+        };
         let pending = Pending { gateway: self, trail: Some(trail) };
-        let carried = management::carry_out(request, body, &desk).await;
+        // A request can consist of others, which are carried out on the same stack.
+        let carried = Box::pin(management::carry_out(request, body, &desk)).await;
         let mut trail = pending.disarm();
         match carried {
             Ok(answer) => {

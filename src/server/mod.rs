@@ -16,7 +16,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::forward::{Backend, BackendConfig, ConnectError};
+use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::Verifier;
 use crate::management::Discovery;
@@ -24,6 +24,9 @@ use crate::pipeline::{AssertionSigner, OperationOwners, Site};
 use crate::record::Recorder;
 use crate::state::State;
 use crate::telemetry::Metrics;
+
+/// Of each thread that serves: a request may consist of others, one inside the other, and all of them are on the stack of one thread.
+pub const STACK_BYTES: usize = 8 << 20;
 
 /// Everything a request needs, shared by all workers.
 #[derive(Debug)]
@@ -48,6 +51,39 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+}
+
+/// What a worker asks: each has connections of its own.
+#[derive(Debug)]
+pub struct Backends {
+    /// The resource manager.
+    pub manager: Backend,
+    /// The fabric of the private cloud, where there is one.
+    pub fabric: Option<Fabric>,
+}
+
+/// Where the backends are.
+#[derive(Debug, Clone)]
+pub struct BackendsConfig {
+    /// The resource manager.
+    pub manager: BackendConfig,
+    /// The fabric, and who signs for it.
+    pub fabric: Option<(BackendConfig, Arc<AssertionSigner>)>,
+}
+
+impl Backends {
+    /// Pools for these backends, without a connection yet.
+    ///
+    /// # Errors
+    /// When a URL or trusted certificates cannot be used.
+    pub fn new(config: &BackendsConfig) -> Result<Self, ConnectError> {
+        let manager = Backend::new(config.manager.clone())?;
+        let fabric = match &config.fabric {
+            Some((fabric, signer)) => Some(Fabric::new(Backend::new(fabric.clone())?, Arc::clone(signer))),
+            None => None,
+        };
+        Ok(Self { manager, fabric })
+    }
 }
 
 /// How the gateway listens.
@@ -85,10 +121,10 @@ pub struct Workers {
 ///
 /// # Errors
 /// When the backend's settings or the machine do not allow it; nothing is left running then.
-pub fn start(gateway: &Arc<Gateway>, backend: &BackendConfig, listening: &Listening, stop: &Stop) -> Result<Workers, StartError> {
+pub fn start(gateway: &Arc<Gateway>, backends: &BackendsConfig, listening: &Listening, stop: &Stop) -> Result<Workers, StartError> {
     let mut workers = Workers { threads: Vec::new(), drained: Vec::new() };
     for number in 0..listening.workers.max(1) {
-        let backend = Arc::new(Backend::new(backend.clone()).map_err(StartError::Backend)?);
+        let backends = Arc::new(Backends::new(backends).map_err(StartError::Backend)?);
         let listener = listening.listener.try_clone().map_err(StartError::Worker)?;
         listener.set_nonblocking(true).map_err(StartError::Worker)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
@@ -98,8 +134,8 @@ pub fn start(gateway: &Arc<Gateway>, backend: &BackendConfig, listening: &Listen
             let ended = runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let handler = move |request, connection| {
-                    let (gateway, backend) = (Arc::clone(&gateway), Arc::clone(&backend));
-                    async move { gateway.exchange(&backend, request, connection).await }
+                    let (gateway, backends) = (Arc::clone(&gateway), Arc::clone(&backends));
+                    async move { gateway.exchange(&backends, request, connection).await }
                 };
                 Ok::<_, std::io::Error>(https::serve(listener, tls, limits, stop, handler).await)
             });
@@ -109,7 +145,13 @@ pub fn start(gateway: &Arc<Gateway>, backend: &BackendConfig, listening: &Listen
                 Err(cause) => tracing::error!(%cause, "a worker could not listen"),
             }
         };
-        workers.threads.push(std::thread::Builder::new().name(format!("gateway-{number}")).spawn(serve).map_err(StartError::Worker)?);
+        workers.threads.push(
+            std::thread::Builder::new()
+                .name(format!("gateway-{number}"))
+                .stack_size(STACK_BYTES)
+                .spawn(serve)
+                .map_err(StartError::Worker)?,
+        );
         workers.drained.push(drained);
     }
     Ok(workers)

@@ -9,21 +9,33 @@ use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::Gateway;
+use super::{Backends, Gateway};
 use crate::arm::path::PathError;
 use crate::directory::Directory;
-use crate::forward::{AnswerBody, Backend, RequestBody};
+use crate::forward::{AnswerBody, RequestBody};
 use crate::management::{self, Desk, Part, PartAnswer, Perform, Rehearsal};
-use crate::pipeline::{self, Admitted, Context, OwnRequest, Refused};
+use crate::pipeline::{self, Admitted, Context, Meant, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
 /// Bytes of the answer to a part that are looked at.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
+impl Gateway {
+    /// Carries out a management request that came in by another interface: judged, carried out and recorded as any other.
+    pub async fn perform(self: &Arc<Self>, backends: &Backends, meant: &Meant<'_>, body: Option<&Value>) -> PartAnswer {
+        let context = self.context();
+        let body = RequestBody::Whole(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+        match pipeline::admit_meant(meant, &context) {
+            Ok(admitted) => read(self.end(backends, admitted, body, &context).await).await,
+            Err(error) => malformed(error),
+        }
+    }
+}
+
 /// Carries out parts for one request.
 pub(super) struct Parts<'a> {
     pub(super) gateway: &'a Arc<Gateway>,
-    pub(super) backend: &'a Backend,
+    pub(super) backends: &'a Backends,
     pub(super) context: &'a Context<'a>,
 }
 
@@ -70,6 +82,7 @@ impl Perform for Parts<'_> {
                 clock: &gateway.clock,
                 recorder: &gateway.recorder,
                 parts: self,
+                fabric: self.backends.fabric.as_ref(),
                 rehearsal: Some(rehearsal),
             };
             let tried = management::carry_out(&request, body, &desk).await;
@@ -86,7 +99,7 @@ impl Perform for Parts<'_> {
                 Ok(authenticated) => pipeline::admit_part(authenticated, &context),
                 Err(error) => return malformed(error),
             };
-            let response = self.gateway.end(self.backend, admitted, body, &context).await;
+            let response = self.gateway.end(self.backends, admitted, body, &context).await;
             read(response).await
         })
     }
@@ -104,6 +117,10 @@ fn refused(rejection: &Rejection) -> PartAnswer {
 
 async fn read(response: hyper::Response<AnswerBody>) -> PartAnswer {
     let (head, body) = response.into_parts();
-    let bytes = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    PartAnswer { status: head.status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let Ok(bytes) = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes) else {
+        let message = format!("the answer is cut, or larger than {ANSWER_BYTES_MAX} bytes; ask for less");
+        return PartAnswer::error(StatusCode::BAD_GATEWAY, "ResponseTooLarge", message);
+    };
+    let id = head.headers.get("x-ms-request-id").and_then(|id| id.to_str().ok()).map(Into::into);
+    PartAnswer { status: head.status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), id }
 }

@@ -1,6 +1,7 @@
 //! A whole gateway from a checked configuration: started, kept fresh, drained. `steward serve` and the demo both run one.
 
 mod certificates;
+mod private_cloud;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,9 @@ use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site};
 use crate::policy::LoadOptions;
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
+use crate::portal::NoRandomness;
 use crate::record::{Recorder, SegmentError, Writer};
-use crate::server::{self, Gateway, Listening, StartError, Workers};
+use crate::server::{self, BackendsConfig, Gateway, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::Metrics;
@@ -41,6 +43,8 @@ pub struct Setup {
     pub gateway: TcpListener,
     /// The admin socket, bound.
     pub admin: TcpListener,
+    /// The socket of the private cloud's own interfaces, bound, where they are served.
+    pub front: Option<TcpListener>,
     /// Where the policies are.
     pub policies: PolicySource,
     /// Base URL of the demo issuer of this process.
@@ -72,6 +76,9 @@ pub enum ServiceError {
     /// The policies are broken.
     #[error("the policies are broken")]
     Policies(Box<Diagnostics>),
+    /// The portal cannot be opened.
+    #[error("the portal cannot be opened")]
+    Portal(#[source] NoRandomness),
     /// The records cannot be kept.
     #[error("decisions cannot be recorded")]
     Records(#[source] SegmentError),
@@ -139,7 +146,7 @@ impl Service {
     /// # Errors
     /// With the first thing that keeps it from starting.
     pub async fn start(setup: Setup) -> Result<Self, ServiceError> {
-        let Setup { config, gateway: gateway_socket, admin: admin_socket, policies, demo_issuer, extra, clock } = setup;
+        let Setup { config, gateway: gateway_socket, admin: admin_socket, front, policies, demo_issuer, extra, clock } = setup;
         let (stop, stopping) = watch::channel(false);
         let (ended, ending) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -155,30 +162,17 @@ impl Service {
         let webhooks = webhooks(&config, &state, &clock)?;
         let metrics = Arc::new(Metrics::default());
         let mut certificates = Certificates::new(clock.clone());
-        let admin = Admin {
-            recorder: recorder.clone(),
-            metrics: Arc::clone(&metrics),
-            policies: policies.clone(),
-            state: Arc::clone(&state),
-            keys: Arc::clone(&keys),
-            assertion_keys: signer.key_set(),
-            webhooks: webhooks.iter().map(Deliverer::status).collect(),
-            guard: guard(&config.admin)?,
-            stop: stopping.clone(),
-            extra,
-        };
+        let statuses = webhooks.iter().map(Deliverer::status).collect();
         for webhook in webhooks {
             tasks.spawn(webhook.run(policies.directory(), turned(ending.clone())));
         }
         let keeper = Keeper::new(Arc::clone(&state), recorder.clone(), clock.clone());
         tasks.spawn(keeper.run(policies.directory(), turned(ending.clone())));
-        let admin_tls = certificates.load(config.admin.tls.as_ref())?;
-        tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let gateway = Arc::new(Gateway {
             site: site(&config),
             discovery: discovery(&config),
             directory: policies.directory(),
-            verifier: Arc::new(Verifier::new(config.audiences.clone(), keys, clock.clone(), CacheLimits::default())),
+            verifier: Arc::new(Verifier::new(config.audiences.clone(), Arc::clone(&keys), clock.clone(), CacheLimits::default())),
             state,
             operations: OperationOwners::default(),
             signer,
@@ -186,9 +180,35 @@ impl Service {
             metrics,
             clock,
         });
+        let backends = backends(&config)?;
         let tls = certificates.load(config.tls.as_ref())?;
+        let parts = private_cloud::Parts {
+            gateway: &gateway,
+            config: &config,
+            backends: &backends,
+            socket: front,
+            tls: tls.clone(),
+            stopping: stopping.clone(),
+            ending: ending.clone(),
+        };
+        let portal = private_cloud::start(parts, &mut tasks)?;
+        let admin = Admin {
+            recorder: gateway.recorder.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            policies: policies.clone(),
+            state: Arc::clone(&gateway.state),
+            keys,
+            assertion_keys: gateway.signer.key_set(),
+            webhooks: statuses,
+            guard: guard(&config.admin)?,
+            stop: stopping.clone(),
+            portal,
+            extra,
+        };
+        let admin_tls = certificates.load(config.admin.tls.as_ref())?;
+        tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let listening = Listening { listener: gateway_socket, tls, limits: config.limits.clone(), workers: config.workers };
-        let workers = server::start(&gateway, &config.backend, &listening, &stopping).map_err(ServiceError::Start)?;
+        let workers = server::start(&gateway, &backends, &listening, &stopping).map_err(ServiceError::Start)?;
         tasks.spawn(certificates.clone().watch(ending));
         Ok(Self { workers, tasks, writer, stop, ended, policies, certificates })
     }
@@ -289,10 +309,15 @@ async fn keys(
 }
 
 fn signer(config: &Config) -> Result<AssertionSigner, ServiceError> {
+    signer_for(config, &config.backend.url)
+}
+
+/// One key, and assertions for one audience.
+fn signer_for(config: &Config, audience: &str) -> Result<AssertionSigner, ServiceError> {
     let failed = |cause| ServiceError::AssertionKey { path: config.assertion_key.clone(), cause };
     let pkcs8 = assertion_key(&config.assertion_key).map_err(failed)?;
     let issuer = config.authorities.first().map(|authority| format!("https://{authority}")).unwrap_or_default();
-    AssertionSigner::new(&pkcs8, issuer, config.backend.url.clone()).map_err(|cause| failed(AssertionKeyError::Form(cause)))
+    AssertionSigner::new(&pkcs8, issuer, audience.to_owned()).map_err(|cause| failed(AssertionKeyError::Form(cause)))
 }
 
 /// The key in this file; a new one when there is no such file.
@@ -310,6 +335,14 @@ pub fn assertion_key(path: &Path) -> Result<Vec<u8>, AssertionKeyError> {
         }
         Err(cause) => Err(AssertionKeyError::Read(cause)),
     }
+}
+
+fn backends(config: &Config) -> Result<BackendsConfig, ServiceError> {
+    let fabric = match &config.private_cloud {
+        Some(cloud) => Some((cloud.fabric.clone(), Arc::new(signer_for(config, &cloud.fabric.url)?))),
+        None => None,
+    };
+    Ok(BackendsConfig { manager: config.backend.clone(), fabric })
 }
 
 fn guard(config: &AdminConfig) -> Result<Guard, ServiceError> {

@@ -135,7 +135,6 @@ static VIRTUAL_MACHINE: EntityType = EntityType {
         Property::optional("CPUCount", Int32),
         Property::optional("CreationTime", DateTime),
         Property::optional("Description", String),
-        Property::optional("HostName", String),
         Property::optional("LogicalNetworkId", Guid),
         Property::optional("Memory", Int32),
         Property::optional("ModifiedTime", DateTime),

@@ -157,6 +157,12 @@ impl State {
         self.published.current()
     }
 
+    /// The newest snapshot, and the ones to come.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Directory>> {
+        self.published.subscribe()
+    }
+
     /// The store, for questions that are not about the present.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

@@ -214,6 +214,7 @@ impl Front {
             config,
             gateway,
             admin,
+            front: None,
             policies: PolicySource::Folder(policies.to_owned()),
             demo_issuer: Some(world.authority.clone()),
             extra: None,

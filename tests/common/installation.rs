@@ -23,17 +23,20 @@ pub struct Installation {
 }
 
 /// One installation for all tests that leave it as they found it. It lives on a runtime of its own, since each test has another.
-pub static SHARED: LazyLock<Installation> = LazyLock::new(|| {
-    let (ready, started) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        ready.send(runtime.block_on(Installation::start("shared"))).unwrap();
-        runtime.block_on(std::future::pending::<()>());
-    });
-    started.recv().unwrap()
-});
+pub static SHARED: LazyLock<Installation> = LazyLock::new(|| Installation::lasting("shared"));
 
 impl Installation {
+    /// An installation for several tests.
+    pub fn lasting(name: &'static str) -> Self {
+        let (ready, started) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            ready.send(runtime.block_on(Self::start(name))).unwrap();
+            runtime.block_on(std::future::pending::<()>());
+        });
+        started.recv().unwrap()
+    }
+
     /// A fresh demo in a folder of its own below the target folder.
     pub async fn start(name: &str) -> Self {
         let folder = empty_folder(name);

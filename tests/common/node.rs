@@ -213,6 +213,11 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// A connection to another listener than the gateway's own.
+    pub const fn to(address: SocketAddr) -> Self {
+        Self { address, sender: None }
+    }
+
     pub async fn ask(&mut self, call: Call) -> Result<Answer, Unanswered> {
         let shown = format!("{} {}", call.method, call.target);
         timeout(PATIENCE, self.try_ask(call)).await.unwrap_or_else(|_late| panic!("{shown}: no answer within {PATIENCE:?}"))
@@ -284,7 +289,7 @@ fn free_addresses() -> [SocketAddr; 2] {
 }
 
 /// A folder of its own for each node; what an earlier run left is removed.
-fn empty_folder(name: &str) -> PathBuf {
+pub fn empty_folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();

@@ -208,7 +208,17 @@ impl Backend {
         if let Some((user, role)) = acting {
             headers.extend([("x-vmm-on-behalf-of-user", user), ("x-vmm-on-behalf-of-user-role", role)]);
         }
+        let holder = self.holder(acting, method, path).await;
+        headers.extend(holder.as_deref().map(|holder| ("x-vmm-holder", holder)));
         self.send(method, path, body.map(|body| body.to_string().into()), &headers).await.unwrap()
+    }
+
+    /// Whose a machine is, for what an administrator does with it.
+    async fn holder(&self, acting: As, method: &str, path: &str) -> Option<String> {
+        let id = path.strip_prefix("/vms/")?.split('/').next().filter(|_| acting == ADMIN && method != "GET")?;
+        let vm = Box::pin(self.get(ADMIN, &format!("/vms/{id}"))).await.body;
+        let role = vm["user_role"].as_str().or_else(|| vm["requested_by"].as_str());
+        Some(role.unwrap_or("nobody").to_owned())
     }
 
     /// A request as it is. `None` when the connection ended before the answer was whole.

@@ -9,12 +9,13 @@ const UNREACHABLE: [(&str, &str); 3] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),
     include_str!("forwarding.rs"),
     include_str!("own_api.rs"),
     include_str!("planes.rs"),
+    include_str!("private_cloud.rs"),
     include_str!("records.rs"),
     include_str!("refusals.rs"),
     include_str!("terms.rs"),

@@ -168,6 +168,7 @@ async fn a_webhook_without_a_good_secret_keeps_the_gateway_from_starting() {
             config,
             gateway: bind(),
             admin: bind(),
+            front: None,
             policies: steward::policy::watch::PolicySource::Folder(SHARED.folder.join("policies")),
             demo_issuer: Some(SHARED.demo.world.authority.clone()),
             extra: None,

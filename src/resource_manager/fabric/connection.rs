@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::clock::Timestamp;
 use crate::ids::{PrincipalId, UserRoleId};
 use crate::resource_manager::assertion::{AssertionError, Common, Trust};
-use crate::vmm::{Connection, ON_BEHALF_OF_USER, ON_BEHALF_OF_USER_ROLE, PermittedAction, Profile, UserRole};
+use crate::vmm::{Connection, HOLDER, Holder, ON_BEHALF_OF_USER, ON_BEHALF_OF_USER_ROLE, PermittedAction, Profile, UserRole};
 
 use super::refused::{Refused, problem};
 use super::world::World;
@@ -25,6 +25,8 @@ pub(super) struct Caller {
     /// Its display name.
     pub(super) name: Box<str>,
     pub(super) connection: Connection,
+    /// Whose it says that the machine is which the request is about.
+    pub(super) holder: Option<Holder>,
 }
 
 /// Whose rights count.
@@ -62,7 +64,8 @@ impl Caller {
         check_headers(&head.headers, &claims.vmm)?;
         let principal = claims.common.principal();
         let name = claims.common.name().map_or_else(|| principal.object.to_string().into(), Into::into);
-        Ok(Self { principal, name, connection: claims.vmm })
+        let holder = head.headers.get(HOLDER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        Ok(Self { principal, name, connection: claims.vmm, holder })
     }
 
     /// Whose rights count in this world.

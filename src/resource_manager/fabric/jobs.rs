@@ -426,7 +426,7 @@ mod tests {
         let role = draft.world().roles.values().next().cloned().unwrap();
         let acting = Acting::Member("bench-1@bench.example".into(), Arc::clone(&role));
         let principal = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([2; 16]) };
-        let caller = Caller { principal, name: "x".into(), connection: Connection::Administrator {} };
+        let caller = Caller { principal, name: "x".into(), connection: Connection::Administrator {}, holder: None };
         let begun = begin(&mut draft, &caller, &acting, machine.clone(), Work::Start {});
         let ended: Vec<JobId> = (0..=ENDED_KEPT_MAX).map(|_| at_once(&mut draft, &caller, &acting, &machine, Work::Transfer {})).collect();
         let world = draft.world();

@@ -23,6 +23,9 @@ use super::world::{Machine, World};
 const TOP_DEFAULT: usize = 200;
 /// Entries of a page at most.
 const TOP_MAX: usize = 1_000;
+/// All that a query can say.
+const PARAMETERS: [&str; 13] =
+    ["after", "cloud", "from", "member", "name", "parent", "requested", "role", "stamp", "top", "unowned", "until", "vm"];
 
 /// What is looked at, by whom and when.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +86,9 @@ impl Look<'_> {
     pub(super) fn machines(&self) -> Told {
         let asked: Option<UserRoleId> = self.id("role")?;
         let role = self.only_own(asked)?;
+        if let Some(holder) = self.id("requested")? {
+            return self.machines_held_by(holder);
+        }
         let cloud: Option<CloudId> = self.id("cloud")?;
         let stamp: Option<StampId> = self.id("stamp")?;
         let name = self.value("name");
@@ -114,6 +120,23 @@ impl Look<'_> {
                 self.page(found.into_iter(), key, tell)
             }
             (None, None, false, _) => self.page(self.world.machines.values().filter(|it| is_wanted(it)), key, tell),
+        }
+    }
+
+    /// What a role has, and what it asked for and does not have yet.
+    fn machines_held_by(&self, holder: UserRoleId) -> Told {
+        self.acting.administrator("looking at what a role asked for")?;
+        let mut found: Vec<_> = self.world.owned_by(holder).chain(self.world.asked_by(holder)).collect();
+        found.sort_by_key(|it| it.vm.id);
+        self.page(found.into_iter(), |it| it.vm.id.to_string(), |it| it.vm.clone())
+    }
+
+    /// Refuses a filter that nobody here would look at: who asks for some must not be given all.
+    pub(super) fn require_known(&self) -> Result<(), Refused> {
+        let mut names = self.query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty());
+        match names.find(|name| !PARAMETERS.contains(name)) {
+            Some(name) => Err(invalid(name, &PARAMETERS.join(", "))),
+            None => Ok(()),
         }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 
 use crate::ids::{CheckpointId, CloudId, TemplateId, UserRoleId, VmId};
-use crate::vmm::{Begun, Checkpoint, Cloud, NewVm, Operation, PermittedAction, Size, Template, UserRole, Vm, VmChange, VmStatus};
+use crate::vmm::{
+    Begun, Checkpoint, Cloud, HOLDER, Holder, NewVm, Operation, PermittedAction, Size, Template, UserRole, Vm, VmChange, VmStatus,
+};
 
 use super::connection::{Acting, Caller, is_member};
 use super::jobs::{self, Work};
@@ -14,6 +16,8 @@ use super::quota::{self, Load};
 use super::refused::{Answer, Refused};
 use super::world::{Draft, Machine, World};
 
+/// Machines that a role has asked for and that are nobody's yet: they count in no quota.
+const ASKED_MAX: usize = 100;
 /// Machines of all stamps together.
 pub(super) const MACHINES_MAX: usize = 100_000;
 /// Tags of one machine.
@@ -52,6 +56,11 @@ pub(super) fn create(draft: &mut Draft, caller: &Caller, acting: &Acting, new: N
     let existing = draft.world().machine_of_role(role.id, cloud.id, &new.name).map(|machine| machine.vm.clone());
     if let Some(vm) = existing.as_ref().filter(|vm| !matches!(vm.status, VmStatus::Declared | VmStatus::CreationFailed)) {
         return Err(exists(&vm.name, &cloud));
+    }
+    if existing.is_none() && draft.world().asked_by(role.id).count() >= ASKED_MAX {
+        let message =
+            format!("the user role `{}` has asked for {ASKED_MAX} machines that are not there yet, and may ask for no more", role.name);
+        return Err(Refused::conflict("TooManyMachines", message, "Remove those that are declared or failed, or wait."));
     }
     if existing.is_none() && draft.world().machines.size() >= MACHINES_MAX {
         let message = format!("there are {MACHINES_MAX} machines, and no more are allowed");
@@ -117,6 +126,26 @@ pub(super) fn change(draft: &mut Draft, caller: &Caller, acting: &Acting, id: Vm
     match change.size.filter(|size| *size != machine.vm.size) {
         Some(size) => resize(draft, caller, acting, machine, size),
         None => Ok(put(draft, machine)),
+    }
+}
+
+/// Whether a machine is whose an administrator says it is. A role sees its own machines only, and need not say.
+pub(super) fn check_holder(world: &World, acting: &Acting, said: Option<Holder>, id: VmId) -> Result<(), Refused> {
+    if acting.role().is_some() {
+        return Ok(());
+    }
+    let Some(machine) = world.machine(id) else { return Err(not_found(&id.to_string())) };
+    let is = Holder::of(machine.holder());
+    match said {
+        Some(said) if said == is => Ok(()),
+        Some(said) => {
+            let message = format!("the machine `{}` is not held by `{said}` any more", machine.vm.name);
+            Err(Refused::conflict("OwnershipChanged", message, "Read the machine again and decide anew."))
+        }
+        None => {
+            let message = format!("an administrator has to say in `{HOLDER}` whose the machine is: `nobody`, or the id of a user role");
+            Err(Refused::bad("HolderMissing", message, "Send the header."))
+        }
     }
 }
 

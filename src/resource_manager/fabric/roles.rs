@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 
 use crate::ids::UserRoleId;
-use crate::vmm::{Profile, UserRole, VmStatus};
+use crate::vmm::{Profile, Quota, UserRole, VmStatus};
 
 use super::connection::Acting;
 use super::quota;
@@ -16,6 +16,8 @@ use super::world::{Change, Draft, World};
 
 /// Roles of all stamps together.
 pub(super) const ROLES_MAX: usize = 50_000;
+/// Roles right under one: nobody takes the room of others.
+const CHILDREN_MAX: usize = 50;
 /// Characters of a role's name.
 const NAME_CHARS_MAX: usize = 256;
 /// Source: RFC 5321 §4.5.3.1, the longest address.
@@ -56,6 +58,13 @@ pub(super) fn put(draft: &mut Draft, acting: &Acting, id: UserRoleId, role: User
         let message = format!("the user role `{id}` cannot be put under another one than it was made under");
         return Err(Refused::conflict("ParentFixed", message, "Make a new role."));
     }
+    if existing.is_none()
+        && let Some(parent) = role.parent
+        && world.children(parent).count() >= CHILDREN_MAX
+    {
+        let message = format!("the user role `{parent}` has {CHILDREN_MAX} roles under it, and no more are allowed");
+        return Err(Refused::conflict("TooManyRoles", message, "Delete roles that are no longer needed."));
+    }
     if existing.is_none() && world.roles.size() >= ROLES_MAX {
         let message = format!("there are {ROLES_MAX} user roles, and no more are allowed");
         return Err(Refused::conflict("TooManyRoles", message, "Delete roles that are no longer needed."));
@@ -65,13 +74,51 @@ pub(super) fn put(draft: &mut Draft, acting: &Acting, id: UserRoleId, role: User
     if let Some(parent) = role.parent {
         check_within(&role, parent_of(world, &role, parent)?)?;
     }
-    world.children(id).try_for_each(|child| check_within(child, &role))?;
+    let below: Vec<_> = match acting {
+        // Whoever operates the fabric takes from a role what it has no more, and thereby from those below it.
+        Acting::Administrator => narrowed(world, &role),
+        Acting::Member(..) => {
+            world.children(id).try_for_each(|child| check_within(child, &role))?;
+            Vec::new()
+        }
+    };
     let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     let answer = Answer::json(status, &role);
     if existing.is_none_or(|existing| *existing != role) {
         draft.apply(Change::Role(Arc::new(role)));
     }
+    below.into_iter().for_each(|child| draft.apply(Change::Role(Arc::new(child))));
     Ok(answer)
+}
+
+/// The roles below one, however deep, that would have more than it, with no more than it.
+fn narrowed(world: &World, role: &UserRole) -> Vec<UserRole> {
+    let mut narrowed = Vec::new();
+    for child in world.children(role.id) {
+        let mut within = child.as_ref().clone();
+        within.clouds.retain(|cloud| role.clouds.contains(cloud));
+        within.networks.retain(|network| role.networks.contains(network));
+        within.templates.retain(|template| role.templates.contains(template));
+        within.actions.retain(|action| role.actions.contains(action));
+        within.quota = Quota {
+            virtual_machines: least(within.quota.virtual_machines, role.quota.virtual_machines),
+            cores: least(within.quota.cores, role.quota.cores),
+            memory_mb: least(within.quota.memory_mb, role.quota.memory_mb),
+            storage_gb: least(within.quota.storage_gb, role.quota.storage_gb),
+        };
+        if within != **child {
+            narrowed.extend(self::narrowed(world, &within));
+            narrowed.push(within);
+        }
+    }
+    narrowed
+}
+
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// `DELETE /roles/{id}`.

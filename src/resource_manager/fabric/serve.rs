@@ -127,6 +127,7 @@ impl Fabric {
         let world = self.current().await?;
         let acting = caller.acting(&world)?;
         let look = Look { world: &world, acting: &acting, query, now: present(&self.clock) };
+        look.require_known()?;
         match route {
             Route::Clouds => look.clouds(),
             Route::Hosts => look.hosts(),
@@ -197,6 +198,9 @@ async fn command(method: &Method, route: Route, body: Incoming) -> Result<Comman
 }
 
 fn carry_out(draft: &mut Draft, caller: &Caller, acting: &Acting, command: Command) -> Result<Answer, Refused> {
+    if let Command::Change(id, _) | Command::Delete(id) | Command::Operate(id, _) = &command {
+        machines::check_holder(draft.world(), acting, caller.holder, *id)?;
+    }
     match command {
         Command::Change(id, change) => machines::change(draft, caller, acting, id, change),
         Command::Create(new) => machines::create(draft, caller, acting, *new),

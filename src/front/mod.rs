@@ -1,0 +1,221 @@
+//! The private cloud's own interfaces: the tenant API of its portal, and the OData services of Service Provider Foundation.
+//!
+//! They are another spelling of the management plane and nothing more: a token is proven as everywhere, and whatever is asked for is turned into the
+//! management requests that it stands for, which pass the same stages and leave the same records. Nothing here decides, and nothing here talks to
+//! the fabric. Source: Windows Azure Pack, tenant API; Service Provider Foundation, web services.
+
+mod answer;
+mod portal;
+mod spf;
+mod tenant_api;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use hyper::{Method as HttpMethod, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::arm::action::Method;
+use crate::directory::Directory;
+use crate::https::Connection;
+use crate::identity::Caller;
+use crate::ids::RequestId;
+use crate::management::PartAnswer;
+use crate::pipeline::{CameIn, Meant};
+use crate::server::{Backends, Gateway};
+
+use answer::{Answer, Refusal};
+
+/// Bytes of a request body.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// For the body of a request.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of what a visitor sends, with a key set.
+const VISITOR_BYTES_MAX: usize = 64 << 10;
+/// For all of that.
+const VISITOR_TIME_MAX: Duration = Duration::from_secs(5);
+/// Visitors who sign up at once.
+const VISITORS_MAX: usize = 32;
+/// Requests at once. Source: Service Provider Foundation, its default.
+const REQUESTS_MAX: usize = 1000;
+
+/// Serves the interfaces.
+#[derive(Debug)]
+pub struct Front {
+    gateway: Arc<Gateway>,
+    backends: Arc<Backends>,
+    authorities: Vec<Box<str>>,
+    turns: Semaphore,
+    visitors: Semaphore,
+}
+
+/// A request whose caller is known.
+struct Call<'a> {
+    front: &'a Front,
+    head: &'a Parts,
+    caller: Arc<Caller>,
+    came_in: CameIn,
+}
+
+impl Front {
+    /// Serves for this gateway under these names.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, backends: Backends, authorities: Vec<Box<str>>) -> Self {
+        Self {
+            gateway,
+            backends: Arc::new(backends),
+            authorities,
+            turns: Semaphore::new(REQUESTS_MAX),
+            visitors: Semaphore::new(VISITORS_MAX),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Full<Bytes>> {
+        let Ok(_turn) = self.turns.try_acquire() else { return answer::sealed(Err(Refusal::Busy { max: REQUESTS_MAX }), None) };
+        let (head, body) = request.into_parts();
+        let came_in = came_in(&head, &connection);
+        let id = came_in.correlation_id.clone();
+        answer::sealed(self.route(&head, body, came_in).await, Some(&id))
+    }
+
+    async fn route(&self, head: &Parts, body: Incoming, came_in: CameIn) -> Result<Answer, Refusal> {
+        self.require_own_host(head)?;
+        let path = head.uri.path().trim_end_matches('/').to_owned();
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        if let Some(address) = spf::Address::of(&segments) {
+            return Ok(self.odata(&address, head, body, came_in).await);
+        }
+        match (&head.method, segments.as_slice()) {
+            (&HttpMethod::GET, ["plans"]) => Ok(self.plans(head)),
+            (&HttpMethod::POST, ["accounts"]) => {
+                // Nobody in particular asks: visitors wait for one another, and not those who are known for them.
+                let Ok(_turn) = self.visitors.try_acquire() else { return Err(Refusal::Busy { max: VISITORS_MAX }) };
+                self.sign_up(read_within(body, VISITOR_BYTES_MAX, VISITOR_TIME_MAX).await?).await
+            }
+            (&HttpMethod::GET, ["sign-ups", id]) => self.sign_up_state(id),
+            (_, ["subscriptions", rest @ ..]) => {
+                let call = self.authenticated(head, came_in).await?;
+                call.require_principal()?;
+                call.subscriptions(rest, read(body).await?).await
+            }
+            _ => Err(Refusal::NotFound { path: path.chars().take(256).collect() }),
+        }
+    }
+
+    /// A page of somebody else that knows this address must not be able to speak to it by a name of its own.
+    fn require_own_host(&self, head: &Parts) -> Result<(), Refusal> {
+        let host = head.uri.authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| head.headers.get(hyper::header::HOST)?.to_str().ok()).unwrap_or_default();
+        match self.authorities.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+            true => Ok(()),
+            false => Err(Refusal::Host { host: host.chars().take(128).collect() }),
+        }
+    }
+
+    async fn authenticated<'a>(&'a self, head: &'a Parts, came_in: CameIn) -> Result<Call<'a>, Refusal> {
+        let directory = self.directory();
+        let caller = self.gateway.verifier.authenticate(&head.headers, &directory).await?;
+        Ok(Call { front: self, head, caller, came_in })
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.gateway.directory.borrow())
+    }
+}
+
+impl Call<'_> {
+    /// Asks for what a request stands for.
+    async fn ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> Result<Value, Refusal> {
+        let answer = self.try_ask(method, path, query, body).await;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(Refusal::Refused(answer)) }
+    }
+
+    async fn try_ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> PartAnswer {
+        let (gateway, backends) = (Arc::clone(&self.front.gateway), Arc::clone(&self.front.backends));
+        let (caller, came_in) = (Arc::clone(&self.caller), self.came_in.clone());
+        let (path, query, body) = (path.to_owned(), query.to_owned(), body.cloned());
+        // A task of its own: a request that consists of others needs the stack for itself. It ends with whoever waits for it.
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let meant = Meant { caller: &caller, method, path: &path, query: &query, came_in: &came_in };
+            gateway.perform(&backends, &meant, body.as_ref()).await
+        });
+        let ended = task.join_next().await.and_then(Result::ok);
+        ended.unwrap_or_else(|| PartAnswer::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "The request was given up."))
+    }
+
+    /// The name that this listener was asked by, which is one of its own.
+    fn host(&self) -> &str {
+        let host = self.head.uri.authority().map(|authority| authority.as_str());
+        host.or_else(|| header(&self.head.headers, "host")).unwrap_or_default()
+    }
+
+    /// The claims identity of the caller: what it signs in with, or its ids where that is no such name.
+    fn identity(&self) -> String {
+        let (name, principal) = (&*self.caller.name, self.caller.principal);
+        let directory = self.front.directory();
+        if let Some(account) = directory.account(principal.tenant).filter(|account| account.administrator.object == principal.object) {
+            return account.administrator.identity.to_string();
+        }
+        // What an account's own issuer calls somebody is nothing that others could rely on.
+        let is_declared = directory.account(principal.tenant).is_none();
+        let is_identity = is_declared && name.contains('@') && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_identity { name.to_owned() } else { format!("{}@{}.tenant", principal.object, principal.tenant) }
+    }
+
+    /// Who the portal says is there has to be who the token says it is.
+    fn require_principal(&self) -> Result<(), Refusal> {
+        let said = header(&self.head.headers, PRINCIPAL_ID).ok_or(Refusal::PrincipalMissing)?;
+        let is_caller = said.eq_ignore_ascii_case(&self.identity()) || said.eq_ignore_ascii_case(&self.caller.principal.object.to_string());
+        if is_caller { Ok(()) } else { Err(Refusal::Principal { said: said.chars().take(128).collect() }) }
+    }
+}
+
+/// Source: Windows Azure Pack, tenant API: required on every request.
+const PRINCIPAL_ID: &str = "x-ms-principal-id";
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn came_in(head: &Parts, connection: &Connection) -> CameIn {
+    let id = header(&head.headers, "x-ms-client-request-id").filter(|id| id.len() <= 128).map(str::to_owned);
+    CameIn {
+        interface: if head.uri.path().starts_with("/SC2012") { "service provider foundation" } else { "tenant api" },
+        peer: connection.peer,
+        transport: match &connection.tls {
+            Some(tls) => format!("TLS {}, {:?}", tls.version, head.version),
+            None => format!("clear text, {:?}", head.version),
+        },
+        correlation_id: RequestId::random().to_string(),
+        client_request_id: id,
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+    read_within(body, BODY_BYTES_MAX, BODY_TIME_MAX).await
+}
+
+async fn read_within(body: Incoming, bytes_max: usize, time_max: Duration) -> Result<Bytes, Refusal> {
+    let collected = timeout(time_max, Limited::new(body, bytes_max).collect()).await;
+    let collected = collected.map_err(|_elapsed| Refusal::Body { problem: "did not arrive in time".to_owned() })?;
+    let whole = collected.map_err(|_cause| Refusal::Body { problem: format!("is cut, or larger than {bytes_max} bytes") })?;
+    Ok(whole.to_bytes())
+}
+
+fn json<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let document = crate::json::strict(body).and_then(serde_json::from_value);
+    document.map_err(|cause| Refusal::Body { problem: format!("is not the JSON that is expected: {cause}") })
+}
+
+/// Statuses that tell what was made.
+const CREATED: StatusCode = StatusCode::CREATED;

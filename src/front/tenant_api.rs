@@ -1,0 +1,187 @@
+//! The tenant API: plans, sign-up, subscriptions. Source: Windows Azure Pack, tenant API.
+
+use bytes::Bytes;
+use hyper::Method as HttpMethod;
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal};
+use super::{CREATED, Call, Front};
+use crate::arm::action::Method;
+use crate::arm::query;
+use crate::directory::entity::CloudSubscription;
+use crate::ids::{ObjectId, SubscriptionId};
+use crate::management::{self, PartAnswer};
+use crate::sign_up::{self, Applicant, Outcome, Wanted};
+
+const OWN: &str = "api-version=2026-11-01";
+const SUBSCRIPTIONS: &str = "api-version=2022-12-01";
+
+/// A visitor signs up.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewAccount {
+    organisation: Box<str>,
+    administrator: NewAdministrator,
+    #[serde(default)]
+    issuer: Option<NewIssuer>,
+    #[serde(flatten)]
+    subscription: NewSubscription,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewAdministrator {
+    name: Box<str>,
+    identity: Box<str>,
+    #[serde(default)]
+    object_id: Option<ObjectId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewIssuer {
+    name: Box<str>,
+    keys: Value,
+}
+
+/// Somebody who is there takes a plan.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewSubscription {
+    plan_id: Box<str>,
+    #[serde(default)]
+    friendly_name: Option<Box<str>>,
+    #[serde(default)]
+    add_ons: Vec<Box<str>>,
+    #[serde(default)]
+    invitation_code: Option<Box<str>>,
+}
+
+impl NewSubscription {
+    fn wanted(self, who: Applicant, name: &str) -> Wanted {
+        Wanted {
+            who,
+            name: self.friendly_name.unwrap_or_else(|| name.into()),
+            plan: self.plan_id,
+            add_ons: self.add_ons,
+            invitation_code: self.invitation_code,
+        }
+    }
+}
+
+impl Front {
+    pub(super) fn plans(&self, head: &Parts) -> Answer {
+        let code = query::value(head.uri.query().unwrap_or_default(), "invitationCode");
+        let directory = self.directory();
+        let value: Vec<Value> = sign_up::open_plans(&directory, code.as_deref()).map(management::show_plan).collect();
+        Answer::json(StatusCode::OK, &json!({ "value": value }))
+    }
+
+    pub(super) async fn sign_up(&self, body: Bytes) -> Result<Answer, Refusal> {
+        let NewAccount { organisation, administrator, issuer, subscription } = super::json(&body)?;
+        let name = organisation.to_string();
+        let who = Applicant::Visitor {
+            organisation,
+            object: administrator.object_id,
+            name: administrator.name,
+            identity: administrator.identity,
+            issuer: issuer.map(|issuer| (issuer.name, issuer.keys)),
+        };
+        self.begin(&subscription.wanted(who, &name)).await
+    }
+
+    async fn begin(&self, wanted: &Wanted) -> Result<Answer, Refusal> {
+        let state = &self.gateway.state;
+        let id = sign_up::begin(state, wanted, self.gateway.clock.now()).await?;
+        self.ended(id, sign_up::wait(state, id).await, CREATED)
+    }
+
+    pub(super) fn sign_up_state(&self, id: &str) -> Result<Answer, Refusal> {
+        let id: SubscriptionId = id.parse().map_err(|_cause| Refusal::NotFound { path: "sign-ups".to_owned() })?;
+        let document = |state: &str| json!({ "subscriptionId": id, "state": state });
+        match sign_up::outcome(&self.directory(), id) {
+            // Whoever asks may be anybody: all else is for those who have a role there.
+            Outcome::Done(_) => Ok(Answer::json(StatusCode::OK, &document("Succeeded"))),
+            outcome @ (Outcome::UnderWay | Outcome::Undone(_)) => self.ended(id, outcome, StatusCode::OK),
+        }
+    }
+
+    fn ended(&self, id: SubscriptionId, outcome: Outcome, done: StatusCode) -> Result<Answer, Refusal> {
+        match outcome {
+            Outcome::Done(cloud) => Ok(Answer::json(done, &show(&cloud, "Succeeded"))),
+            Outcome::UnderWay => {
+                let document = json!({ "subscriptionId": id, "state": "InProgress" });
+                let link = format!("https://{}/sign-ups/{id}", self.authorities.first().map_or("localhost", |authority| authority));
+                Ok(Answer::json(StatusCode::ACCEPTED, &document).with("location", link).with("retry-after", "1".to_owned()))
+            }
+            Outcome::Undone(problem) => {
+                let message = format!("{} {}", problem.message, problem.recommended_action);
+                Err(Refusal::Refused(PartAnswer::error(StatusCode::CONFLICT, &problem.code, message.trim())))
+            }
+        }
+    }
+}
+
+fn show(cloud: &CloudSubscription, state: &str) -> Value {
+    json!({
+        "subscriptionId": cloud.id,
+        "tenantId": cloud.tenant,
+        "friendlyName": cloud.name,
+        "planId": cloud.plan,
+        "addOns": cloud.add_ons,
+        "administrator": {
+            "objectId": cloud.administrator.principal.object,
+            "name": cloud.administrator.name,
+            "identity": cloud.administrator.identity,
+        },
+        "createdAt": cloud.created_at.to_string(),
+        "state": state,
+    })
+}
+
+impl Call<'_> {
+    pub(super) async fn subscriptions(&self, rest: &[&str], body: Bytes) -> Result<Answer, Refusal> {
+        match (&self.head.method, rest) {
+            (&HttpMethod::GET, []) => self.own_subscriptions().await,
+            (&HttpMethod::POST, []) => self.subscribe(&body).await,
+            (&HttpMethod::GET, [id]) => self.on_subscription(Method::Get, id, "", None).await,
+            (&HttpMethod::PATCH | &HttpMethod::PUT, [id]) => {
+                let change: Value = super::json(&body)?;
+                self.on_subscription(Method::Patch, id, "", Some(&json!({ "properties": change }))).await
+            }
+            (&HttpMethod::DELETE, [id]) => self.on_subscription(Method::Delete, id, "", None).await,
+            _ => Err(Refusal::NotFound { path: self.head.uri.path().chars().take(256).collect() }),
+        }
+    }
+
+    /// Those of the subscriptions that the caller can work in which belong to the private cloud.
+    async fn own_subscriptions(&self) -> Result<Answer, Refusal> {
+        let all = self.ask(Method::Get, "/subscriptions", SUBSCRIPTIONS, None).await?;
+        let directory = self.front.directory();
+        let ids = all.get("value").and_then(Value::as_array).into_iter().flatten();
+        let ids = ids.filter_map(|item| item.get("subscriptionId")?.as_str()?.parse().ok());
+        // Who administers it and how much it may use is for those who may read the tenant itself.
+        let brief = |cloud: &CloudSubscription| json!({ "subscriptionId": cloud.id, "friendlyName": cloud.name, "planId": cloud.plan, "state": format!("{:?}", cloud.state) });
+        let value: Vec<Value> = ids.filter_map(|id| directory.cloud(id)).map(brief).collect();
+        Ok(Answer::json(StatusCode::OK, &json!({ "value": value })))
+    }
+
+    async fn subscribe(&self, body: &Bytes) -> Result<Answer, Refusal> {
+        let wanted: NewSubscription = super::json(body)?;
+        let who = Applicant::Known { principal: self.caller.principal, name: self.caller.name.clone(), identity: self.identity().into() };
+        let name = self.identity();
+        self.front.begin(&wanted.wanted(who, &name)).await
+    }
+
+    async fn on_subscription(&self, method: Method, id: &str, action: &str, body: Option<&Value>) -> Result<Answer, Refusal> {
+        let id: SubscriptionId = id.parse().map_err(|_cause| Refusal::NotFound { path: "subscriptions".to_owned() })?;
+        let path = format!("/subscriptions/{id}/providers/Steward.PrivateCloud/tenants/{id}{action}");
+        let document = self.ask(method, &path, OWN, body).await?;
+        let document = document.get("properties").cloned().unwrap_or(document);
+        let status = if method == Method::Delete { StatusCode::ACCEPTED } else { StatusCode::OK };
+        Ok(Answer::json(status, &document))
+    }
+}

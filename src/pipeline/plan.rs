@@ -1,0 +1,82 @@
+//! Part of stage 7: a tenant of the private cloud gets what its plan opens, and nothing else is there for it.
+
+use super::Context;
+use super::authorize::RuleError;
+use super::resolve::{Place, Scoped};
+use crate::directory::PlanService;
+
+/// What has to be opened for a path.
+enum Needed {
+    /// Nothing: it is about the subscription itself, or who may do what in it.
+    Nothing,
+    /// A service of plans.
+    Service(PlanService),
+    /// Something that no plan opens.
+    Unheard,
+}
+
+impl Scoped {
+    /// Whether it is about a tenant of the private cloud, or its fabric.
+    pub(super) fn is_in_private_cloud(&self, context: &Context<'_>) -> bool {
+        let Place::Subscription { id, .. } = self.place else { return false };
+        let directory = &context.directory;
+        directory.cloud(id).is_some() || directory.private_cloud().is_some_and(|cloud| cloud.subscription == id)
+    }
+
+    pub(super) fn respect_plan(&self, context: &Context<'_>) -> Result<(), RuleError> {
+        let Place::Subscription { id, .. } = self.place else { return Ok(()) };
+        let Some(cloud) = context.directory.cloud(id) else { return Ok(()) };
+        let entitlement = context.directory.entitlement(cloud);
+        let segments: Vec<&str> = self.request.path.segments().collect();
+        let is_open = match needed(&segments) {
+            Needed::Nothing => true,
+            Needed::Service(service) => entitlement.opens(service),
+            Needed::Unheard => false,
+        };
+        if is_open {
+            return Ok(());
+        }
+        let plan = entitlement.plan.map_or_else(|| cloud.plan.to_string(), |plan| plan.name.to_string());
+        let opens = entitlement.services.iter().map(|service| service.name()).collect::<Vec<_>>().join(", ");
+        let action = self.derived.actions.first().map(ToString::to_string).unwrap_or_default();
+        Err(RuleError::Plan { plan, opens, action })
+    }
+}
+
+fn needed(segments: &[&str]) -> Needed {
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    let providers = segments.iter().rposition(|segment| is(segment, "providers"));
+    let Some([_providers, namespace, rest @ ..]) = providers.and_then(|at| segments.get(at..)) else { return Needed::Nothing };
+    match rest {
+        [] => Needed::Nothing,
+        [verb] if is(verb, "register") || is(verb, "unregister") => Needed::Nothing,
+        _ if OPEN.iter().any(|open| is(namespace, open)) => Needed::Nothing,
+        [kind, ..] if is(namespace, "Steward.PrivateCloud") && is(kind, "usage") => Needed::Service(PlanService::Usage),
+        _ if is(namespace, "Steward.PrivateCloud") => Needed::Nothing,
+        [machines, ..] if is(namespace, "Microsoft.HybridCompute") && is(machines, "machines") => {
+            Needed::Service(PlanService::VirtualMachines)
+        }
+        [kind, ..] if is(namespace, "Microsoft.ScVmm") && is(kind, "virtualNetworks") => Needed::Service(PlanService::Networks),
+        [kind, _default, action] if is(namespace, "Microsoft.ScVmm") && is(kind, "virtualMachineInstances") => {
+            if action.to_ascii_lowercase().ends_with("checkpoint") {
+                Needed::Service(PlanService::Checkpoints)
+            } else if is(action, "transfer") {
+                Needed::Service(PlanService::Transfers)
+            } else {
+                Needed::Service(PlanService::VirtualMachines)
+            }
+        }
+        _ if is(namespace, "Microsoft.ScVmm") => Needed::Service(PlanService::VirtualMachines),
+        _ => Needed::Unheard,
+    }
+}
+
+/// Providers about who may do what, and deployments, whose parts are judged one by one.
+const OPEN: [&str; 6] = [
+    "Microsoft.Authorization",
+    "Microsoft.Insights",
+    "Microsoft.ManagedServices",
+    "Microsoft.Resources",
+    "Steward.Delegation",
+    "Microsoft.Features",
+];

@@ -1,0 +1,160 @@
+"""A tenant of the private cloud that signs its own tokens, and what its people do by all three ways in."""
+
+import json
+import time
+import uuid
+
+import jwt
+import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from demo import wait_for
+
+SCVMM = "2023-10-07"
+OWN = "2026-11-01"
+MANAGEMENT = "https://management.azure.com"
+
+# From the end of a job to its being seen, on a busy machine.
+JOB_S_MAX = 30
+
+
+class Key:
+    """A signing key with its public half as a key set."""
+
+    def __init__(self, kid="k1"):
+        self.kid = kid
+        self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @property
+    def public(self):
+        jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._private.public_key()))
+        return {"keys": [jwk | {"kid": self.kid, "use": "sig", "alg": "RS256"}]}
+
+    def sign(self, claims):
+        return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": self.kid})
+
+
+class Tenant:
+    """A visitor who signed up: account, subscription T, administrator."""
+
+    def __init__(self, demo, name, plan="gold", key=None, **more):
+        self.demo, self.name = demo, name
+        self.identity = f"anna@{name}.example"
+        self.issuer = f"https://login.{name}.example/"
+        self.key = key or Key()
+        self.object_id = str(uuid.uuid4())
+        self.signed_up = requests.post(
+            f"{demo.world['private_cloud']}/accounts",
+            json={
+                "organisation": name.capitalize(),
+                "administrator": {"name": f"Anna of {name}", "identity": self.identity, "objectId": self.object_id},
+                "issuer": {"name": self.issuer, "keys": self.key.public},
+                "planId": plan,
+            }
+            | more,
+            verify=demo.ca_bundle,
+            timeout=60,
+        )
+        if self.signed_up.status_code == 201:
+            document = self.signed_up.json()
+            self.id, self.tenant_id = document["subscriptionId"], document["tenantId"]
+
+    def token(self, key=None, **claims):
+        """An access token of the tenant's own issuer."""
+        now = int(time.time())
+        return (key or self.key).sign(
+            {
+                "iss": self.issuer,
+                "aud": MANAGEMENT,
+                "tid": self.tenant_id,
+                "oid": self.object_id,
+                "upn": self.identity,
+                "name": self.identity,
+                "scp": "user_impersonation",
+                "ver": "1.0",
+                "iat": now,
+                "nbf": now,
+                "exp": now + 3600,
+            }
+            | claims
+        )
+
+    def arm(self, method, path, token=None, version=SCVMM, **options):
+        """A request to the management plane, below the tenant's subscription unless the path says where."""
+        path = path if path.startswith(("/subscriptions", "https:")) else f"/subscriptions/{self.id}{path}"
+        address = path if path.startswith("https:") else self.demo.gateway + path
+        parameters = {} if "api-version=" in address else {"api-version": version}
+        headers = {"Authorization": f"Bearer {token or self.token()}"}
+        return requests.request(method, address, params=parameters, headers=headers, verify=self.demo.ca_bundle, timeout=30, **options)
+
+    def machine_path(self, name, cloud="north-gold"):
+        return f"/subscriptions/{self.id}/resourceGroups/{cloud}/providers/Microsoft.HybridCompute/machines/{name}"
+
+    def instance_path(self, name, cloud="north-gold"):
+        return f"{self.machine_path(name, cloud)}/providers/Microsoft.ScVmm/virtualMachineInstances/default"
+
+    def deploy(self, name, cloud="north-gold", template="ubuntu-24.04", start=True):
+        """Asks for a machine; the answer, and the job at its end."""
+        clouds = f"/subscriptions/{self.id}/resourceGroups/{cloud}/providers/Microsoft.ScVmm"
+        body = {
+            "extendedLocation": {"type": "customLocation", "name": "anything"},
+            "properties": {
+                "infrastructureProfile": {
+                    "cloudId": f"{clouds}/clouds/{cloud}",
+                    "templateId": f"{clouds}/virtualMachineTemplates/{template}",
+                    "vmName": name,
+                },
+                "privateCloud": {"start": start},
+            },
+        }
+        answer = self.arm("PUT", self.instance_path(name, cloud), json=body)
+        assert answer.status_code == 201, answer.text
+        return answer, self.ended(answer.headers["azure-asyncoperation"])
+
+    def ended(self, link, token=None):
+        """The job behind a link, once it has ended."""
+
+        def look():
+            answer = self.arm("GET", link, token)
+            assert answer.status_code == 200, answer.text
+            return answer.json() if answer.json()["status"] != "InProgress" else None
+
+        return wait_for("the end of a job", look, JOB_S_MAX)
+
+    def machine(self, name, cloud="north-gold", token=None):
+        """What the fabric says of a machine."""
+        answer = self.arm("GET", self.instance_path(name, cloud), token)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["properties"]
+
+    def names(self, token=None):
+        """The names of the machines that a list of the whole subscription shows."""
+        answer = self.arm("GET", "/providers/Microsoft.ScVmm/virtualMachineInstances", token)
+        assert answer.status_code == 200, answer.text
+        return sorted(item["properties"]["infrastructureProfile"]["vmName"] for item in answer.json()["value"])
+
+
+class Fabric:
+    """The controls of the mock fabric, and its operator."""
+
+    def __init__(self, demo, operator_token):
+        self.demo, self._token = demo, operator_token
+        self.subscription = demo.subscription("ostra-fabric")
+
+    def arm(self, method, path, **options):
+        """A request of the operator, below the subscription of the fabric."""
+        address = f"{self.demo.gateway}/subscriptions/{self.subscription}{path}"
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        return requests.request(
+            method, address, params={"api-version": OWN}, headers=headers, verify=self.demo.ca_bundle, timeout=30, **options
+        )
+
+    def turn(self, host, power):
+        answer = self.arm("POST", f"/providers/Steward.PrivateCloud/hosts/{host}/turn{power.capitalize()}")
+        assert answer.status_code == 200, answer.text
+
+    def journal(self):
+        """What arrived at the fabric, oldest first."""
+        answer = requests.get(f"{self.demo.world['admin']}/mock/fabric/journal", timeout=10)
+        answer.raise_for_status()
+        return answer.json()

@@ -1,0 +1,175 @@
+"""The private cloud, from sign-up to moved ownership, over real HTTP."""
+
+import uuid
+
+import pytest
+import requests
+
+from private_cloud import OWN, Fabric, Key, Tenant
+
+VM_CONTRIBUTOR = "e582369a-e17b-42a5-b10c-874c387c530b"
+GOLD_HOSTS = ["north-host-1", "north-host-2"]
+
+
+@pytest.fixture(scope="module")
+def fabric(demo, token_of):
+    return Fabric(demo, lambda: token_of("fabric-admin"))
+
+
+@pytest.fixture(scope="module")
+def juniper(demo):
+    tenant = Tenant(demo, f"juniper-{uuid.uuid4().hex[:6]}")
+    assert tenant.signed_up.status_code == 201, tenant.signed_up.text
+    return tenant
+
+
+@pytest.fixture(scope="module")
+def birch(demo):
+    tenant = Tenant(demo, f"birch-{uuid.uuid4().hex[:6]}")
+    assert tenant.signed_up.status_code == 201, tenant.signed_up.text
+    return tenant
+
+
+@pytest.fixture
+def hosts_on(fabric):
+    yield
+    for host in GOLD_HOSTS:
+        fabric.turn(host, "on")
+
+
+@pytest.mark.usefixtures("hosts_on")
+def test_a_machine_is_nobodys_until_its_job_has_succeeded(juniper, birch, fabric):
+    for host in GOLD_HOSTS:
+        fabric.turn(host, "off")
+    _, job = juniper.deploy("web-1")
+    assert job["status"] == "Failed"
+    assert job["error"]["code"] == "HostNotResponding"
+    assert "north-host-1" in job["error"]["message"]
+    failed = juniper.machine("web-1")
+    assert failed["provisioningState"] == "Failed"
+    assert (failed["privateCloud"]["owner"], failed["privateCloud"]["userRole"]) == (None, None)
+    assert failed["privateCloud"]["failure"]["code"] == "HostNotResponding"
+    assert "web-1" not in juniper.names()
+
+    for host in GOLD_HOSTS:
+        fabric.turn(host, "on")
+    _, job = juniper.deploy("web-1")
+    assert job["status"] == "Succeeded", job
+    assert job["properties"]["onBehalfOfUser"] == juniper.identity
+    assert job["properties"]["onBehalfOfUserRole"] == juniper.id
+    made = juniper.machine("web-1")
+    assert (made["privateCloud"]["owner"], made["privateCloud"]["userRole"]) == (juniper.identity, juniper.id)
+    assert juniper.names() == ["web-1"]
+    assert birch.names() == []
+    stranger = birch.arm("GET", juniper.instance_path("web-1"))
+    nowhere = birch.arm("GET", juniper.instance_path("web-1").replace(juniper.id, str(uuid.uuid4())))
+    assert (stranger.status_code, nowhere.status_code) == (404, 404)
+
+
+def test_what_the_plan_lacks_is_not_there(demo):
+    bronze = Tenant(demo, f"bracken-{uuid.uuid4().hex[:6]}", plan="bronze")
+    assert bronze.signed_up.status_code == 201, bronze.signed_up.text
+    _, job = bronze.deploy("one", cloud="north-bronze")
+    assert job["status"] == "Succeeded", job
+    refused = bronze.arm("POST", f"{bronze.instance_path('one', 'north-bronze')}/createCheckpoint", json={"name": "before"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "RequestDisallowedByPolicy")
+    assert "`Bronze`" in refused.json()["error"]["message"], refused.text
+    elsewhere = bronze.arm("PUT", "/resourceGroups/north-bronze/providers/Microsoft.Compute/virtualMachines/x", json={}, version="2024-07-01")
+    assert elsewhere.status_code == 403, elsewhere.text
+    groups = bronze.arm("GET", "/resourceGroups", version="2021-04-01").json()["value"]
+    assert [group["name"] for group in groups] == ["north-bronze"]
+
+
+def test_a_quota_that_is_used_up_fails_the_job_and_is_named(demo):
+    bronze = Tenant(demo, f"fern-{uuid.uuid4().hex[:6]}", plan="bronze")
+    for number in range(2):
+        _, job = bronze.deploy(f"vm-{number}", cloud="north-bronze")
+        assert job["status"] == "Succeeded", job
+    _, job = bronze.deploy("vm-2", cloud="north-bronze")
+    assert (job["status"], job["error"]["code"]) == ("Failed", "QuotaExceeded")
+    assert "2" in job["error"]["message"], job
+
+
+def test_a_private_plan_needs_its_code(demo):
+    name = f"pine-{uuid.uuid4().hex[:6]}"
+    refused = Tenant(demo, name, plan="pilot").signed_up
+    assert refused.status_code == 403, refused.text
+    assert Tenant(demo, name, plan="pilot", invitationCode="WELCOME-PILOT").signed_up.status_code == 201
+    cloud = demo.world["private_cloud"]
+    shown = lambda query: [plan["name"] for plan in requests.get(f"{cloud}/plans{query}", verify=demo.ca_bundle, timeout=10).json()["value"]]
+    assert "pilot" not in shown("")
+    assert "pilot" in shown("?invitationCode=WELCOME-PILOT")
+
+
+def test_tokens_of_another_key_or_issuer_are_refused(demo, juniper, birch):
+    assert juniper.arm("GET", "/resourceGroups", juniper.token(key=birch.key)).status_code == 401
+    assert juniper.arm("GET", "/resourceGroups", birch.token(tid=juniper.tenant_id)).status_code == 401
+    new = Key("k2")
+    before = juniper.token()
+    tenant = f"/providers/Steward.PrivateCloud/tenants/{juniper.id}"
+    body = {"properties": {"trustedIssuers": [{"name": juniper.issuer, "keys": new.public}]}}
+    changed = juniper.arm("PATCH", tenant, version=OWN, json=body)
+    assert changed.status_code == 200, changed.text
+    assert juniper.arm("GET", "/resourceGroups", before).status_code == 401
+    juniper.key = new
+    assert juniper.arm("GET", "/resourceGroups").status_code == 200
+
+
+def test_an_operator_of_a_provider_works_with_its_delegated_role_and_not_without(demo, juniper, token_of, explained):
+    _, job = juniper.deploy("app-1")
+    assert job["status"] == "Succeeded", job
+    operator = token_of("operator")
+    stranger = juniper.arm("POST", f"{juniper.instance_path('app-1')}/stop", operator)
+    assert stranger.status_code == 404, "the provider has nothing to do with the tenant yet"
+    delegate(juniper, demo, demo.identity("operator")["object_id"])
+    stopped = juniper.arm("POST", f"{juniper.instance_path('app-1')}/stop", operator)
+    assert stopped.status_code == 202, stopped.text
+    job = juniper.ended(stopped.headers["azure-asyncoperation"], operator)
+    assert job["status"] == "Succeeded", job
+    assert job["properties"]["onBehalfOfUser"] == juniper.identity
+    assert job["properties"]["requestedBy"]["tenant"] == demo.tenant("ostra")
+    assert juniper.machine("app-1", token=operator)["powerState"] == "Stopped"
+    started = juniper.arm("POST", f"{juniper.instance_path('app-1')}/start", operator)
+    assert juniper.ended(started.headers["azure-asyncoperation"], operator)["status"] == "Succeeded"
+    assert juniper.machine("app-1")["powerState"] == "Running"
+
+    denied = juniper.arm("POST", f"{juniper.instance_path('app-1')}/stop", token_of("nobody"))
+    assert (denied.status_code, denied.json()["error"]["code"]) == (403, "AuthorizationFailed")
+    text, document = explained(denied.headers["x-ms-request-id"])
+    assert document["reason"] == "role.principal", text
+    assert "microsoft.scvmm/virtualmachineinstances/stop/action" in text.lower()
+
+
+def delegate(tenant, demo, object_id, role=VM_CONTRIBUTOR):
+    """Delegates a role on the tenant to somebody of Ostra."""
+    version = "2022-10-01"
+    services = "/providers/Microsoft.ManagedServices"
+    definition = f"/subscriptions/{tenant.id}{services}/registrationDefinitions/{uuid.uuid4()}"
+    offer = {
+        "registrationDefinitionName": f"Machines {uuid.uuid4().hex[:6]}",
+        "managedByTenantId": demo.tenant("ostra"),
+        "authorizations": [{"principalId": object_id, "roleDefinitionId": role}],
+    }
+    assert tenant.arm("PUT", definition, version=version, json={"properties": offer}).status_code == 201
+    assignment = f"{services}/registrationAssignments/{uuid.uuid4()}"
+    made = tenant.arm("PUT", assignment, version=version, json={"properties": {"registrationDefinitionId": definition}})
+    assert made.status_code == 201, made.text
+    return assignment
+
+
+def test_what_was_used_is_what_was_done(demo):
+    tenant = Tenant(demo, f"larch-{uuid.uuid4().hex[:6]}")
+    _, job = tenant.deploy("meter", start=False)
+    assert job["status"] == "Succeeded", job
+    for action in ["start", "stop"]:
+        began = tenant.arm("POST", f"{tenant.instance_path('meter')}/{action}")
+        assert tenant.ended(began.headers["azure-asyncoperation"])["status"] == "Succeeded"
+    used = tenant.arm("GET", "/providers/Steward.PrivateCloud/usage", version=OWN)
+    assert used.status_code == 200, used.text
+    jobs = [item["properties"] for item in used.json()["value"] if item["properties"]["resource"] == "Jobs"]
+    assert sum(record["quantity"] for record in jobs) == 3, "made, started, stopped"
+    assert {record["virtualMachine"] for record in jobs} == {"meter"}
+    assert {record["subscriptionId"] for record in jobs} == {tenant.id}
+    running = sum(r["properties"]["quantity"] for r in used.json()["value"] if r["properties"]["resource"] == "RunningSeconds")
+    cores = sum(r["properties"]["quantity"] for r in used.json()["value"] if r["properties"]["resource"] == "CoreSeconds")
+    assert cores == 2 * running, "two processors"
