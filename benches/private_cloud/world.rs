@@ -43,6 +43,7 @@ impl Line {
 
     async fn send(&self, call: Call) -> Answer {
         let mut sender = self.sender.lock().await;
+        sender.ready().await.unwrap();
         let (head, body) = sender.send_request(call.request(Some(&self.authority))).await.unwrap().into_parts();
         Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
