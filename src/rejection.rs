@@ -516,22 +516,47 @@ fn fabric_code(word: &str) -> &'static str {
     FABRIC_CODES.iter().find(|known| **known == word).copied().unwrap_or("FabricRefused")
 }
 
-/// What a fabric says. Source: `crate::vmm::Problem`.
-const FABRIC_CODES: [&str; 14] = [
+/// What a fabric says of a request. Source: `crate::resource_manager::fabric`, whose words clients see as they are.
+const FABRIC_CODES: [&str; 39] = [
     "ActionNotPermitted",
+    "AdministratorOnly",
+    "BodyTooLarge",
+    "CheckpointNotFound",
+    "CloudNotPermitted",
     "ExceedsParent",
+    "HolderMissing",
+    "HostNotFound",
     "HostNotResponding",
-    "InvalidRequest",
+    "IdMismatch",
+    "InvalidBody",
+    "InvalidName",
+    "InvalidQuery",
+    "InvalidRole",
+    "InvalidSize",
+    "InvalidText",
+    "JobNotFound",
+    "NetworkNotInCloud",
     "NotADirectoryAccount",
-    "NotFound",
-    "NotInRole",
+    "NotAMember",
     "OnBehalfOfRefused",
+    "OnBehalfOfRequired",
+    "OtherRole",
+    "OtherStamp",
+    "OwnershipChanged",
+    "ParentFixed",
+    "ParentNotFound",
+    "ProfileNotPermitted",
     "QuotaExceeded",
     "RoleDeleted",
     "RoleInUse",
+    "RoleNotFound",
+    "TooManyCheckpoints",
+    "TooManyMachines",
+    "TooManyRoles",
     "VmBusy",
     "VmExists",
-    "WrongState",
+    "VmNotFound",
+    "VmStatus",
 ];
 
 /// A part of a request was refused: with its words.

@@ -111,9 +111,6 @@ pub struct SignUp {
     pub account: Option<Account>,
     /// The subscription to come.
     pub subscription: CloudSubscription,
-    /// Whether a code was given that the plan asks for.
-    #[serde(default)]
-    pub invitation_code_used: bool,
     /// Which way it goes.
     pub phase: Phase,
     /// When it began.

@@ -25,7 +25,7 @@ use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 pub use self::delegations::{Authorization, Delegation, OnRequest};
 use self::entity::{Account, CloudSubscription, SignUp};
 pub use self::issuers::IssuerOf;
-pub use self::private_cloud::{AddOn, Admission, Entitlement, Plan, PlanService, PlanVisibility, PrivateCloud, SignUpMode};
+pub use self::private_cloud::{AddOn, Entitlement, Plan, PlanService, PlanVisibility, PrivateCloud, SignUpMode};
 pub use self::published::Published;
 pub use self::registry::{ApplyError, EVENTS_KEPT, Holdings, Registry, Touched, Versioned};
 

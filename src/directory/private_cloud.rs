@@ -117,15 +117,6 @@ pub struct Entitlement<'d> {
     pub quota: Quota,
 }
 
-/// How a plan can be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// By anybody.
-    Free,
-    /// With the code that was given.
-    Invited,
-}
-
 impl PlanService {
     /// As policy files spell it.
     #[must_use]
@@ -141,14 +132,13 @@ impl PlanService {
 }
 
 impl PrivateCloud {
-    /// How somebody with this code, or without one, can take a plan; nothing when it cannot be taken.
+    /// Whether somebody with this code, or without one, can take a plan.
     #[must_use]
-    pub fn admission(&self, plan: &Plan, code: Option<&str>) -> Option<Admission> {
-        let invited = code.is_some_and(|code| plan.accepts(code)).then_some(Admission::Invited);
+    pub fn admits(&self, plan: &Plan, code: Option<&str>) -> bool {
         match (self.sign_up, plan.visibility) {
-            (SignUpMode::Closed, _) => None,
-            (SignUpMode::Open, PlanVisibility::Public) => invited.or(Some(Admission::Free)),
-            (SignUpMode::Invitation, _) | (SignUpMode::Open, PlanVisibility::Private) => invited,
+            (SignUpMode::Closed, _) => false,
+            (SignUpMode::Open, PlanVisibility::Public) => true,
+            (SignUpMode::Invitation, _) | (SignUpMode::Open, PlanVisibility::Private) => code.is_some_and(|code| plan.accepts(code)),
         }
     }
 }

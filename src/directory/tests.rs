@@ -279,8 +279,7 @@ fn a_subscription_may_use_what_its_plan_and_its_add_ons_give_and_nothing_without
 
 #[test]
 fn a_plan_is_taken_as_its_visibility_and_the_mode_of_sign_up_say() {
-    use super::Admission::{Free, Invited};
-    let admissions = |mode: &str, visibility: &str| {
+    let admits = |mode: &str, visibility: &str| {
         let text = PLANS.replacen("invitation\"", &format!("{mode}\""), 1).replacen(
             "visibility = \"public\"",
             &format!("visibility = \"{visibility}\""),
@@ -288,10 +287,10 @@ fn a_plan_is_taken_as_its_visibility_and_the_mode_of_sign_up_say() {
         );
         let directory = world(&text);
         let (cloud, plan) = (directory.private_cloud().unwrap(), directory.plan("gold").unwrap());
-        [None, Some("OPEN-SESAM"), Some("OPEN-SESAME")].map(|code| cloud.admission(plan, code))
+        [None, Some("OPEN-SESAM"), Some("OPEN-SESAME")].map(|code| cloud.admits(plan, code))
     };
-    assert_eq!(admissions("open", "public"), [Some(Free), Some(Free), Some(Invited)]);
-    assert_eq!(admissions("open", "private"), [None, None, Some(Invited)]);
-    assert_eq!(admissions("invitation", "public"), [None, None, Some(Invited)]);
-    assert_eq!(admissions("closed", "public"), [None, None, None]);
+    assert_eq!(admits("open", "public"), [true; 3]);
+    assert_eq!(admits("open", "private"), [false, false, true]);
+    assert_eq!(admits("invitation", "public"), [false, false, true]);
+    assert_eq!(admits("closed", "public"), [false; 3]);
 }

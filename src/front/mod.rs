@@ -20,7 +20,6 @@ use hyper::http::request::Parts;
 use hyper::{Method as HttpMethod, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::arm::action::Method;
@@ -140,17 +139,8 @@ impl Call<'_> {
     }
 
     async fn try_ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> PartAnswer {
-        let (gateway, backends) = (Arc::clone(&self.front.gateway), Arc::clone(&self.front.backends));
-        let (caller, came_in) = (Arc::clone(&self.caller), self.came_in.clone());
-        let (path, query, body) = (path.to_owned(), query.to_owned(), body.cloned());
-        // A task of its own: a request that consists of others needs the stack for itself. It ends with whoever waits for it.
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let meant = Meant { caller: &caller, method, path: &path, query: &query, came_in: &came_in };
-            gateway.perform(&backends, &meant, body.as_ref()).await
-        });
-        let ended = task.join_next().await.and_then(Result::ok);
-        ended.unwrap_or_else(|| PartAnswer::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "The request was given up."))
+        let meant = Meant { caller: &self.caller, method, path, query, came_in: &self.came_in };
+        self.front.gateway.perform(&self.front.backends, &meant, body).await
     }
 
     /// The name that this listener was asked by, which is one of its own.

@@ -159,10 +159,27 @@ impl Caller {
             Some(PrincipalKind::ServicePrincipal) => CallerKind::ServicePrincipal,
             Some(PrincipalKind::Group | PrincipalKind::User) | None => CallerKind::User,
         };
+        let name = known.map_or_else(|| principal.object.to_string().into(), |known| (*known.name).into());
+        Self { kind, ..Self::unproven(principal, name, now) }
+    }
+
+    /// The administrator of a tenant that has just signed up, for the visit in which that happened: there is no token yet.
+    #[must_use]
+    pub fn signed_up(member: &Member, now: Timestamp) -> Self {
+        Self {
+            groups: Groups::listed(member.principal, []),
+            issuer: SIGNED_UP.into(),
+            expires_at: now.checked_add(VISIT_TIME_MAX).unwrap_or(now),
+            ..Self::unproven(member.principal, (&*member.identity).into(), now)
+        }
+    }
+
+    /// A person of whom no token says anything.
+    pub(crate) fn unproven(principal: PrincipalId, name: Box<str>, now: Timestamp) -> Self {
         Self {
             principal,
-            kind,
-            name: known.map_or_else(|| principal.object.to_string().into(), |known| (*known.name).into()),
+            kind: CallerKind::User,
+            name,
             client: None,
             app_id_acr: None,
             groups: Groups::Overage,
@@ -174,32 +191,6 @@ impl Caller {
             version: TokenVersion::V2,
             issued_at: now,
             expires_at: now,
-            token_id: None,
-            wids: Box::default(),
-            amr: Box::default(),
-            identity_provider: None,
-        }
-    }
-
-    /// The administrator of a tenant that has just signed up, for the visit in which that happened: there is no token yet.
-    #[must_use]
-    pub fn signed_up(member: &Member, now: Timestamp) -> Self {
-        let expires_at = now.checked_add(VISIT_TIME_MAX).unwrap_or(now);
-        Self {
-            principal: member.principal,
-            kind: CallerKind::User,
-            name: (&*member.identity).into(),
-            client: None,
-            app_id_acr: None,
-            groups: Groups::listed(member.principal, []),
-            guest: false,
-            mfa: false,
-            claims_challenge: false,
-            issuer: SIGNED_UP.into(),
-            audience: Box::default(),
-            version: TokenVersion::V2,
-            issued_at: now,
-            expires_at,
             token_id: None,
             wids: Box::default(),
             amr: Box::default(),

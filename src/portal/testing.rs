@@ -10,8 +10,7 @@ use tokio::sync::Mutex;
 
 use super::{PlanCard, Portal, Product, SignUpForm, SignUpProblem, SignedUp, Site, Transport};
 use crate::clock::Clock;
-use crate::identity::CallerKind;
-use crate::identity::{Caller, Groups, TokenVersion};
+use crate::identity::Caller;
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::management::PartAnswer;
 
@@ -24,26 +23,9 @@ pub(super) fn caller(name: &str) -> Arc<Caller> {
     let mut object = [0; 16];
     object.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     let now = Clock::system().now();
-    Arc::new(Caller {
-        principal: PrincipalId { tenant: TenantId::from_bytes([7; 16]), object: ObjectId::from_bytes(object) },
-        kind: CallerKind::User,
-        name: name.into(),
-        client: None,
-        app_id_acr: None,
-        groups: Groups::Overage,
-        guest: false,
-        mfa: false,
-        claims_challenge: false,
-        issuer: Box::default(),
-        audience: Box::default(),
-        version: TokenVersion::V2,
-        issued_at: now,
-        expires_at: now.checked_add(std::time::Duration::from_secs(100 * 24 * 3600)).unwrap(),
-        token_id: None,
-        wids: Box::default(),
-        amr: Box::default(),
-        identity_provider: None,
-    })
+    let principal = PrincipalId { tenant: TenantId::from_bytes([7; 16]), object: ObjectId::from_bytes(object) };
+    let expires_at = now.checked_add(std::time::Duration::from_secs(100 * 24 * 3600)).unwrap();
+    Arc::new(Caller { expires_at, ..Caller::unproven(principal, name.into(), now) })
 }
 
 /// What was asked: who, method, path with query, body.

@@ -1,11 +1,11 @@
 //! The rules for who can sign up for what.
 
 use crate::clock::Timestamp;
+use crate::directory::Directory;
 use crate::directory::entity::{Account, CO_ADMINISTRATORS_MAX, CloudState, CloudSubscription, Phase, SignUp, TRUSTED_ISSUERS_MAX};
-use crate::directory::{Admission, Directory};
 use crate::ids::{ObjectId, SubscriptionId, TenantId};
 
-use super::{Applicant, UNDER_WAY_MAX, Wanted, account_of, admission};
+use super::{Applicant, UNDER_WAY_MAX, Wanted, account_of, require_open};
 
 /// Characters of a display name.
 const NAME_CHARS_MAX: usize = 100;
@@ -99,7 +99,7 @@ pub(super) fn sign_up(
     now: Timestamp,
 ) -> Result<SignUp, SignUpError> {
     let cloud = directory.private_cloud().ok_or(SignUpError::Closed)?;
-    let admitted = admission(directory, &wanted.plan, wanted.invitation_code.as_deref())?;
+    require_open(directory, &wanted.plan, wanted.invitation_code.as_deref())?;
     check_add_ons(directory, &wanted.plan, &wanted.add_ons)?;
     if directory.sign_ups().count() >= UNDER_WAY_MAX {
         return Err(SignUpError::Busy);
@@ -131,8 +131,7 @@ pub(super) fn sign_up(
         co_administrators: Vec::new(),
         created_at: now,
     };
-    let invitation_code_used = admitted == Admission::Invited;
-    Ok(SignUp { account, subscription, invitation_code_used, phase: Phase::Doing, started_at: now, problem: None })
+    Ok(SignUp { account, subscription, phase: Phase::Doing, started_at: now, problem: None })
 }
 
 /// Two people of one identity could not be told apart where only the identity is shown.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::clock::Timestamp;
 use crate::directory::entity::{Account, CloudSubscription, Entity, Member, Person, Phase, SignUp, TrustedIssuer};
-use crate::directory::{Admission, Directory, Plan};
+use crate::directory::{Directory, Plan};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::state::{ChangeError, State};
 use crate::vmm;
@@ -82,17 +82,19 @@ pub enum Outcome {
 
 /// The plans that can be taken, with this code or without one.
 pub fn open_plans<'d>(directory: &'d Directory, code: Option<&str>) -> impl Iterator<Item = &'d Plan> {
-    directory.plans().iter().filter(move |plan| directory.private_cloud().is_some_and(|cloud| cloud.admission(plan, code).is_some()))
+    directory.plans().iter().filter(move |plan| directory.private_cloud().is_some_and(|cloud| cloud.admits(plan, code)))
 }
 
-/// How a plan can be taken with this code.
+/// Whether a plan can be taken with this code.
 ///
 /// # Errors
 /// When it cannot, or is not there: both say the same.
-pub fn admission(directory: &Directory, plan: &str, code: Option<&str>) -> Result<Admission, SignUpError> {
+pub fn require_open(directory: &Directory, plan: &str, code: Option<&str>) -> Result<(), SignUpError> {
     let cloud = directory.private_cloud().ok_or(SignUpError::Closed)?;
-    let found = directory.plan(plan).and_then(|plan| cloud.admission(plan, code));
-    found.ok_or_else(|| SignUpError::Plan { plan: plan.chars().take(64).collect() })
+    match directory.plan(plan).is_some_and(|plan| cloud.admits(plan, code)) {
+        true => Ok(()),
+        false => Err(SignUpError::Plan { plan: plan.chars().take(64).collect() }),
+    }
 }
 
 /// Writes down that somebody signs up. From here on it goes on by itself.

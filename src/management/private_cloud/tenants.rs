@@ -202,7 +202,7 @@ impl Call<'_> {
             cloud.name = (&**name).into();
         }
         if let Some(plan) = &change.plan {
-            sign_up::admission(directory, plan, change.invitation_code.as_deref())?;
+            sign_up::require_open(directory, plan, change.invitation_code.as_deref())?;
             cloud.plan.clone_from(plan);
         }
         if let Some(add_ons) = &change.add_ons {

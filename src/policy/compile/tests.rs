@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use crate::delegation::{Grant, OriginKind, Window};
-use crate::directory::{Admission, Directory, KeySource};
+use crate::directory::{Directory, KeySource};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::policy::diagnostics::{DIAGNOSTICS_MAX, SUGGESTIONS_MAX, Style};
 use crate::policy::{LoadOptions, embedded, load_texts};
@@ -236,9 +236,9 @@ fn the_demo_world_holds_what_its_stories_need() {
     assert_eq!(roles_of("frida"), on(&[("ostra-fabric", "Reader")]));
     let cloud = directory.private_cloud().unwrap();
     assert_eq!((&*directory.subscription(cloud.subscription).unwrap().name, cloud.tenants_max), ("ostra-fabric", 1000));
-    let takes = |key: &str, code| cloud.admission(directory.plan(key).unwrap(), code);
-    assert_eq!((takes("gold", None), takes("pilot", None)), (Some(Admission::Free), None));
-    assert_eq!((takes("pilot", Some("WELCOME-PILOT")), takes("pilot", Some("welcome-pilot"))), (Some(Admission::Invited), None));
+    let takes = |key: &str, code| cloud.admits(directory.plan(key).unwrap(), code);
+    assert_eq!((takes("gold", None), takes("pilot", None)), (true, false));
+    assert_eq!((takes("pilot", Some("WELCOME-PILOT")), takes("pilot", Some("welcome-pilot"))), (true, false));
     assert_eq!(roles_of("member"), on(&[]));
     assert_eq!(roles_of("platform-engineers"), on(&[("bramble-core", "Contributor")]));
     assert_eq!(roles_of("nobody"), on(&[]));
