@@ -165,6 +165,9 @@ impl Rejection {
             Self::Rule { error: error @ RuleError::ReadOnly { .. } } => {
                 Answer::new(StatusCode::CONFLICT, "ReadOnlyDisabledSubscription", sentence(error))
             }
+            Self::Rule { error: error @ RuleError::Claim { .. } } => {
+                Answer::new(StatusCode::FORBIDDEN, "OnBehalfOfMismatch", sentence(error))
+            }
             Self::Rule { error: error @ RuleError::Guest { .. } } => {
                 Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error))
             }
@@ -277,6 +280,7 @@ impl Rejection {
             Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
             Self::Forward(error) => error.reason(),
             Self::Own(error) => error.reason(),
+            Self::Rule { error: RuleError::Claim { .. } } => "rule.claim",
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
             Self::Rule { error: RuleError::Guest { .. } } => "rule.guest",

@@ -243,6 +243,11 @@ fn denials() -> Vec<Row> {
     });
     rows.extend(others.into_iter().map(|error| Row::new(&error.clone(), denied(error))));
     let rules = every!(RuleError {
+        RuleError::Claim { .. } => [RuleError::Claim {
+            name: "OnBehalfOfUser",
+            value: text("bert@alder.example"),
+            problem: "who is no member of the role",
+        }],
         RuleError::Guest { .. } => [RuleError::Guest {
             action: "Microsoft.ManagedServices/registrationDefinitions/write".parse().unwrap(),
         }],

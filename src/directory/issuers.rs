@@ -51,6 +51,16 @@ impl Directory {
         free && !self.sign_ups().filter_map(|sign_up| sign_up.account.as_ref()).any(is_anothers)
     }
 
+    /// Whether a URL leads to where tokens of a declared tenant come from, or to one of Azure's authorities. Whoever brings an issuer of
+    /// its own has its own host.
+    #[must_use]
+    pub fn is_host_of_declared_issuers(&self, url: &str) -> bool {
+        let Some(host) = host_of(url) else { return false };
+        let is_same = |name: &String| host_of(name).is_some_and(|known| known.eq_ignore_ascii_case(host));
+        let is_authority = AUTHORITIES.iter().any(|known| known.eq_ignore_ascii_case(host));
+        is_authority || self.declared_tenants().any(|tenant| tenant.issuers.iter().flat_map(|issuer| &issuer.names).any(is_same))
+    }
+
     /// Makes the tenant of one account anew.
     pub(super) fn renew_account(&mut self, id: TenantId) {
         for name in self.accounts.get(&id).map(|tenant| names(tenant)).unwrap_or_default() {
@@ -130,4 +140,21 @@ impl TrustedIssuer {
             leeway_s: LEEWAY_S,
         }
     }
+}
+
+/// Hosts that issue the tokens of Entra ID. Source: Entra ID, national clouds, authority URLs.
+const AUTHORITIES: [&str; 7] = [
+    "login.chinacloudapi.cn",
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+    "login.windows.net",
+    "sts.chinacloudapi.cn",
+    "sts.windows.net",
+];
+
+/// The authority of a URL, with its port.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?', '#']).next()
 }

@@ -6,9 +6,9 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::identity::TokenError;
+use crate::ids::RequestId;
 use crate::management::PartAnswer;
-use crate::rejection::Rejection;
+use crate::rejection;
 use crate::sign_up::SignUpError;
 use crate::state::ChangeError;
 
@@ -32,8 +32,8 @@ pub(super) enum Refusal {
     Host { host: String },
     #[error("nothing is served at `{path}`")]
     NotFound { path: String },
-    #[error("`x-ms-principal-id` is `{said}`, which is not who the token proves; leave acting for others to delegations")]
-    Principal { said: String },
+    #[error("{max} visitors have signed up just now; try again in {wait_s} s")]
+    Pace { max: u32, wait_s: u64 },
     #[error("the header `x-ms-principal-id` is missing; the tenant API needs it on every request")]
     PrincipalMissing,
     /// What the request stands for was refused, in its own words.
@@ -41,19 +41,14 @@ pub(super) enum Refusal {
     Refused(PartAnswer),
     #[error("{0}")]
     SignUp(Box<ChangeError<SignUpError>>),
-    #[error("{0}")]
-    Token(Box<Rejection>),
+    /// By a rule of the gateway's, with a record.
+    #[error("refused")]
+    Rejected { answer: Box<rejection::Answer>, id: RequestId },
 }
 
 impl From<ChangeError<SignUpError>> for Refusal {
     fn from(error: ChangeError<SignUpError>) -> Self {
         Self::SignUp(Box::new(error))
-    }
-}
-
-impl From<TokenError> for Refusal {
-    fn from(error: TokenError) -> Self {
-        Self::Token(Box::new(Rejection::Token { error, authority: None }))
     }
 }
 
@@ -75,10 +70,10 @@ impl Refusal {
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::Principal { .. } => StatusCode::FORBIDDEN,
+            Self::Pace { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(answer) => answer.status,
+            Self::Rejected { answer, .. } => answer.status,
             Self::SignUp(error) => status_of_sign_up(error),
-            Self::Token(rejection) => rejection.answer().status,
         }
     }
 
@@ -88,26 +83,26 @@ impl Refusal {
             Self::Busy { .. } => "ServerBusy".to_owned(),
             Self::Host { .. } => "InvalidHost".to_owned(),
             Self::NotFound { .. } => "NotFound".to_owned(),
-            Self::Principal { .. } => "PrincipalMismatch".to_owned(),
+            Self::Pace { .. } => "TooManyRequests".to_owned(),
             Self::PrincipalMissing => "PrincipalMissing".to_owned(),
             Self::Refused(answer) => said(answer, "code").unwrap_or("Refused").to_owned(),
             Self::SignUp(error) if matches!(**error, ChangeError::Refused(_)) => "SignUpRefused".to_owned(),
             Self::SignUp(_) => "ServerBusy".to_owned(),
-            Self::Token(rejection) => rejection.answer().code.to_owned(),
+            Self::Rejected { answer, .. } => answer.code.to_owned(),
         }
     }
 
     pub(super) fn message(&self) -> String {
         match self {
             Self::Refused(answer) => said(answer, "message").unwrap_or("The request was refused.").to_owned(),
+            Self::Rejected { answer, .. } => answer.message.clone(),
             Self::Body { .. }
             | Self::Busy { .. }
             | Self::Host { .. }
             | Self::NotFound { .. }
-            | Self::Principal { .. }
+            | Self::Pace { .. }
             | Self::PrincipalMissing
-            | Self::SignUp(_)
-            | Self::Token(_) => crate::rejection::sentence(self),
+            | Self::SignUp(_) => rejection::sentence(self),
         }
     }
 
@@ -122,9 +117,9 @@ impl Refusal {
             | Self::Busy { .. }
             | Self::Host { .. }
             | Self::NotFound { .. }
-            | Self::Principal { .. }
+            | Self::Pace { .. }
             | Self::PrincipalMissing
-            | Self::Token(_) => json!({ "error": { "code": self.code(), "message": self.message() } }),
+            | Self::Rejected { .. } => json!({ "error": { "code": self.code(), "message": self.message() } }),
         }
     }
 }
@@ -136,7 +131,9 @@ fn status_of_sign_up(error: &ChangeError<SignUpError>) -> StatusCode {
         }
         ChangeError::Refused(SignUpError::Closed | SignUpError::Full { .. } | SignUpError::Plan { .. }) => StatusCode::FORBIDDEN,
         ChangeError::Refused(SignUpError::Identity { .. } | SignUpError::Issuer { .. }) => StatusCode::CONFLICT,
-        ChangeError::Refused(SignUpError::AddOn { .. } | SignUpError::Many { .. } | SignUpError::Name { .. }) => StatusCode::BAD_REQUEST,
+        ChangeError::Refused(
+            SignUpError::AddOn { .. } | SignUpError::Many { .. } | SignUpError::Name { .. } | SignUpError::Twice { .. },
+        ) => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -147,11 +144,15 @@ fn said<'a>(answer: &'a PartAnswer, name: &str) -> Option<&'a str> {
 impl Refusal {
     /// Its header fields beyond those of every answer.
     pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
-        if let Self::Token(rejection) = self
-            && rejection.answer().challenge.is_some()
-        {
-            let why = rejection.to_string().replace(['"', '\\'], "'");
-            return vec![("www-authenticate", format!("Bearer error=\"invalid_token\", error_description=\"{why}\""))];
+        if let Self::Rejected { answer, id } = self {
+            let challenge = answer.challenge.as_ref().map(|_| {
+                let why = answer.message.replace(['"', '\\'], "'");
+                ("www-authenticate", format!("Bearer error=\"invalid_token\", error_description=\"{why}\""))
+            });
+            return challenge.into_iter().chain([("x-ms-request-id", id.to_string())]).collect();
+        }
+        if let Self::Pace { wait_s, .. } = self {
+            return vec![("retry-after", wait_s.to_string())];
         }
         if let Self::Refused(PartAnswer { id: Some(id), .. }) = self {
             return vec![("x-ms-request-id", id.to_string())];

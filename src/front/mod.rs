@@ -5,6 +5,7 @@
 //! the fabric. Source: Windows Azure Pack, tenant API; Service Provider Foundation, web services.
 
 mod answer;
+mod pace;
 mod portal;
 mod spf;
 mod tenant_api;
@@ -28,10 +29,12 @@ use crate::https::Connection;
 use crate::identity::Caller;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
-use crate::pipeline::{CameIn, Meant};
+use crate::pipeline::{Arrived, CameIn, Meant, RuleError};
+use crate::rejection::Rejection;
 use crate::server::{Backends, Gateway};
 
 use answer::{Answer, Refusal};
+use pace::Pace;
 
 /// Bytes of a request body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -43,6 +46,8 @@ const VISITOR_BYTES_MAX: usize = 64 << 10;
 const VISITOR_TIME_MAX: Duration = Duration::from_secs(5);
 /// Visitors who sign up at once.
 const VISITORS_MAX: usize = 32;
+/// Visitors who sign up while nobody else has for long, and how often another one may after that; see `docs/limits.md`.
+const VISITORS_PACE: (u32, Duration) = (60, Duration::from_secs(1));
 /// Requests at once. Source: Service Provider Foundation, its default.
 const REQUESTS_MAX: usize = 1000;
 
@@ -54,6 +59,7 @@ pub struct Front {
     authorities: Vec<Box<str>>,
     turns: Semaphore,
     visitors: Semaphore,
+    visitors_pace: Pace,
 }
 
 /// A request whose caller is known.
@@ -74,6 +80,7 @@ impl Front {
             authorities,
             turns: Semaphore::new(REQUESTS_MAX),
             visitors: Semaphore::new(VISITORS_MAX),
+            visitors_pace: Pace::new(VISITORS_PACE.0, VISITORS_PACE.1),
         }
     }
 
@@ -98,12 +105,12 @@ impl Front {
             (&HttpMethod::POST, ["accounts"]) => {
                 // Nobody in particular asks: visitors wait for one another, and not those who are known for them.
                 let Ok(_turn) = self.visitors.try_acquire() else { return Err(Refusal::Busy { max: VISITORS_MAX }) };
-                self.sign_up(read_within(body, VISITOR_BYTES_MAX, VISITOR_TIME_MAX).await?).await
+                self.sign_up(read_within(body, VISITOR_BYTES_MAX, VISITOR_TIME_MAX).await?, &came_in).await
             }
             (&HttpMethod::GET, ["sign-ups", id]) => self.sign_up_state(id),
             (_, ["subscriptions", rest @ ..]) => {
                 let call = self.authenticated(head, came_in).await?;
-                call.require_principal()?;
+                call.require_principal().await?;
                 call.subscriptions(rest, read(body).await?).await
             }
             _ => Err(Refusal::NotFound { path: path.chars().take(256).collect() }),
@@ -122,8 +129,18 @@ impl Front {
 
     async fn authenticated<'a>(&'a self, head: &'a Parts, came_in: CameIn) -> Result<Call<'a>, Refusal> {
         let directory = self.directory();
-        let caller = self.gateway.verifier.authenticate(&head.headers, &directory).await?;
-        Ok(Call { front: self, head, caller, came_in })
+        match self.gateway.verifier.authenticate(&head.headers, &directory).await {
+            Ok(caller) => Ok(Call { front: self, head, caller, came_in }),
+            Err(error) => Err(self.refuse(head, &came_in, None, Rejection::Token { error, authority: None }).await),
+        }
+    }
+
+    /// What is refused here and not by the stages is recorded here.
+    async fn refuse(&self, head: &Parts, came_in: &CameIn, caller: Option<&Arc<Caller>>, rejection: Rejection) -> Refusal {
+        let answer = rejection.answer();
+        let arrived = Arrived { caller, method: head.method.as_str(), path: head.uri.path(), came_in };
+        let id = self.gateway.refuse_arrived(&arrived, rejection).await;
+        Refusal::Rejected { answer: Box::new(answer), id }
     }
 
     fn directory(&self) -> Arc<Directory> {
@@ -159,17 +176,26 @@ impl Call<'_> {
         // What an account's own issuer calls somebody is nothing that others could rely on.
         let is_declared = directory.account(principal.tenant).is_none();
         let is_identity = is_declared && name.contains('@') && name.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_identity { name.to_owned() } else { format!("{}@{}.tenant", principal.object, principal.tenant) }
+        if is_identity { name.to_owned() } else { crate::sign_up::nameless(principal) }
     }
 
     /// Who the portal says is there has to be who the token says it is.
-    fn require_principal(&self) -> Result<(), Refusal> {
+    async fn require_principal(&self) -> Result<(), Refusal> {
         let said = header(&self.head.headers, PRINCIPAL_ID).ok_or(Refusal::PrincipalMissing)?;
         let is_caller = said.eq_ignore_ascii_case(&self.identity()) || said.eq_ignore_ascii_case(&self.caller.principal.object.to_string());
-        if is_caller { Ok(()) } else { Err(Refusal::Principal { said: said.chars().take(128).collect() }) }
+        if is_caller { Ok(()) } else { Err(self.refuse_claim(PRINCIPAL_ID, said, "which is not who the token proves").await) }
+    }
+
+    /// Refuses a request that says to be somebody's.
+    async fn refuse_claim(&self, name: &'static str, value: &str, problem: &'static str) -> Refusal {
+        let value = value.chars().filter(|character| !character.is_control()).take(CLAIM_CHARS_MAX).collect();
+        let rejection = Rejection::Rule { error: RuleError::Claim { name, value, problem } };
+        self.front.refuse(self.head, &self.came_in, Some(&self.caller), rejection).await
     }
 }
 
+/// How much of what a request says of itself is shown.
+const CLAIM_CHARS_MAX: usize = 128;
 /// Source: Windows Azure Pack, tenant API: required on every request.
 const PRINCIPAL_ID: &str = "x-ms-principal-id";
 

@@ -15,7 +15,7 @@ use crate::directory::{PlanService, PlanVisibility};
 use crate::identity::{Caller, SIGNED_UP};
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
-use crate::pipeline::{CameIn, Meant};
+use crate::pipeline::{Arrived, CameIn, Meant};
 use crate::portal::{PlanCard, Product, SignUpForm, SignUpProblem, SignedUp};
 use crate::sign_up::{self, Applicant, Outcome, SignUpError, Wanted};
 use crate::state::ChangeError;
@@ -45,13 +45,7 @@ impl Product for Front {
                 let message = "Your sign-in does not count any more; sign in again.";
                 return PartAnswer::error(hyper::StatusCode::UNAUTHORIZED, "ExpiredAuthenticationToken", message);
             }
-            let came_in = CameIn {
-                interface: "portal",
-                peer: HERE,
-                transport: "portal".to_owned(),
-                correlation_id: RequestId::random().to_string(),
-                client_request_id: None,
-            };
+            let came_in = came_in();
             self.gateway.perform(&self.backends, &Meant { caller: who, method, path, query, came_in: &came_in }, body).await
         })
     }
@@ -72,10 +66,11 @@ impl Product for Front {
     fn sign_up<'a>(&'a self, form: &'a SignUpForm) -> Pin<Box<dyn Future<Output = Result<SignedUp, SignUpProblem>> + Send + 'a>> {
         Box::pin(async move {
             let wanted = wanted(form)?;
-            let state = &self.gateway.state;
-            let id = sign_up::begin(state, &wanted, self.gateway.clock.now()).await.map_err(|error| problem(&error))?;
             let unfinished = |message: String| SignUpProblem { field: None, message };
-            match sign_up::wait(state, id).await {
+            self.visitors_turn().map_err(|refusal| unfinished(refusal.message()))?;
+            let arrived = Arrived { caller: None, method: "POST", path: "/portal/sign-up", came_in: &came_in() };
+            let (id, outcome) = self.take_plan(&wanted, &arrived).await.map_err(|error| problem(&error))?;
+            match outcome {
                 Outcome::Done(cloud) => {
                     let caller = Caller::signed_up(&cloud.administrator, self.gateway.clock.now());
                     Ok(SignedUp { subscription: cloud.id, account: cloud.tenant, caller: Arc::new(caller) })
@@ -112,13 +107,25 @@ impl Front {
     }
 }
 
+fn came_in() -> CameIn {
+    CameIn {
+        interface: "portal",
+        peer: HERE,
+        transport: "portal".to_owned(),
+        correlation_id: RequestId::random().to_string(),
+        client_request_id: None,
+    }
+}
+
 fn wanted(form: &SignUpForm) -> Result<Wanted, SignUpProblem> {
     let refuse = |field, message: &str| SignUpProblem { field: Some(field), message: message.to_owned() };
     let issuer = match (&form.issuer_name, &form.issuer_key) {
         (None, None) => None,
         (Some(name), Some(key)) => {
-            let keys = crate::json::strict(key.as_bytes());
+            let keys: Result<Value, _> = crate::json::strict(key.as_bytes());
             let keys = keys.map_err(|_cause| refuse("issuer_key", "This is no JSON Web Key Set; paste one such as {\"keys\": [...]}."))?;
+            // One key is a set of one.
+            let keys = if keys.get("kty").is_some() { serde_json::json!({ "keys": [keys] }) } else { keys };
             Some((name.as_str().into(), keys))
         }
         (Some(_), None) => return Err(refuse("issuer_key", "An issuer needs its public key.")),
@@ -147,7 +154,12 @@ fn problem(error: &ChangeError<SignUpError>) -> SignUpProblem {
         ChangeError::Refused(SignUpError::Name { .. }) => Some("organisation"),
         ChangeError::Refused(SignUpError::Plan { .. }) => Some("plan"),
         ChangeError::Refused(
-            SignUpError::AddOn { .. } | SignUpError::Busy | SignUpError::Closed | SignUpError::Full { .. } | SignUpError::Many { .. },
+            SignUpError::AddOn { .. }
+            | SignUpError::Busy
+            | SignUpError::Closed
+            | SignUpError::Full { .. }
+            | SignUpError::Many { .. }
+            | SignUpError::Twice { .. },
         )
         | ChangeError::Busy
         | ChangeError::Store(_)

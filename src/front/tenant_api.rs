@@ -1,5 +1,8 @@
 //! The tenant API: plans, sign-up, subscriptions. Source: Windows Azure Pack, tenant API.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method as HttpMethod;
 use hyper::StatusCode;
@@ -12,9 +15,13 @@ use super::{CREATED, Call, Front};
 use crate::arm::action::Method;
 use crate::arm::query;
 use crate::directory::entity::CloudSubscription;
+use crate::identity::Caller;
 use crate::ids::{ObjectId, SubscriptionId};
-use crate::management::{self, PartAnswer};
-use crate::sign_up::{self, Applicant, Outcome, Wanted};
+use crate::management::{self, OwnError, PartAnswer};
+use crate::pipeline::{Arrived, CameIn};
+use crate::rejection::Rejection;
+use crate::sign_up::{self, Applicant, Outcome, SignUpError, Wanted};
+use crate::state::ChangeError;
 
 const OWN: &str = "api-version=2026-11-01";
 const SUBSCRIPTIONS: &str = "api-version=2022-12-01";
@@ -25,8 +32,7 @@ const SUBSCRIPTIONS: &str = "api-version=2022-12-01";
 struct NewAccount {
     organisation: Box<str>,
     administrator: NewAdministrator,
-    #[serde(default)]
-    issuer: Option<NewIssuer>,
+    issuer: NewIssuer,
     #[serde(flatten)]
     subscription: NewSubscription,
 }
@@ -80,7 +86,8 @@ impl Front {
         Answer::json(StatusCode::OK, &json!({ "value": value }))
     }
 
-    pub(super) async fn sign_up(&self, body: Bytes) -> Result<Answer, Refusal> {
+    pub(super) async fn sign_up(&self, body: Bytes, came_in: &CameIn) -> Result<Answer, Refusal> {
+        self.visitors_turn()?;
         let NewAccount { organisation, administrator, issuer, subscription } = super::json(&body)?;
         let name = organisation.to_string();
         let who = Applicant::Visitor {
@@ -88,15 +95,39 @@ impl Front {
             object: administrator.object_id,
             name: administrator.name,
             identity: administrator.identity,
-            issuer: issuer.map(|issuer| (issuer.name, issuer.keys)),
+            issuer: Some((issuer.name, issuer.keys)),
         };
-        self.begin(&subscription.wanted(who, &name)).await
+        self.begin(&subscription.wanted(who, &name), "/accounts", None, came_in).await
     }
 
-    async fn begin(&self, wanted: &Wanted) -> Result<Answer, Refusal> {
+    async fn begin(&self, wanted: &Wanted, path: &str, caller: Option<&Arc<Caller>>, came_in: &CameIn) -> Result<Answer, Refusal> {
+        let arrived = Arrived { caller, method: "POST", path, came_in };
+        let (id, outcome) = self.take_plan(wanted, &arrived).await?;
+        self.ended(id, outcome, CREATED)
+    }
+
+    /// Whether there is room for another visitor now.
+    pub(super) fn visitors_turn(&self) -> Result<(), Refusal> {
+        let wait_s = |wait: Duration| wait.as_secs().max(1);
+        self.visitors_pace.take().map_err(|wait| Refusal::Pace { max: super::VISITORS_PACE.0, wait_s: wait_s(wait) })
+    }
+
+    /// Signs somebody up, and records that.
+    pub(super) async fn take_plan(
+        &self,
+        wanted: &Wanted,
+        arrived: &Arrived<'_>,
+    ) -> Result<(SubscriptionId, Outcome), ChangeError<SignUpError>> {
         let state = &self.gateway.state;
-        let id = sign_up::begin(state, wanted, self.gateway.clock.now()).await?;
-        self.ended(id, sign_up::wait(state, id).await, CREATED)
+        let begun = sign_up::begin(state, wanted, self.gateway.clock.now()).await;
+        if let Err(ChangeError::Refused(error)) = &begun {
+            let rejection = Rejection::Own(OwnError::SignUp(error.clone()));
+            self.gateway.refuse_arrived(arrived, rejection).await;
+        }
+        let id = begun?;
+        let outcome = sign_up::wait(state, id).await;
+        self.gateway.record_arrived(arrived, self.directory().cloud(id).map(|cloud| cloud.tenant)).await;
+        Ok((id, outcome))
     }
 
     pub(super) fn sign_up_state(&self, id: &str) -> Result<Answer, Refusal> {
@@ -105,6 +136,8 @@ impl Front {
         match sign_up::outcome(&self.directory(), id) {
             // Whoever asks may be anybody: all else is for those who have a role there.
             Outcome::Done(_) => Ok(Answer::json(StatusCode::OK, &document("Succeeded"))),
+            // Of what was undone nothing is kept, so it is as if it had never been.
+            Outcome::Undone(_) if self.directory().sign_up(id).is_none() => Err(Refusal::NotFound { path: format!("/sign-ups/{id}") }),
             outcome @ (Outcome::UnderWay | Outcome::Undone(_)) => self.ended(id, outcome, StatusCode::OK),
         }
     }
@@ -173,7 +206,7 @@ impl Call<'_> {
         let wanted: NewSubscription = super::json(body)?;
         let who = Applicant::Known { principal: self.caller.principal, name: self.caller.name.clone(), identity: self.identity().into() };
         let name = self.identity();
-        self.front.begin(&wanted.wanted(who, &name)).await
+        self.front.begin(&wanted.wanted(who, &name), "/subscriptions", Some(&self.caller), &self.came_in).await
     }
 
     async fn on_subscription(&self, method: Method, id: &str, action: &str, body: Option<&Value>) -> Result<Answer, Refusal> {

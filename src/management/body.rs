@@ -55,6 +55,15 @@ pub(super) async fn read_as<T: DeserializeOwned>(body: RequestBody) -> Result<T,
     serde_json::from_value(read_json(body).await?).map_err(malformed)
 }
 
+/// The same where there need not be one.
+pub(super) async fn read_optional<T: DeserializeOwned>(body: RequestBody) -> Result<Option<T>, BodyError> {
+    let bytes = read(body).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    json::strict(&bytes).and_then(serde_json::from_value).map(Some).map_err(malformed)
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
 fn malformed(cause: serde_json::Error) -> BodyError {
     BodyError::Json(cause.to_string())

@@ -271,7 +271,7 @@ pub enum OwnError {
         path: String,
     },
     /// This gateway knows tenants of a private cloud, and no fabric.
-    #[error("this gateway has no fabric to ask; its operator has to set `fabric.url`")]
+    #[error("this gateway has no fabric to ask; its operator has to set `private_cloud.fabric_url`")]
     NoFabric,
     /// There is no such object, or none that this caller may read.
     #[error("the resource `{id}` could not be found")]

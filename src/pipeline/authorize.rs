@@ -60,6 +60,16 @@ pub enum AuthorizeError {
 /// Why a permitted request is held back all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
+    /// It says to be from somebody, or in the name of somebody, that the gateway does not find it to be.
+    #[error("`{name}` is `{value}`, {problem}; acting for others is what delegations are for")]
+    Claim {
+        /// What says so.
+        name: &'static str,
+        /// As sent.
+        value: String,
+        /// What the gateway finds instead.
+        problem: &'static str,
+    },
     /// A guest of its own tenant cannot delegate anything there.
     #[error("`{action}` is not for guests of a tenant; sign in with an account of that tenant")]
     Guest {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hyper::header::HeaderMap;
 
-use super::trail::TrailSeed;
+use super::trail::{CheckName, Trail, TrailSeed};
 use super::{Admitted, Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
@@ -41,6 +41,34 @@ pub struct Meant<'a> {
     pub query: &'a str,
     /// How it came in.
     pub came_in: &'a CameIn,
+}
+
+/// A request of another interface that is none of the management plane's.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived<'a> {
+    /// Who asks, once that is proven.
+    pub caller: Option<&'a Arc<Caller>>,
+    /// The method as sent.
+    pub method: &'a str,
+    /// The path as sent.
+    pub path: &'a str,
+    /// How it came in.
+    pub came_in: &'a CameIn,
+}
+
+impl Arrived<'_> {
+    /// The evidence of it so far.
+    #[must_use]
+    pub fn trail(&self, context: &Context<'_>) -> Box<Trail> {
+        let mut trail = Box::new(TrailSeed::came_in(self.came_in).arrived(self, context));
+        trail.pass(CheckName::Connection);
+        if self.caller.is_some() {
+            for check in [CheckName::Token, CheckName::Audience, CheckName::Tenant] {
+                trail.pass(check);
+            }
+        }
+        trail
+    }
 }
 
 /// Takes it through every stage but those that the other interface has proven: host and token.

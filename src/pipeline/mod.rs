@@ -36,7 +36,7 @@ pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
 pub use classify::{Arrival, ClassifyError, ManagementRequest};
 pub use errand::{Errand, Task};
 pub use foresight::{Foreseen, Supposed};
-pub use front::{CameIn, Meant, admit_meant};
+pub use front::{Arrived, CameIn, Meant, admit_meant};
 pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};

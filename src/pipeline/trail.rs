@@ -7,7 +7,7 @@ use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Refused, Supposed};
+use super::{Arrived, Context, Refused, Supposed};
 use crate::arm::action::{Action, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
@@ -208,7 +208,7 @@ impl TrailSeed {
 
     /// The trail of a part: what was proven of the whole is proven of it.
     pub(super) fn trail(&self, method: Method, path: &CanonicalPath, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
-        let mut trail = self.begin(method.as_str(), path.as_str(), caller, context);
+        let mut trail = self.begin(method.as_str(), path.as_str(), Some(caller), context);
         trail.notes.push("part of another request of the same correlation id");
         for check in [CheckName::Connection, CheckName::Token, CheckName::Audience, CheckName::Tenant, CheckName::Plane] {
             trail.pass(check);
@@ -220,10 +220,16 @@ impl TrailSeed {
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
         let method: String = supposed.method.chars().take(METHOD_CHARS_MAX).collect();
-        self.begin(&printable(&method), &printable(path), &supposed.caller, context)
+        self.begin(&printable(&method), &printable(path), Some(&supposed.caller), context)
     }
 
-    fn begin(&self, method: &str, path: &str, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
+    /// The trail of a request of another interface.
+    pub(super) fn arrived(&self, arrived: &Arrived<'_>, context: &Context<'_>) -> Trail {
+        let method: String = arrived.method.chars().take(METHOD_CHARS_MAX).collect();
+        self.begin(&printable(&method), &printable(arrived.path), arrived.caller, context)
+    }
+
+    fn begin(&self, method: &str, path: &str, caller: Option<&Arc<Caller>>, context: &Context<'_>) -> Trail {
         let started = Clock::instant();
         Trail {
             id: RequestId::random(),
@@ -238,7 +244,7 @@ impl TrailSeed {
             peer: self.peer,
             transport: self.transport.clone(),
             directory: Arc::clone(&context.directory),
-            caller: Some(Arc::clone(caller)),
+            caller: caller.map(Arc::clone),
             group_source: None,
             actions: Vec::new(),
             scope: None,

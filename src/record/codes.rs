@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 62] = pages![
+const PAGES: [(&str, &str); 63] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -46,6 +46,7 @@ const PAGES: [(&str, &str); 62] = pages![
     "role.not_active",
     "role.other_side",
     "role.principal",
+    "rule.claim",
     "rule.grants_in_files",
     "rule.guest",
     "rule.managing_tenant",

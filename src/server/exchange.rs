@@ -24,7 +24,7 @@ use crate::rejection::Rejection;
 use crate::store::Revision;
 
 /// What came of a request: the answer, and what its record is made of.
-struct Ended {
+pub(super) struct Ended {
     response: Response<AnswerBody>,
     trail: Box<Trail>,
     rejection: Option<Rejection>,
@@ -159,7 +159,7 @@ impl Gateway {
         }
     }
 
-    async fn finish(&self, ended: Ended) -> Response<AnswerBody> {
+    pub(super) async fn finish(&self, ended: Ended) -> Response<AnswerBody> {
         let Ended { mut response, trail, rejection, written } = ended;
         let took = Clock::instant().duration_since(trail.started);
         headers::complete(&mut response, &Echo::of(&trail, written), self.clock.now());
@@ -230,7 +230,13 @@ impl Ended {
         Self { response: json(StatusCode::OK, document.to_string()), trail, rejection: None, written: None }
     }
 
-    fn refused(rejection: Rejection, mut trail: Box<Trail>, default_authority: &str) -> Self {
+    /// Something was made by another interface.
+    pub(super) fn carried_out(mut trail: Box<Trail>) -> Self {
+        trail.pass(CheckName::Forward);
+        Self { response: json(StatusCode::CREATED, String::new()), trail, rejection: None, written: None }
+    }
+
+    pub(super) fn refused(rejection: Rejection, mut trail: Box<Trail>, default_authority: &str) -> Self {
         if trail.outcome(rejection.check()) != Outcome::Fail {
             trail.fail(&rejection);
         }

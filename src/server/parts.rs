@@ -9,12 +9,14 @@ use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use serde_json::Value;
 
+use super::exchange::Ended;
 use super::{Backends, Gateway};
 use crate::arm::path::PathError;
 use crate::directory::Directory;
 use crate::forward::{AnswerBody, RequestBody};
+use crate::ids::{RequestId, TenantId};
 use crate::management::{self, Desk, Part, PartAnswer, Perform, Rehearsal};
-use crate::pipeline::{self, Admitted, Context, Meant, OwnRequest, Refused};
+use crate::pipeline::{self, Admitted, Arrived, Context, Meant, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
 /// Bytes of the answer to a part that are looked at.
@@ -29,6 +31,23 @@ impl Gateway {
             Ok(admitted) => read(self.end(backends, admitted, body, &context).await).await,
             Err(error) => malformed(error),
         }
+    }
+}
+
+impl Gateway {
+    /// Records what another interface refused by itself, and gives the id of the record.
+    pub async fn refuse_arrived(&self, arrived: &Arrived<'_>, rejection: Rejection) -> RequestId {
+        let trail = arrived.trail(&self.context());
+        let id = trail.id;
+        drop(self.finish(Ended::refused(rejection, trail, &self.site.default_authority)).await);
+        id
+    }
+
+    /// Records what another interface carried out by itself, for this tenant.
+    pub async fn record_arrived(&self, arrived: &Arrived<'_>, customer: Option<TenantId>) {
+        let mut trail = arrived.trail(&self.context());
+        trail.customer = customer;
+        drop(self.finish(Ended::carried_out(trail)).await);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::directory::Directory;
-use crate::directory::entity::{Account, CO_ADMINISTRATORS_MAX, CloudState, CloudSubscription, Phase, SignUp, TRUSTED_ISSUERS_MAX};
-use crate::ids::{ObjectId, SubscriptionId, TenantId};
+use crate::directory::entity::{Account, CO_ADMINISTRATORS_MAX, CloudState, CloudSubscription, Member, Phase, SignUp, TRUSTED_ISSUERS_MAX};
+use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 
 use super::{Applicant, UNDER_WAY_MAX, Wanted, account_of, require_open};
 
@@ -61,6 +61,14 @@ pub enum SignUpError {
         /// How many.
         max: usize,
     },
+    /// Something that can be there once only.
+    #[error("`{item}` is named twice among the {what}")]
+    Twice {
+        /// What.
+        item: String,
+        /// Where.
+        what: &'static str,
+    },
     /// A name is empty, too long, or has characters that cannot be shown.
     #[error("the {what} has to have 1 to {NAME_CHARS_MAX} characters and none that cannot be shown")]
     Name {
@@ -84,7 +92,7 @@ impl SignUpError {
             Self::Busy | Self::Closed | Self::Full { .. } => None,
             Self::Identity { .. } => Some("identity"),
             Self::Issuer { .. } => Some("issuer"),
-            Self::Many { what, .. } => Some(what),
+            Self::Many { what, .. } | Self::Twice { what, .. } => Some(what),
             Self::Name { what } => Some(what),
             Self::Plan { .. } => Some("plan"),
         }
@@ -104,12 +112,16 @@ pub(super) fn sign_up(
     if directory.sign_ups().count() >= UNDER_WAY_MAX {
         return Err(SignUpError::Busy);
     }
-    if directory.clouds_len() + directory.sign_ups().count() >= cloud.tenants_max {
-        return Err(SignUpError::Full { max: cloud.tenants_max });
+    let max = match &wanted.who {
+        Applicant::Known { .. } => cloud.tenants_max,
+        Applicant::Visitor { .. } => room_for_visitors(cloud.tenants_max),
+    };
+    if directory.clouds_len() + directory.sign_ups().count() >= max {
+        return Err(SignUpError::Full { max });
     }
     name("name", &wanted.name)?;
     let (account, administrator) = account_of(&wanted.who, tenant, object, now);
-    identity(&administrator.identity)?;
+    identity(&administrator)?;
     name("person", &administrator.name)?;
     if let Some(account) = &account {
         name("organisation", &account.name)?;
@@ -134,12 +146,17 @@ pub(super) fn sign_up(
     Ok(SignUp { account, subscription, phase: Phase::Doing, started_at: now, problem: None })
 }
 
+/// A tenth is kept for people of tenants that are known: visitors, who cost nothing, must not be able to take it all.
+const fn room_for_visitors(tenants_max: usize) -> usize {
+    tenants_max - tenants_max / 10
+}
+
 /// Two people of one identity could not be told apart where only the identity is shown.
 fn is_new(directory: &Directory, tenant: TenantId, own: &str) -> Result<(), SignUpError> {
     let is_taken =
         |known: &CloudSubscription| known.tenant != tenant && known.members().any(|member| member.identity.eq_ignore_ascii_case(own));
     let domain = own.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let is_of = |known: &crate::directory::Tenant| known.domains.iter().any(|known| known.eq_ignore_ascii_case(domain));
+    let is_of = |known: &crate::directory::Tenant| known.domains.iter().any(|known| is_in(domain, known));
     if directory.declared_tenants().any(|known| known.id != tenant && is_of(known)) {
         let problem = "its domain is that of a tenant that is known here; sign in as somebody of it instead";
         return Err(SignUpError::Identity { identity: own.to_owned(), problem });
@@ -151,6 +168,13 @@ fn is_new(directory: &Directory, tenant: TenantId, own: &str) -> Result<(), Sign
     }
 }
 
+/// Whether a domain is this one, or one below it.
+fn is_in(domain: &str, known: &str) -> bool {
+    let Some(above) = domain.len().checked_sub(known.len()) else { return false };
+    let (below, same) = domain.split_at_checked(above).unwrap_or_default();
+    same.eq_ignore_ascii_case(known) && (below.is_empty() || below.ends_with('.'))
+}
+
 /// Whether add-ons go with a plan.
 ///
 /// # Errors
@@ -158,6 +182,9 @@ fn is_new(directory: &Directory, tenant: TenantId, own: &str) -> Result<(), Sign
 pub fn check_add_ons(directory: &Directory, plan: &str, add_ons: &[Box<str>]) -> Result<(), SignUpError> {
     if add_ons.len() > ADD_ONS_MAX {
         return Err(SignUpError::Many { what: "addOns", max: ADD_ONS_MAX });
+    }
+    if let Some((_, add_on)) = add_ons.iter().enumerate().find(|(place, add_on)| add_ons.iter().take(*place).any(|one| one == *add_on)) {
+        return Err(SignUpError::Twice { item: add_on.chars().take(64).collect(), what: "addOns" });
     }
     let fits = |add_on: &str| directory.add_on(add_on).is_some_and(|known| known.plans.iter().any(|of| &**of == plan));
     match add_ons.iter().find(|add_on| !fits(add_on)) {
@@ -174,10 +201,14 @@ pub fn check_members(directory: &Directory, cloud: &CloudSubscription) -> Result
     if cloud.co_administrators.len() > CO_ADMINISTRATORS_MAX {
         return Err(SignUpError::Many { what: "coAdministrators", max: CO_ADMINISTRATORS_MAX });
     }
-    for member in cloud.members() {
-        identity(&member.identity)?;
+    for (place, member) in cloud.members().enumerate() {
+        identity(member)?;
         name("person", &member.name)?;
         is_new(directory, cloud.tenant, &member.identity)?;
+        let is_same = |one: &Member| one.principal == member.principal || one.identity.eq_ignore_ascii_case(&member.identity);
+        if cloud.members().take(place).any(is_same) {
+            return Err(SignUpError::Twice { item: member.identity.to_string(), what: "coAdministrators" });
+        }
     }
     Ok(())
 }
@@ -199,6 +230,9 @@ pub fn check_issuers(directory: &Directory, account: &Account) -> Result<(), Sig
         if !directory.issuer_name_is_free(&issuer.name, account.id) {
             return Err(refuse("another tenant has an issuer of this name".to_owned()));
         }
+        if directory.is_host_of_declared_issuers(&issuer.name) {
+            return Err(refuse("its host issues the tokens of tenants that are known here; sign in as somebody of one of them".to_owned()));
+        }
     }
     Ok(())
 }
@@ -216,14 +250,38 @@ pub fn name(what: &'static str, text: &str) -> Result<(), SignUpError> {
     }
 }
 
-/// `somebody@somewhere`, in letters that can stand in a header.
-fn identity(text: &str) -> Result<(), SignUpError> {
+/// `somebody@somewhere`, in letters that can stand in a header and in a page. Source: RFC 5322, dot-atom; RFC 1123, host names.
+fn identity(member: &Member) -> Result<(), SignUpError> {
+    let text = &*member.identity;
     let refuse = |problem| Err(SignUpError::Identity { identity: text.chars().take(64).filter(|c| !c.is_control()).collect(), problem });
-    if text.len() > IDENTITY_CHARS_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse("it may have 254 letters, digits and signs, and no blanks");
-    }
+    let is_atom = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || ATOM_SIGNS.contains(&byte));
+    let is_label = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
     match text.split_once('@') {
-        Some((somebody, somewhere)) if !somebody.is_empty() && somewhere.contains('.') && !somewhere.contains('@') => Ok(()),
-        Some(_) | None => refuse("it has to look like `anna@juniper.example`"),
+        _ if text.len() > IDENTITY_CHARS_MAX => refuse("it has more than 254 letters"),
+        Some((somebody, domain)) if !somebody.split('.').all(is_atom) || !domain.contains('.') || !domain.split('.').all(is_label) => {
+            refuse("it has to look like `anna@juniper.example`")
+        }
+        // What the gateway calls people without a name of their own.
+        Some((_, domain)) if is_in(domain, RESERVED_DOMAIN) && !text.eq_ignore_ascii_case(&nameless(member.principal)) => {
+            refuse("its domain is kept for people whose tenant gives them no such name")
+        }
+        Some(_) => Ok(()),
+        None => refuse("it has to look like `anna@juniper.example`"),
     }
+}
+
+/// Signs of a name besides letters and digits.
+const ATOM_SIGNS: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
+/// The domain of those who have no name: none on the internet ends like this.
+const RESERVED_DOMAIN: &str = "tenant";
+
+/// The claims identity of somebody whose tenant gives no name that others could rely on.
+#[must_use]
+pub fn nameless(principal: PrincipalId) -> String {
+    format!("{}@{}.{RESERVED_DOMAIN}", principal.object, principal.tenant)
 }

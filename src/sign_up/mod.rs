@@ -19,7 +19,7 @@ use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use crate::state::{ChangeError, State};
 use crate::vmm;
 
-pub use check::{SignUpError, check_add_ons, check_issuers, check_members, name as check_name};
+pub use check::{SignUpError, check_add_ons, check_issuers, check_members, name as check_name, nameless};
 pub use clerk::Clerk;
 
 /// Sign-ups under way at once: more have to wait until the fabric has caught up.

@@ -115,7 +115,7 @@ impl Spf<'_> {
     ) -> Result<Answer, Problem> {
         let on_behalf = self.on_behalf(given).await?;
         let found = self.machine(key, "ID").await?;
-        on_behalf.require_place(found.place)?;
+        self.require_place(on_behalf, found.place).await?;
         let before = show::entity_of_machine(set.entity_type, Doc(&found.document)).map_err(Problem::Document)?;
         let after = given.apply(update, &before)?;
         let different: Vec<&'static str> = before.differences(&after).map(|column| column.property.name).collect();

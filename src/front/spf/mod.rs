@@ -63,7 +63,7 @@ impl Front {
             Err(refusal) => return Problem::Passed(refusal).answer(format),
         };
         if address.needs_principal
-            && let Err(refusal) = call.require_principal()
+            && let Err(refusal) = call.require_principal().await
         {
             return Problem::Passed(refusal).answer(format);
         }

@@ -2,7 +2,6 @@
 //!
 //! What it says is compared with what the gateway finds itself, and never used: the gateway goes by the token alone.
 
-use super::super::header;
 use super::Spf;
 use super::places::{Place, uuid};
 use super::problem::Problem;
@@ -13,8 +12,6 @@ use crate::vmm::{ON_BEHALF_OF_USER, ON_BEHALF_OF_USER_ROLE};
 
 const USER: &str = "OnBehalfOfUser";
 const ROLE: &str = "OnBehalfOfUserRole";
-/// How much of a value an error shows, in characters.
-const SHOWN_MAX: usize = 128;
 
 /// The two values.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -32,51 +29,83 @@ pub(super) struct OnBehalf {
     pub(super) role: Option<SubscriptionId>,
 }
 
-impl OnBehalf {
-    /// # Errors
-    /// When the role is not that of the tenant which the request turned out to be about.
-    pub(super) fn require_place(self, place: Place) -> Result<(), Problem> {
-        match self.role {
-            Some(role) if role != place.id => Err(refused(ROLE, &role.to_string(), "and what is asked for belongs to another role")),
-            Some(_) | None => Ok(()),
-        }
-    }
+/// What is said and is not so.
+#[derive(Debug)]
+struct Claim {
+    name: &'static str,
+    value: String,
+    problem: &'static str,
 }
 
 impl Spf<'_> {
     /// Checks what the headers say, before anything else is done.
     pub(super) async fn check_headers(&self) -> Result<(), Problem> {
-        let value = |names: [&str; 2]| names.iter().find_map(|name| header(&self.call.head.headers, name)).map(str::to_owned);
-        let user = value([ON_BEHALF_OF_USER, "onbehalfofuser"]);
-        let role = value([ON_BEHALF_OF_USER_ROLE, "onbehalfofuserrole"]);
-        self.check(Said { user, role }).await.map(drop)
+        let user = self.only([ON_BEHALF_OF_USER, "onbehalfofuser"], USER);
+        let role = self.only([ON_BEHALF_OF_USER_ROLE, "onbehalfofuserrole"], ROLE);
+        match user.and_then(|user| Ok(Said { user, role: role? })) {
+            Ok(said) => self.check(&said).await.map(drop),
+            Err(claim) => Err(self.refuse(&claim).await),
+        }
+    }
+
+    /// What headers of these names say, however often they do: all of them the same.
+    fn only(&self, names: [&str; 2], shown: &'static str) -> Result<Option<String>, Claim> {
+        let values = names.iter().flat_map(|name| self.call.head.headers.get_all(*name));
+        let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let Some(first) = values.next() else { return Ok(None) };
+        match values.find(|other| !other.eq_ignore_ascii_case(&first)) {
+            Some(value) => Err(Claim { name: shown, value, problem: "while another header says something else" }),
+            None => Ok(Some(first)),
+        }
     }
 
     /// Checks what a body says, before anything else is done.
     pub(super) async fn on_behalf(&self, changes: &Changes) -> Result<OnBehalf, Problem> {
         let user = changes.get(USER).and_then(|value| value.as_str()).map(str::to_owned);
         let role = changes.get(ROLE).and_then(uuid).map(|id| id.to_string());
-        self.check(Said { user, role }).await
+        self.check(&Said { user, role }).await
     }
 
-    async fn check(&self, said: Said) -> Result<OnBehalf, Problem> {
-        if said == Said::default() {
+    /// # Errors
+    /// When the role is not that of the tenant which the request turned out to be about.
+    pub(super) async fn require_place(&self, on_behalf: OnBehalf, place: Place) -> Result<(), Problem> {
+        match on_behalf.role {
+            Some(role) if role != place.id => {
+                let problem = "and what is asked for belongs to another role";
+                Err(self.refuse(&Claim { name: ROLE, value: role.to_string(), problem }).await)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn refuse(&self, claim: &Claim) -> Problem {
+        Problem::Passed(self.call.refuse_claim(claim.name, &claim.value, claim.problem).await)
+    }
+
+    async fn check(&self, said: &Said) -> Result<OnBehalf, Problem> {
+        if *said == Said::default() {
             return Ok(OnBehalf::default());
         }
-        let visible = self.visible().await?;
+        match self.judge(said, self.visible().await?) {
+            Ok(on_behalf) => Ok(on_behalf),
+            Err(claim) => Err(self.refuse(&claim).await),
+        }
+    }
+
+    fn judge(&self, said: &Said, visible: &[Place]) -> Result<OnBehalf, Claim> {
         let directory = self.call.front.directory();
-        let tenants: Vec<SubscriptionId> = visible.iter().filter(|place| !place.is_operator).map(|place| place.id).collect();
-        let tenants: Vec<SubscriptionId> =
-            tenants.into_iter().filter(|id| self.address.tenant.is_none_or(|tenant| tenant == *id)).collect();
+        let tenants = visible.iter().filter(|place| !place.is_operator).map(|place| place.id);
+        let tenants: Vec<SubscriptionId> = tenants.filter(|id| self.address.tenant.is_none_or(|tenant| tenant == *id)).collect();
         let role = said.role.as_deref().map(|role| {
             let known = role.parse().ok().filter(|id| tenants.contains(id));
-            known.ok_or_else(|| refused(ROLE, role, "which is the role of no tenant that the caller is permitted in"))
+            let problem = "which is the role of no tenant that the caller is permitted in";
+            known.ok_or_else(|| Claim { name: ROLE, value: role.to_owned(), problem })
         });
         let role: Option<SubscriptionId> = role.transpose()?;
         if let Some(user) = &said.user {
             let is_known = tenants.iter().filter(|id| role.is_none_or(|role| role == **id)).any(|id| is_member(&directory, *id, user));
             if !is_known {
-                return Err(refused(USER, user, "who is no member of the role"));
+                return Err(Claim { name: USER, value: user.clone(), problem: "who is no member of the role" });
             }
         }
         Ok(OnBehalf { has_user: said.user.is_some(), role })
@@ -85,9 +114,4 @@ impl Spf<'_> {
 
 fn is_member(directory: &Directory, id: SubscriptionId, user: &str) -> bool {
     directory.cloud(id).is_some_and(|cloud| cloud.members().any(|member| member.identity.eq_ignore_ascii_case(user)))
-}
-
-fn refused(name: &'static str, value: &str, problem: &'static str) -> Problem {
-    let value = value.chars().filter(|character| !character.is_control()).take(SHOWN_MAX).collect();
-    Problem::OnBehalf { name, value, problem }
 }

@@ -22,9 +22,6 @@ pub(super) enum Problem {
     NotFound,
     #[error("{0}")]
     OData(#[from] ODataError),
-    /// Somebody else than the gateway would say.
-    #[error("`{name}` is `{value}`, {problem}")]
-    OnBehalf { name: &'static str, value: String, problem: &'static str },
     #[error("{0}")]
     Passed(#[from] Refusal),
     #[error("`{name}` cannot be set")]
@@ -49,7 +46,6 @@ impl Problem {
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::OData(error) => status_of(error.fault()),
-            Self::OnBehalf { .. } => StatusCode::FORBIDDEN,
             Self::Passed(refusal) => refusal.status(),
         }
     }
@@ -62,7 +58,6 @@ impl Problem {
             Self::Method { .. } => "MethodNotAllowed",
             Self::NotFound => "ResourceNotFound",
             Self::OData(error) => error.code(),
-            Self::OnBehalf { .. } => "OnBehalfOfMismatch",
             Self::Passed(refusal) => return refusal.code(),
             Self::ReadOnly { .. } => "ReadOnly",
             Self::TooMany { .. } => "TooMany",

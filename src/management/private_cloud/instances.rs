@@ -70,7 +70,37 @@ struct Own {
     plain: bool,
     start: bool,
     storage_gb: Option<u32>,
+    user_role: Option<String>,
     transfer: Option<super::transfer::Coming>,
+}
+
+/// What an action is told. Source: Microsoft.ScVmm, `VirtualMachineCreateCheckpoint` and its like; `skipShutdown` says nothing here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    id: String,
+    name: Option<Box<str>>,
+    description: Box<str>,
+}
+
+impl Wanted {
+    /// A user role changes by a transfer, and an owner by itself: what is not done as one is not asked for as one.
+    fn require_one_change(&self, known: &vmm::Vm) -> Result<(), OwnError> {
+        let own = &self.properties.private_cloud;
+        let refuse = |target, problem: &str| Err(OwnError::Machine { target, problem: problem.to_owned() });
+        let present = known.user_role.map(|role| role.to_string());
+        if own.user_role.is_some() && own.user_role != present {
+            return refuse("properties.privateCloud.userRole", "is not changed like this; use the action `transfer`");
+        }
+        let hardware = &self.properties.hardware_profile;
+        let changes_more = self.tags.is_some()
+            || own.description.is_some()
+            || [hardware.cores, hardware.memory_mb, own.storage_gb].iter().any(Option::is_some);
+        match own.owner.is_some() && changes_more {
+            true => refuse("properties.privateCloud.owner", "is changed alone; send everything else in another request"),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Call<'_> {
@@ -154,7 +184,7 @@ impl Call<'_> {
                 Ok(self.begun(StatusCode::OK, machine, &begun, &offered))
             }
             Some(_) | None => {
-                let template = self.template(&wanted, &offered)?;
+                let template = self.template(self.cloud(machine, &wanted, &offered)?, &wanted, &offered)?;
                 let begun = self.make(machine, &wanted, Some(template), &offered).await?;
                 Ok(self.begun(StatusCode::CREATED, machine, &begun, &offered))
             }
@@ -202,15 +232,19 @@ impl Call<'_> {
         }
     }
 
-    fn template<'o>(&self, wanted: &Wanted, offered: &'o Catalogue) -> Result<&'o vmm::Template, OwnError> {
+    fn template<'o>(&self, cloud: &vmm::Cloud, wanted: &Wanted, offered: &'o Catalogue) -> Result<&'o vmm::Template, OwnError> {
         let target = "properties.infrastructureProfile.templateId";
         let Some(id) = wanted.properties.infrastructure_profile.template_id.as_deref() else {
             return Err(OwnError::Machine { target, problem: "is missing; name a template of the plan".to_owned() });
         };
-        let usable = || offered.templates.iter().filter(|one| self.has_template(&one.name));
+        // Each stamp has its own, often of the same names.
+        let usable = || offered.templates.iter().filter(|one| one.stamp == cloud.stamp && self.has_template(&one.name));
         usable().find(|one| names(id, "virtualMachineTemplates", &one.name, &one.id.to_string())).ok_or_else(|| {
             let known: Vec<&str> = usable().map(|one| &*one.name).collect();
-            OwnError::Machine { target, problem: format!("`{}` is no template of the plan; it has: {}", shown(id), known.join(", ")) }
+            OwnError::Machine {
+                target,
+                problem: format!("`{}` is no template of the plan in the cloud `{}`; it has: {}", shown(id), cloud.name, known.join(", ")),
+            }
         })
     }
 
@@ -231,6 +265,7 @@ impl Call<'_> {
         let wanted: Wanted = body::read_as(body).await?;
         let known = self.existing(machine).await?;
         let offered = self.offered().await?;
+        wanted.require_one_change(&known)?;
         let begun = match &wanted.properties.private_cloud.owner {
             Some(owner) => self.give(&known, owner, wanted.properties.private_cloud.plain).await?,
             None => self.resize(&known, &wanted).await?,
@@ -266,30 +301,26 @@ impl Call<'_> {
         if action.eq_ignore_ascii_case("transfer") {
             return self.transfer(machine, body).await;
         }
-        let operation = self.operation(action, &body::read(body).await?)?;
+        let operation = self.operation(action, body::read_optional(body).await?)?;
         let vm = self.existing(machine).await?;
         let begun: vmm::Begun = self.write(Method::Post, &format!("/vms/{}/operations", vm.id), &operation).await?;
         Ok(self.accepted(machine, begun.job.map(|job| job.id)))
     }
 
-    fn operation(&self, action: &str, body: &[u8]) -> Result<vmm::Operation, OwnError> {
-        let text = |name: &str| -> Option<String> {
-            let document = crate::json::strict(body).ok()?;
-            document.get(name)?.as_str().map(str::to_owned)
-        };
+    fn operation(&self, action: &str, asked: Option<Asked>) -> Result<vmm::Operation, OwnError> {
+        let Asked { id, name, description } = asked.unwrap_or_default();
         let checkpoint = || -> Result<CheckpointId, OwnError> {
             // A checkpoint is named by the last segment of a path, or by itself.
-            let id = text("id").unwrap_or_default();
-            let name = id.rsplit('/').next().unwrap_or_default();
-            name.parse().map_err(|cause| OwnError::Machine { target: "id", problem: format!("names no checkpoint: {cause}") })
+            let id = id.rsplit('/').next().unwrap_or_default();
+            id.parse().map_err(|cause| OwnError::Machine { target: "id", problem: format!("names no checkpoint: {cause}") })
         };
         match action.to_ascii_lowercase().as_str() {
             "start" => Ok(vmm::Operation::Start {}),
             "stop" => Ok(vmm::Operation::Stop {}),
             "restart" => Ok(vmm::Operation::Restart {}),
             "createcheckpoint" => Ok(vmm::Operation::CreateCheckpoint {
-                name: text("name").unwrap_or_else(|| format!("checkpoint of {}", self.desk.context.now)).into(),
-                description: text("description").unwrap_or_default().into(),
+                name: name.unwrap_or_else(|| format!("checkpoint of {}", self.desk.context.now).into()),
+                description,
             }),
             "restorecheckpoint" => Ok(vmm::Operation::RestoreCheckpoint { id: checkpoint()? }),
             "deletecheckpoint" => Ok(vmm::Operation::DeleteCheckpoint { id: checkpoint()? }),

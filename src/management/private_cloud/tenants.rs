@@ -21,6 +21,9 @@ use crate::sign_up;
 use crate::store::Write;
 use crate::vmm;
 
+/// Machines that a message names.
+const NAMED_MAX: usize = 5;
+
 /// What can be changed about a tenant. What is absent stays.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,10 +171,33 @@ impl Call<'_> {
     pub(super) async fn patch_tenant(&self, id: UserRoleId, body: RequestBody) -> Result<OwnAnswer, OwnError> {
         let change: Change = body::read_as(body).await?;
         let id = self.tenant_of(id)?.id;
+        if let Some(plan) = &change.properties.plan {
+            self.require_no_machine_outside(id.into(), plan).await?;
+        }
         let changed = self.desk.change(self.request, |directory| self.plan_change(directory, id, &change.properties)).await?;
         // Whoever is no administrator any more, and whatever key is not trusted any more, counts nowhere once this is answered.
         self.desk.settle(changed.revision).await?;
         Ok(OwnAnswer::ok(self.show_tenant(&changed.value, None)))
+    }
+
+    /// A machine in a cloud that the plan has not would be seen by nobody, and go on being used.
+    async fn require_no_machine_outside(&self, role: UserRoleId, plan: &str) -> Result<(), OwnError> {
+        let Some(plan) = self.desk.context.directory.plan(plan) else { return Ok(()) };
+        let offered = self.offered().await?;
+        let outside: HashSet<_> = offered.clouds.iter().filter(|cloud| !plan.has_cloud(&cloud.name)).map(|cloud| cloud.id).collect();
+        let vms: Vec<vmm::Vm> = self.read_all("/vms", &format!("role={role}")).await?;
+        let stranded: Vec<&str> =
+            vms.iter().filter(|vm| vm.cloud.is_some_and(|cloud| outside.contains(&cloud))).map(|vm| &*vm.name).take(NAMED_MAX).collect();
+        match stranded.is_empty() {
+            true => Ok(()),
+            false => Err(OwnError::Machine {
+                target: "properties.plan",
+                problem: format!(
+                    "would take away the clouds of machines, among them {}; remove them first, or move them",
+                    stranded.join(", ")
+                ),
+            }),
+        }
     }
 
     /// Who may sign in for a tenant, and who is its administrator, decides who can do anything there: that is not for those who were merely given a role,
@@ -264,9 +290,10 @@ impl Call<'_> {
 
     async fn set_state(&self, id: SubscriptionId, state: CloudState) -> Result<CloudSubscription, OwnError> {
         let changed = self.desk.change(self.request, |directory| {
-            let mut cloud = directory.cloud(id).ok_or_else(|| self.not_found())?.clone();
             // What is being removed stays so.
-            if cloud.state == CloudState::Deleting || cloud.state == state {
+            let goes_on = |cloud: &&CloudSubscription| cloud.state != CloudState::Deleting || state == CloudState::Deleting;
+            let mut cloud = directory.cloud(id).filter(goes_on).ok_or_else(|| self.not_found())?.clone();
+            if cloud.state == state {
                 return Ok::<_, OwnError>((Vec::new(), cloud));
             }
             cloud.state = state;
@@ -317,7 +344,8 @@ impl Call<'_> {
         if !matches!(self.side, Side::Tenant(..)) || id == self.own_role() {
             return Err(OwnError::Machine {
                 target: "id",
-                problem: "the role of a tenant follows from its plan; other roles are made under it, by the tenant".to_owned(),
+                problem: "is that of a tenant's own role, which follows from its plan; other roles are made under it, by the tenant"
+                    .to_owned(),
             });
         }
         if let Value::Object(members) = &mut properties {
@@ -333,7 +361,10 @@ impl Call<'_> {
     pub(super) async fn delete_role(&self, id: UserRoleId) -> Result<OwnAnswer, OwnError> {
         let role = self.visible_role(id).await?;
         if role.parent.is_none() {
-            return Err(OwnError::Machine { target: "id", problem: "the role of a tenant ends with the tenant".to_owned() });
+            return Err(OwnError::Machine {
+                target: "id",
+                problem: "is that of the tenant's own role, which ends with the tenant".to_owned(),
+            });
         }
         let _gone: Value = self.write(Method::Delete, &format!("/roles/{id}"), &json!({})).await?;
         Ok(OwnAnswer::empty(StatusCode::OK))

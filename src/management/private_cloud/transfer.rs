@@ -12,7 +12,7 @@ use super::shapes::{SCVMM, show_problem};
 use super::{Call, OwnAnswer, OwnError, Side};
 use crate::arm::action::Method;
 use crate::directory::PlanService;
-use crate::forward::RequestBody;
+use crate::forward::{FabricError, RequestBody};
 use crate::ids::{SubscriptionId, UserRoleId, VmId};
 use crate::management::{Part, body};
 use crate::vmm;
@@ -21,7 +21,7 @@ use crate::vmm;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Going {
-    /// `/subscriptions/{id}/resourceGroups/{cloud}`; none when the other side has been asked, and wants to hear whether it may have the machine.
+    /// `/subscriptions/{id}/resourceGroups/{cloud}`; none when the other side has been asked, and wants to hear whether it may have the machine, which is a preview as well.
     target_resource_group_id: Option<String>,
     /// Say what would happen, and do nothing.
     #[serde(default)]
@@ -48,8 +48,13 @@ impl Call<'_> {
     pub(super) async fn transfer(&self, machine: Machine<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
         let going: Going = body::read_as(body).await?;
         let vm = self.existing(machine).await?;
-        let Some(target) = going.target_resource_group_id.as_deref() else {
-            return Ok(OwnAnswer::ok(json!({ "id": vm.id, "userRole": vm.user_role })));
+        let target = match going.target_resource_group_id.as_deref() {
+            Some(target) => target,
+            None if going.preview => return Ok(OwnAnswer::ok(json!({ "id": vm.id, "userRole": vm.user_role }))),
+            None => {
+                let problem = "is missing; expected `/subscriptions/{id}/resourceGroups/{cloud}`".to_owned();
+                return Err(OwnError::Machine { target: "targetResourceGroupId", problem });
+            }
         };
         let target = self.group_id(target)?;
         let path = format!(
@@ -95,7 +100,7 @@ impl Call<'_> {
             });
         };
         if !entitlement.opens(PlanService::Transfers) {
-            let problem = "the plan of the subscription that would get the machine does not open transfers".to_owned();
+            let problem = "is in a subscription whose plan does not open transfers".to_owned();
             return Err(OwnError::Machine { target: "targetResourceGroupId", problem });
         }
         if !coming.from.to_ascii_lowercase().contains(&format!("/machines/{}/", machine.name.to_ascii_lowercase())) {
@@ -119,6 +124,10 @@ impl Call<'_> {
         };
         let transfer = vmm::Transfer { from, to: self.own_role(), owner, cloud: to_cloud.id, preview: coming.preview };
         let done: vmm::Transferred = self.write(Method::Post, &format!("/vms/{id}/transfer"), &transfer).await?;
+        // A preview tells of everything in the way; without one, the first of it is why nothing was done.
+        if let Some(problem) = done.obstacles.first().filter(|_| !coming.preview) {
+            return Err(FabricError::Refused { status: StatusCode::CONFLICT, problem: problem.clone() }.into());
+        }
         Ok(OwnAnswer::ok(json!({
             "preview": coming.preview,
             "before": side(&done.before),
@@ -132,7 +141,7 @@ impl Call<'_> {
     /// Whether the caller may give away what the other side has; a request there, with a record of its own. The machine, and whose it is.
     async fn ask_holder(&self, coming: &Coming) -> Result<(VmId, Option<UserRoleId>), OwnError> {
         let path = format!("{}/transfer", self.instance_path(&coming.from)?);
-        let part = Part { request: self.request, method: Method::Post, path: &path, query: SCVMM, body: Some(&json!({})) };
+        let part = Part { request: self.request, method: Method::Post, path: &path, query: SCVMM, body: Some(&json!({ "preview": true })) };
         let answer = self.desk.parts.perform(part).await;
         if !answer.status.is_success() {
             return Err(OwnError::Part(answer));

@@ -195,7 +195,7 @@ fn show_sign_up(visit: &Visit<'_>, form: &Form, problem: Option<&SignUpProblem>)
     }
     let issuer = vec![
         filled(Field::line("issuer_name", "Address of your issuer", "What stands in the claim iss of its tokens.").optional()),
-        filled(Field::lines("issuer_key", "Its public key", "PEM or JWK.").optional()),
+        filled(Field::lines("issuer_key", "Its public key", "A JSON Web Key Set, or one such key (JWK).").optional()),
     ];
     let page = SignUpPage {
         shell: visit.shell("Sign up", Place::Outside),

@@ -202,9 +202,6 @@ pub(super) async fn carry_out(inside: &Inside<'_>, machine: &MachineName, form: 
         Err(denial) => return show_form(inside, machine, form, Some(denial), None).await,
     };
     let sides = Sides::read(inside, machine, &target, &value);
-    if !sides.obstacles.is_empty() {
-        return show_preview(inside, machine, target, &value);
-    }
     let moved = MachineName { tenant: target.tenant, cloud: target.cloud.raw().to_owned(), name: machine.name.clone() };
     let job = Text::at(&value, "/jobId");
     let page = DonePage {
