@@ -14,6 +14,8 @@ mod harness;
 mod jobs;
 #[path = "fabric/machines.rs"]
 mod machines;
+#[path = "common/mock.rs"]
+mod mock;
 #[path = "fabric/ownership.rs"]
 mod ownership;
 #[path = "fabric/roles.rs"]

@@ -8,10 +8,13 @@
 
 #[path = "resource_manager/harness.rs"]
 mod harness;
+#[path = "common/mock.rs"]
+mod mock;
 
 use std::time::Duration;
 
-use harness::{ALDER, BASE, Backend, CALLER, CEDAR, CUSTOMER, DUNE, HOME, claims, signed, state_file};
+use harness::{ALDER, BASE, Backend, CEDAR, CUSTOMER, DUNE, claims};
+use mock::{CALLER, HOME, signed, state_file};
 use serde_json::{Value, json};
 use steward::resource_manager::{Home, Store};
 

@@ -12,9 +12,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use super::ResourceManager;
+use super::database::{StoreError, WriteError};
 use super::faults::{Fault, FaultError};
 use super::seed::{Home, SeedError};
-use super::store::{Row, StoreError, WriteError, rows};
+use super::store::{Row, rows};
 use super::world::{Change, Subscription, World};
 use crate::arm::error::ErrorBody;
 

@@ -16,6 +16,7 @@ mod assertion;
 mod body;
 mod call;
 mod codes;
+mod database;
 pub mod fabric;
 mod faults;
 mod filter;
@@ -42,13 +43,14 @@ use crate::clock::Clock;
 
 pub use admin::AdminError;
 pub use assertion::{Key, Trust};
+pub use database::{Store, StoreError};
 pub use seed::{Home, Seed, SeedError};
-pub use store::{Space, Store, StoreError};
 
 use call::Settings;
+use database::WriteError;
 use faults::Faults;
 use journal::Journal;
-use store::{WriteError, Writer};
+use store::Writer;
 use world::{Change, World};
 
 /// How a resource manager is opened.

@@ -8,7 +8,8 @@ use steward::clock::Clock;
 use steward::resource_manager::Store;
 use steward::resource_manager::fabric::Seed;
 
-use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, KELP, KIM, claims, signed, state_file};
+use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, KELP, KIM, claims};
+use super::mock::{signed, state_file};
 
 const USER: &str = "x-vmm-on-behalf-of-user";
 const ROLE: &str = "x-vmm-on-behalf-of-user-role";
@@ -255,7 +256,7 @@ async fn what_cannot_be_read_is_refused() {
 
 #[tokio::test]
 async fn another_run_finds_everything_as_it_was() {
-    let (file, clock) = (state_file("restart"), Clock::system());
+    let (file, clock) = (state_file("fabric-restart"), Clock::system());
     let backend = Backend::start_with(Store::File(file.clone()), Seed::demo(), clock.clone()).await;
     backend.make_tenants().await;
     backend.deployed(AS_ANNA, "web-01").await;

@@ -1,35 +1,21 @@
 //! A fabric on a port of its own, and a gateway's key to speak to it over TLS.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
+use hyper::Request;
 use hyper::client::conn::http2::SendRequest;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use steward::clock::Clock;
-use steward::https::Drained;
+use steward::resource_manager::Store;
 use steward::resource_manager::fabric::{Config, Fabric, Seed};
-use steward::resource_manager::{Key, Store, Trust};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-pub const CALLER: &str = "22222222-2222-4222-8222-222222222222";
-pub const HOME: &str = "33333333-3333-4333-8333-333333333333";
-pub const ISSUER: &str = "https://gateway.test";
-pub const BASE: &str = "https://fabric.test";
+use super::mock::{self, Answer, Serving, admin_request, signed, trust};
+
+const BASE: &str = "https://fabric.test";
 pub const JUNIPER: &str = "11111111-0000-4000-8000-000000000001";
 pub const KELP: &str = "11111111-0000-4000-8000-000000000002";
 pub const ANNA: &str = "anna@juniper.example";
@@ -41,18 +27,7 @@ pub const OPERATION_TIME: Duration = Duration::from_secs(10);
 pub struct Backend {
     pub fabric: Arc<Fabric>,
     pub clock: Clock,
-    address: SocketAddr,
-    connector: TlsConnector,
-    stop: watch::Sender<bool>,
-    served: JoinHandle<Drained>,
-}
-
-/// One answer, its body read.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
+    serving: Serving,
 }
 
 impl Answer {
@@ -65,10 +40,6 @@ impl Answer {
 
     pub fn message(&self) -> &str {
         self.body["error"]["message"].as_str().unwrap_or_default()
-    }
-
-    pub fn names(&self) -> Vec<&str> {
-        self.body["value"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect()
     }
 }
 
@@ -84,21 +55,10 @@ impl Backend {
     }
 
     pub async fn start_with(store: Store, seed: Seed, clock: Clock) -> Self {
-        let public_key = pair(7).public_key().as_ref().try_into().unwrap();
-        let config = Config {
-            trust: Trust { issuer: ISSUER.to_owned(), audience: BASE.to_owned(), keys: vec![Key { kid: "k1".to_owned(), public_key }] },
-            store,
-            seed: Some(seed),
-            operation_time: OPERATION_TIME,
-            clock: clock.clone(),
-        };
+        let config = Config { trust: trust(BASE), store, seed: Some(seed), operation_time: OPERATION_TIME, clock: clock.clone() };
         let fabric = Fabric::open(config).await.unwrap();
-        let (server, connector) = tls();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(Arc::clone(&fabric).run(listener, server, stopped));
-        Self { fabric, clock, address, connector, stop, served }
+        let serving = Serving::start(|listener, tls, stopped| Arc::clone(&fabric).run(listener, tls, stopped)).await;
+        Self { fabric, clock, serving }
     }
 
     /// A fabric with the roles of two tenants that may do everything on the north stamp.
@@ -177,8 +137,7 @@ impl Backend {
     }
 
     pub async fn stop(self) {
-        self.stop.send(true).unwrap();
-        assert_eq!(self.served.await.unwrap(), Drained::Clean);
+        self.serving.stop().await;
     }
 
     pub async fn get(&self, acting: As, path: &str) -> Answer {
@@ -223,47 +182,25 @@ impl Backend {
 
     /// A request as it is. `None` when the connection ended before the answer was whole.
     pub async fn send(&self, method: &str, path: &str, body: Option<Bytes>, headers: &[(&str, &str)]) -> Option<Answer> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let stream = self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        let driver = tokio::spawn(connection);
-        let _ends_with_the_request = AbortOnDrop(driver);
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path).header(HOST, "localhost");
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answered = sender.send_request(request.body(Full::new(body.unwrap_or_default())).unwrap()).await;
-        let (head, body) = answered.ok()?.into_parts();
-        let bytes = body.collect().await.ok()?.to_bytes();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Some(Answer { status: head.status, headers: head.headers, body })
+        self.serving.send(method, path, body, headers).await
     }
 
     /// An HTTP/2 connection, which carries many requests at once.
     pub async fn http2(&self) -> SendRequest<Full<Bytes>> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let stream = self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let stream = self.serving.connect().await;
+        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         // It ends with its last sender.
         drop(tokio::spawn(connection));
         sender
     }
 
     pub fn get_request(&self, path: &str, assertion: &str) -> Request<Full<Bytes>> {
-        let request = Request::get(format!("https://localhost:{}{path}", self.address.port())).header("authorization", assertion);
+        let request = Request::get(format!("https://localhost:{}{path}", self.serving.address.port())).header("authorization", assertion);
         request.body(Full::default()).unwrap()
     }
 
-    /// An admin call as the gateway's admin listener would pass it on.
     pub async fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
-        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        let request = Request::builder().method(method).uri(format!("/mock/fabric/{path}")).body(Full::new(body)).unwrap();
-        let (head, body) = self.fabric.admin(request).await.into_parts();
-        let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
-        Answer { status: head.status, headers: head.headers, body }
+        Answer::of_admin(self.fabric.admin(admin_request(method, &format!("/mock/fabric/{path}"), &body)).await).await
     }
 
     /// Waits until an admin read satisfies a condition.
@@ -277,55 +214,12 @@ impl Backend {
     }
 }
 
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The claims of an assertion, good for five minutes.
+/// The claims of an assertion in this name.
 pub fn claims(clock: &Clock, acting: As) -> Value {
-    let now = clock.now().as_second();
-    let vmm = match acting {
+    let mut claims = mock::claims(clock, BASE);
+    claims["vmm"] = match acting {
         None => json!({ "administrator": {} }),
         Some((user, role)) => json!({ "on_behalf_of": { "user": user, "user_role": role } }),
     };
-    json!({
-        "iss": ISSUER, "aud": BASE, "sub": CALLER, "act": { "sub": CALLER, "tid": HOME, "name": "operator@provider.example" },
-        "vmm": vmm, "iat": now, "exp": now + 300,
-    })
-}
-
-/// Signed by the key that this seed makes; the gateway's is 7.
-pub fn signed(seed: u8, claims: &Value) -> String {
-    let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "k1" });
-    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
-    format!("Bearer {text}.{}", URL_SAFE_NO_PAD.encode(pair(seed).sign(text.as_bytes()).as_ref()))
-}
-
-/// A file of its own for each test; what an earlier run left is removed.
-pub fn state_file(test: &str) -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("fabric-{test}"));
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-    std::fs::create_dir_all(&directory).unwrap();
-    directory.join("fabric.sqlite")
-}
-
-fn pair(seed: u8) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
-}
-
-fn tls() -> (Arc<ServerConfig>, TlsConnector) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate: CertificateDer<'static> = made.cert.der().clone();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    (Arc::new(server), TlsConnector::from(Arc::new(client)))
+    claims
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Answer, Backend, JUNIPER, OPERATION_TIME};
+use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, OPERATION_TIME};
+use super::mock::Answer;
 
 fn states(job: &Value) -> Vec<&str> {
     job["steps"].as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect()
@@ -105,7 +106,7 @@ async fn jobs_are_told_to_those_they_concern_newest_first() {
     assert_eq!(backend.get(AS_ANNA, "/jobs?top=1").await.names(), ["Stop virtual machine"]);
     let next = backend.get(AS_ANNA, "/jobs?top=1").await.body["next"].as_str().unwrap().to_owned();
     let last = backend.get(AS_ANNA, &format!("/jobs?top=1&after={next}")).await;
-    assert_eq!((last.names(), last.body["next"].is_null()), (vec!["Create virtual machine"], true));
+    assert_eq!((last.names(), last.body["next"].is_null()), (vec!["Create virtual machine".to_owned()], true));
     assert_eq!(backend.get(ADMIN, "/jobs").await.names().len(), 4);
     // One about its machine concerns a role, whoever asked for it.
     assert_eq!(backend.get(AS_ANNA, &format!("/jobs?vm={id}")).await.names().len(), 3);

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, KELP, KIM};
+use super::mock::{Answer, HOME};
 
 async fn transfer(backend: &Backend, from: Option<&str>) -> Value {
     json!({ "from": from, "to": KELP, "owner": KIM, "cloud": backend.id("clouds", "north-gold").await })
 }
 
-fn codes(answer: &super::harness::Answer) -> Vec<&str> {
+fn codes(answer: &Answer) -> Vec<&str> {
     answer.body["obstacles"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect()
 }
 
@@ -45,7 +46,7 @@ async fn the_first_step_minds_names_and_quota() {
     let path = format!("/vms/{id}");
     backend.deployed(AS_KIM, "WEB-01").await;
     assert_eq!(backend.patch(ADMIN, &path, json!({ "user_role": KELP })).await.told(), "409 VmExists");
-    assert_eq!(backend.patch(ADMIN, &path, json!({ "user_role": super::harness::HOME })).await.told(), "400 RoleNotFound");
+    assert_eq!(backend.patch(ADMIN, &path, json!({ "user_role": HOME })).await.told(), "400 RoleNotFound");
     let other = format!("/vms/{}", backend.deployed(AS_ANNA, "web-02").await);
     let mut role = backend.role(KELP, &[KIM]).await;
     role["quota"] = json!({ "virtual_machines": 1 });

@@ -31,10 +31,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
-use crate::resource_manager::{Store, Trust};
+use crate::resource_manager::{Store, StoreError, Trust};
 
 pub use seed::{Seed, SeedError};
-pub use store::StoreError;
 
 use faults::Faults;
 use journal::Journal;

@@ -4,80 +4,18 @@
 //! the first of them is answered.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{UserRoleId, VmId};
-use crate::resource_manager::store::Store;
+use crate::ids::UserRoleId;
+use crate::resource_manager::database::{Database, Entry, Kept, QUEUE_MAX, Queue, Store, StoreError, WriteError};
 
 use super::jobs;
 use super::refused::{Answer, Refused};
 use super::world::{Change, Draft, World};
-
-/// Why state could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Its folder is missing, it is not ours to write, or it is no database.
-    #[error("the state file `{path}` could not be opened; its folder must exist and be writable")]
-    File {
-        /// Where it should be.
-        path: std::path::PathBuf,
-        /// What the database says.
-        #[source]
-        cause: rusqlite::Error,
-    },
-    /// The file was written by a later version of this program.
-    #[error("the state has schema version {found}; this program knows versions up to {known}: use a newer program or another file")]
-    Newer {
-        /// In the file.
-        found: u32,
-        /// The last migration of this program.
-        known: u32,
-    },
-    /// A row that this program cannot read.
-    #[error("the stored {space} `{key}` is not readable; delete the state file to start over")]
-    Row {
-        /// Which kind of row.
-        space: String,
-        /// Its key.
-        key: String,
-        /// Why.
-        #[source]
-        cause: serde_json::Error,
-    },
-    /// The database refused.
-    #[error("the state could not be opened")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The operating system gave no thread.
-    #[error("the thread that writes the state could not be started")]
-    Thread(#[source] std::io::Error),
-}
-
-/// The write did not reach the disk.
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error("a value could not be serialised")]
-    Json(#[from] serde_json::Error),
-    #[error("the database refused")]
-    Sqlite(#[from] rusqlite::Error),
-}
-
-/// The schema, one step per version; steps are only ever added. The version is `SQLite`'s `user_version`.
-const MIGRATIONS: [&str; 1] = ["CREATE TABLE entry (
-    space TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (space, key)
-) WITHOUT ROWID"];
-
-/// Orders wait behind one another; more than this many wait at the sender.
-const QUEUE_MAX: usize = 64;
 
 /// What is to be done with the newest world.
 type Plan = Box<dyn FnOnce(&mut Draft) -> Result<Answer, Refused> + Send>;
@@ -89,14 +27,11 @@ struct Order {
 
 /// The writing end. Dropping it waits for the thread to close the database.
 #[derive(Debug)]
-pub(super) struct Writer {
-    orders: Option<mpsc::Sender<Order>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Writer(Queue<Order>);
 
 /// What the thread works with.
 struct Work {
-    connection: Connection,
+    database: Database,
     world: watch::Sender<Arc<World>>,
     clock: Clock,
     operation_time: Duration,
@@ -113,28 +48,16 @@ impl Writer {
         clock: Clock,
         operation_time: Duration,
     ) -> Result<(Self, watch::Receiver<Arc<World>>), StoreError> {
-        let mut connection = match store {
-            Store::File(path) => Connection::open(path).map_err(|cause| StoreError::File { path: path.clone(), cause })?,
-            Store::Memory => Connection::open_in_memory()?,
-        };
-        // An acknowledged write is on the disk, not in the kernel's cache.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        migrate(&mut connection)?;
-        let mut world = load(&connection)?;
+        let mut database = Database::open(store)?;
+        let mut world = load(&database)?;
         if world.is_empty() && !seed.is_empty() {
-            write(&mut connection, &seed).map_err(|cause| match cause {
-                WriteError::Json(cause) => StoreError::Row { space: "seed".to_owned(), key: String::new(), cause },
-                WriteError::Sqlite(cause) => StoreError::Sqlite(cause),
-            })?;
+            let sown = entries(&seed).map_err(|cause| unreadable("seed".to_owned(), String::new(), cause))?;
+            database.append(sown)?;
             seed.into_iter().for_each(|change| world.apply(change));
         }
         let (world, seen) = watch::channel(Arc::new(world));
-        let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let work = Work { connection, world, clock, operation_time };
-        let thread =
-            std::thread::Builder::new().name("fabric-state".to_owned()).spawn(move || work.run(queue)).map_err(StoreError::Thread)?;
-        Ok((Self { orders: Some(orders), thread: Some(thread) }, seen))
+        let work = Work { database, world, clock, operation_time };
+        Ok((Self(Queue::start("fabric-state", |orders| work.run(orders))?), seen))
     }
 
     /// Plans against the newest world; returns when what was planned is on the disk. It is done even if the caller stops waiting.
@@ -145,20 +68,8 @@ impl Writer {
     where
         P: FnOnce(&mut Draft) -> Result<Answer, Refused> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let orders = self.orders.as_ref().ok_or_else(Refused::store_failed)?;
-        orders.send(Order { plan: Box::new(plan), answer }).await.ok().ok_or_else(Refused::store_failed)?;
-        answered.await.unwrap_or_else(|_thread_ended| Err(Refused::store_failed()))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
-            // It can only have ended already, by a panic that was reported when it happened.
-            let _ended_well = thread.join().is_ok();
-        }
+        let answered = self.0.ask(|answer| Order { plan: Box::new(plan), answer }).await;
+        answered.unwrap_or_else(|_thread_ended| Err(Refused::store_failed()))
     }
 }
 
@@ -198,7 +109,7 @@ impl Work {
             }
             outcomes.push((answer, outcome));
         }
-        let stored = write(&mut self.connection, &changes);
+        let stored = write(&mut self.database, &changes);
         match &stored {
             Ok(()) => {
                 self.world.send_replace(Arc::new(world));
@@ -213,22 +124,6 @@ impl Work {
     }
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let mut known = 0;
-    for (version, step) in (1_u32..).zip(MIGRATIONS) {
-        known = version;
-        if version <= found {
-            continue;
-        }
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.commit()?;
-    }
-    if found > known { Err(StoreError::Newer { found, known }) } else { Ok(()) }
-}
-
 const CLOUD: &str = "cloud";
 const DELETED_ROLE: &str = "deleted-role";
 const HOST: &str = "host";
@@ -241,16 +136,17 @@ const STAMP: &str = "stamp";
 const TEMPLATE: &str = "template";
 const USE: &str = "use";
 
-fn load(connection: &Connection) -> Result<World, StoreError> {
+fn load(database: &Database) -> Result<World, StoreError> {
     let mut world = World::default();
-    let mut select = connection.prepare("SELECT space, key, value FROM entry")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let (space, key, value): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let change = change(&space, &value).map_err(|cause| StoreError::Row { space, key, cause })?;
-        world.apply(change);
-    }
+    database.each(|Kept { space, key, value }| {
+        world.apply(change(&space, &value).map_err(|cause| unreadable(space, key, cause))?);
+        Ok(())
+    })?;
     Ok(world)
+}
+
+const fn unreadable(space: String, key: String, cause: serde_json::Error) -> StoreError {
+    StoreError::Row { space, key, cause: Some(cause) }
 }
 
 fn change(space: &str, value: &str) -> Result<Change, serde_json::Error> {
@@ -273,45 +169,40 @@ fn change(space: &str, value: &str) -> Result<Change, serde_json::Error> {
     }
 }
 
-fn write(connection: &mut Connection, changes: &[Change]) -> Result<(), WriteError> {
+fn write(database: &mut Database, changes: &[Change]) -> Result<(), WriteError> {
     if changes.is_empty() {
         return Ok(());
     }
-    let transaction = connection.transaction()?;
-    changes.iter().try_for_each(|change| write_change(&transaction, change))?;
-    Ok(transaction.commit()?)
+    Ok(database.append(entries(changes)?)?)
 }
 
-fn write_change(connection: &Connection, change: &Change) -> Result<(), WriteError> {
-    match change {
-        Change::Cloud(it) => put(connection, CLOUD, &it.id.to_string(), it.as_ref()),
-        Change::Host(it) => put(connection, HOST, &it.id.to_string(), it.as_ref()),
-        Change::Job(it) => put(connection, JOB, &it.number.to_string(), it.as_ref()),
-        Change::JobForgotten(number) => remove(connection, JOB, &number.to_string()),
-        Change::Machine(it) => put(connection, MACHINE, &it.vm.id.to_string(), it.as_ref()),
-        Change::MachineGone(id) => remove(connection, MACHINE, &VmId::to_string(id)),
-        Change::Network(it) => put(connection, NETWORK, &it.id.to_string(), it.as_ref()),
-        Change::Role(it) => put(connection, ROLE, &it.id.to_string(), it.as_ref()),
-        Change::RoleDeleted(id) => {
-            remove(connection, ROLE, &id.to_string())?;
-            put(connection, DELETED_ROLE, &id.to_string(), id)
+fn entries(changes: &[Change]) -> Result<Vec<Entry>, serde_json::Error> {
+    let mut entries = Vec::with_capacity(changes.len());
+    for change in changes {
+        if let Change::RoleDeleted(id) = change {
+            entries.push(Entry::remove(ROLE, id));
         }
-        Change::Serial(next) => put(connection, SERIAL, "next", next),
-        Change::Stamp(it) => put(connection, STAMP, &it.id.to_string(), it.as_ref()),
-        Change::Template(it) => put(connection, TEMPLATE, &it.id.to_string(), it.as_ref()),
-        Change::Use(it) => put(connection, USE, &it.serial().to_string(), it.as_ref()),
-        Change::UseForgotten(serial) => remove(connection, USE, &serial.to_string()),
+        entries.push(entry(change)?);
     }
+    Ok(entries)
 }
 
-fn put(connection: &Connection, space: &str, key: &str, value: &impl Serialize) -> Result<(), WriteError> {
-    let value = serde_json::to_string(value)?;
-    let sql = "INSERT OR REPLACE INTO entry (space, key, value) VALUES (?1, ?2, ?3)";
-    connection.prepare_cached(sql)?.execute(params![space, key, value])?;
-    Ok(())
-}
-
-fn remove(connection: &Connection, space: &str, key: &str) -> Result<(), WriteError> {
-    connection.prepare_cached("DELETE FROM entry WHERE space = ?1 AND key = ?2")?.execute(params![space, key])?;
-    Ok(())
+/// The row that a change is kept in.
+fn entry(change: &Change) -> Result<Entry, serde_json::Error> {
+    match change {
+        Change::Cloud(it) => Entry::put(CLOUD, &it.id, it.as_ref()),
+        Change::Host(it) => Entry::put(HOST, &it.id, it.as_ref()),
+        Change::Job(it) => Entry::put(JOB, &it.number, it.as_ref()),
+        Change::JobForgotten(number) => Ok(Entry::remove(JOB, number)),
+        Change::Machine(it) => Entry::put(MACHINE, &it.vm.id, it.as_ref()),
+        Change::MachineGone(id) => Ok(Entry::remove(MACHINE, id)),
+        Change::Network(it) => Entry::put(NETWORK, &it.id, it.as_ref()),
+        Change::Role(it) => Entry::put(ROLE, &it.id, it.as_ref()),
+        Change::RoleDeleted(id) => Entry::put(DELETED_ROLE, id, id),
+        Change::Serial(next) => Entry::put(SERIAL, &"next", next),
+        Change::Stamp(it) => Entry::put(STAMP, &it.id, it.as_ref()),
+        Change::Template(it) => Entry::put(TEMPLATE, &it.id, it.as_ref()),
+        Change::Use(it) => Entry::put(USE, &it.serial(), it.as_ref()),
+        Change::UseForgotten(serial) => Ok(Entry::remove(USE, serial)),
+    }
 }
