@@ -304,6 +304,61 @@ def test_on_behalf_values_of_somebody_else_reach_nothing(maple, rowan, demo, web
     assert fabric.journal() == before
 
 
+ON_BEHALF = ["OnBehalfOfUser", "OnBehalfOfUserRole", "x-vmm-on-behalf-of-user", "x-vmm-on-behalf-of-user-role"]
+
+
+def said_by(tenant):
+    """Every header that could be taken for a word between the gateway and the fabric, as if a tenant said it."""
+    words = dict(zip(ON_BEHALF, [tenant.identity, tenant.id] * 2, strict=True))
+    return words | {"x-vmm-holder": tenant.id, "x-vmm-anything": tenant.id}
+
+
+def test_on_behalf_headers_of_a_client_never_reach_the_fabric(maple, rowan, web, fabric):
+    made = rowan.spf.deploy(f"spoof-{uuid.uuid4().hex[:6]}")
+    spoofed, mark = said_by(maple), fabric.mark()
+    own, foreign = rowan.instance_path(made.Name), maple.instance_path(web.Name)
+    for method, path, body, status in [
+        ("GET", own, None, 200),
+        ("GET", "/providers/Microsoft.ScVmm/virtualMachineInstances", None, 200),
+        ("PATCH", own, {"properties": {"privateCloud": {"description": "by its tenant"}}}, 200),
+        ("POST", f"{own}/stop", {}, 202),
+    ]:
+        answer = rowan.arm(method, path, headers=spoofed, json=body)
+        assert answer.status_code == status, answer.text
+    job = rowan.ended(answer.headers["azure-asyncoperation"])
+    assert (job["properties"]["onBehalfOfUser"], job["properties"]["onBehalfOfUserRole"]) == (rowan.identity, rowan.id)
+    shown = rowan.tenant_api("GET", f"/subscriptions/{rowan.id}", headers=spoofed)
+    assert (shown.status_code, shown.json()["subscriptionId"]) == (200, rowan.id), shown.text
+    arrived = fabric.arrived_since(mark)
+    assert {("PATCH", 200), ("POST", 202)} <= {(request["method"], request["status"]) for request in arrived}
+    assert {(request["on_behalf_of_user"], request["on_behalf_of_user_role"]) for request in arrived} == {(rowan.identity, rowan.id)}
+    assert {str(request["connection"]) for request in arrived} == {str({"on_behalf_of": {"user": rowan.identity, "user_role": rowan.id}})}
+    assert maple.id not in str(arrived) and maple.identity not in str(arrived)
+
+    before = maple.machine(web.Name)
+    mark = fabric.mark()
+    refused = [
+        rowan.arm("GET", foreign, headers=spoofed),
+        rowan.arm("POST", f"{foreign}/stop", headers=spoofed, json={}),
+        rowan.arm("DELETE", foreign, headers=spoofed),
+        rowan.tenant_api("GET", f"/subscriptions/{maple.id}", headers=spoofed),
+        rowan.tenant_api("PATCH", f"/subscriptions/{maple.id}", headers=spoofed, json={"name": "Taken"}),
+    ]
+    assert [answer.status_code for answer in refused] == [404] * len(refused), [answer.text for answer in refused]
+    assert fabric.arrived_since(mark) == []
+    assert maple.machine(web.Name) == before
+
+
+def test_whose_a_machine_is_for_an_administrator_is_not_for_a_client_to_say(maple, fabric):
+    machine = "/resourceGroups/north/providers/Microsoft.HybridCompute/machines/legacy-erp"
+    # The fabric refuses an administrator who names another holder than the machine has.
+    tagged = fabric.arm("PATCH", machine, version="2024-07-10", headers=said_by(maple), json={"tags": {"seen": "yes"}})
+    assert tagged.status_code == 200, tagged.text
+    arrived = [request for request in fabric.journal()["requests"] if request["method"] == "PATCH"][-1]
+    assert (arrived["on_behalf_of_user"], arrived["on_behalf_of_user_role"], arrived["status"]) == (None, None, 200)
+    assert arrived["connection"] == {"administrator": {}}
+
+
 def test_a_role_under_a_tenants_has_no_more_than_it(maple):
     stamp = maple.spf.offer()["StampId"]
     child = {"Name": "helpdesk", "StampId": stamp, "ParentUserRoleId": maple.id, "Members": "hugo@maple.example", "Permission": "StartStop"}
