@@ -349,6 +349,27 @@ def test_on_behalf_headers_of_a_client_never_reach_the_fabric(maple, rowan, web,
     assert maple.machine(web.Name) == before
 
 
+def test_any_on_behalf_header_of_somebody_else_is_refused_by_both_odata_roots(maple, rowan, web, fabric, demo):
+    made = rowan.spf.deploy(f"spoof-{uuid.uuid4().hex[:6]}")
+    cloud = demo.world["private_cloud"]
+    roots = [rowan.spf.root("VMM"), f"{cloud}/SC2012R2/VMM/{rowan.id}/{SERVICE}", f"{cloud}/{rowan.id}/services/systemcenter/vmm"]
+    ours, path = {name: value for name, value in said_by(rowan).items() if name in ON_BEHALF}, path_of(made)
+    # One's own values beside somebody else's make it no better; nor does what is no text.
+    foreign = [{name: said_by(maple)[name]} for name in ON_BEHALF] + [{"OnBehalfOfUser": "\u00e9".encode("latin-1")}]
+    foreign += [ours | said for said in foreign]
+    mark = fabric.mark()
+    for root in roots:
+        for said in foreign:
+            headers = LIGHT | {"x-ms-principal-id": rowan.identity} | said
+            for method, body in [("GET", None), ("MERGE", {"Operation": "Stop"}), ("DELETE", None)]:
+                answer = rowan.spf.ask(method, f"{root}/{path}", headers=headers, json=body)
+                assert answer.status_code == 403 and "OnBehalfOfMismatch" in answer.text, f"{root} {method} {said}: {answer.text}"
+    assert fabric.arrived_since(mark) == []
+    own = rowan.spf.ask("GET", f"{roots[0]}/{path}", headers=LIGHT | ours)
+    assert (own.status_code, own.json()["UserRoleID"]) == (200, rowan.id), own.text
+    assert {request["on_behalf_of_user_role"] for request in fabric.arrived_since(mark)} == {rowan.id}
+
+
 def test_whose_a_machine_is_for_an_administrator_is_not_for_a_client_to_say(maple, fabric):
     machine = "/resourceGroups/north/providers/Microsoft.HybridCompute/machines/legacy-erp"
     # The fabric refuses an administrator who names another holder than the machine has.

@@ -2,7 +2,6 @@
 //!
 //! What it says is compared with what the gateway finds itself, and never used: the gateway goes by the token alone.
 
-use super::super::header;
 use super::Spf;
 use super::places::{Place, uuid};
 use super::problem::Problem;
@@ -46,10 +45,20 @@ impl OnBehalf {
 impl Spf<'_> {
     /// Checks what the headers say, before anything else is done.
     pub(super) async fn check_headers(&self) -> Result<(), Problem> {
-        let value = |names: [&str; 2]| names.iter().find_map(|name| header(&self.call.head.headers, name)).map(str::to_owned);
-        let user = value([ON_BEHALF_OF_USER, "onbehalfofuser"]);
-        let role = value([ON_BEHALF_OF_USER_ROLE, "onbehalfofuserrole"]);
+        let user = self.only([ON_BEHALF_OF_USER, "onbehalfofuser"], USER)?;
+        let role = self.only([ON_BEHALF_OF_USER_ROLE, "onbehalfofuserrole"], ROLE)?;
         self.check(Said { user, role }).await.map(drop)
+    }
+
+    /// What headers of these names say, however often they do: all of them the same.
+    fn only(&self, names: [&str; 2], shown: &'static str) -> Result<Option<String>, Problem> {
+        let values = names.iter().flat_map(|name| self.call.head.headers.get_all(*name));
+        let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let Some(first) = values.next() else { return Ok(None) };
+        match values.find(|other| !other.eq_ignore_ascii_case(&first)) {
+            Some(other) => Err(refused(shown, &other, "while another header says something else")),
+            None => Ok(Some(first)),
+        }
     }
 
     /// Checks what a body says, before anything else is done.
