@@ -195,8 +195,8 @@ class Fabric:
         return answer.json()
 
     def mark(self):
-        """The number of the last request that arrived at the fabric."""
-        return self.journal()["requests"][-1]["number"]
+        """The number of the last request that arrived at the fabric; -1 when there was none."""
+        return max((request["number"] for request in self.journal()["requests"]), default=-1)
 
     def arrived_since(self, mark):
         """What arrived after that one, but for the gateway's own looks at what the fabric offers."""

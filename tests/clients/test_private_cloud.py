@@ -180,6 +180,31 @@ def test_a_sign_up_tells_anybody_how_far_it_is_and_nothing_else(demo, fabric, bi
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (409, "SignUpUndone")
 
 
+def test_names_that_are_too_long_sign_nobody_up(demo, fabric):
+    name = f"verbose-{uuid.uuid4().hex[:6]}"
+    person = {"name": "Anna", "identity": f"anna@{name}.example"}
+    good = {"organisation": "Verbose", "administrator": person, "planId": "gold"}
+    tenants, mark = fabric.tenants(), fabric.mark()
+    asked = lambda body: requests.post(f"{demo.world['private_cloud']}/accounts", json=good | body, verify=demo.ca_bundle, timeout=60)
+    for long in ["n" * 101, "n" * 300, "\u00fc" * 300]:
+        for target, body in [
+            ("organisation", {"organisation": long}),
+            ("organisation", {"organisation": long, "friendlyName": "Brief"}),
+            ("friendlyName", {"friendlyName": long}),
+            ("administrator.name", {"administrator": person | {"name": long}}),
+        ]:
+            answer = asked(body)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["target"]) == (400, "SignUpRefused", target), answer.text
+            assert "1 to 100 characters" in error["message"] and long not in error["message"]
+    assert fabric.tenants() == tenants
+    assert [request["path"] for request in fabric.arrived_since(mark) if request["method"] != "GET"] == []
+
+    made = asked({"organisation": "\u00fc" * 100})
+    assert made.status_code == 201, "100 are allowed, and the identity is free: " + made.text
+    assert fabric.tenants() == tenants | {made.json()["subscriptionId"]}
+
+
 def test_an_operator_of_a_provider_works_with_its_delegated_role_and_not_without(demo, juniper, token_of, explained):
     _, job = juniper.deploy("app-1")
     assert job["status"] == "Succeeded", job
