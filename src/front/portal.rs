@@ -50,6 +50,17 @@ impl Product for Front {
         })
     }
 
+    /// A visit is longer than a look: whoever proved the person then has to be trusted still, with the keys of then.
+    fn still_counts(&self, who: &Caller) -> bool {
+        let directory = self.directory();
+        let tenant = who.principal.tenant;
+        let Some(known) = directory.tenant(tenant).filter(|known| !known.suspended) else { return false };
+        let Some(account) = directory.account(tenant) else { return known.issuer_named(&who.issuer).is_some() };
+        let is_same = |issuer: &TrustedIssuer| issuer.name == who.issuer && issuer.added_at <= who.issued_at;
+        let has_signed_up = &*who.issuer == SIGNED_UP && account.administrator.object == who.principal.object;
+        has_signed_up || account.issuers.iter().any(is_same)
+    }
+
     fn plans(&self, invitation_code: Option<&str>) -> Vec<PlanCard> {
         let directory = self.directory();
         let card = |plan: &crate::directory::Plan| PlanCard {
@@ -91,19 +102,6 @@ impl Product for Front {
             let directory = self.directory();
             self.gateway.verifier.authenticate(&headers, &directory).await.map_err(|error| format!("This token proves nobody: {error}."))
         })
-    }
-}
-
-impl Front {
-    /// A visit is longer than a look: whoever proved the person then has to be trusted still, with the keys of then.
-    fn still_counts(&self, who: &Caller) -> bool {
-        let directory = self.directory();
-        let tenant = who.principal.tenant;
-        let Some(known) = directory.tenant(tenant).filter(|known| !known.suspended) else { return false };
-        let Some(account) = directory.account(tenant) else { return known.issuer_named(&who.issuer).is_some() };
-        let is_same = |issuer: &TrustedIssuer| issuer.name == who.issuer && issuer.added_at <= who.issued_at;
-        let has_signed_up = &*who.issuer == SIGNED_UP && account.administrator.object == who.principal.object;
-        has_signed_up || account.issuers.iter().any(is_same)
     }
 }
 

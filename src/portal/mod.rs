@@ -79,6 +79,9 @@ pub trait Product: Send + Sync + 'static {
         body: Option<&'a Value>,
     ) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'a>>;
 
+    /// Whether somebody who is signed in would still be let in: tenant, issuer and keys are those of then.
+    fn still_counts(&self, who: &Caller) -> bool;
+
     /// The plans that a visitor may see: the public ones, and what a code opens.
     fn plans(&self, invitation_code: Option<&str>) -> Vec<PlanCard>;
 
@@ -213,9 +216,12 @@ impl Portal {
         if reads && let Some(asset) = assets::find(head.uri.path()) {
             return asset.answer();
         }
-        let Ok(visitor) = self.sessions.visitor(&head.headers) else {
+        let Ok(mut visitor) = self.sessions.visitor(&head.headers) else {
             return pages::bare(StatusCode::SERVICE_UNAVAILABLE, &NoRandomness.to_string());
         };
+        if visitor.caller.as_ref().is_some_and(|caller| !self.product.still_counts(caller)) {
+            self.sessions.close(&mut visitor);
+        }
         let mut visit = Visit::new(self, visitor, head);
         let outcome = match &head.method {
             &Method::GET | &Method::HEAD => pages::show(&mut visit).await,

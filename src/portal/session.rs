@@ -158,6 +158,12 @@ impl Sessions {
         }
     }
 
+    /// Ends the session of a visitor.
+    pub(super) fn close(&self, visitor: &mut Visitor) {
+        self.open.remove(&visitor.id.digest());
+        visitor.caller = None;
+    }
+
     /// Ends all sessions of a person, in this and every other browser.
     pub(super) fn end(&self, person: PrincipalId) {
         self.open.retain(|_, session| session.caller.principal != person);

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode};
@@ -38,6 +39,8 @@ pub(super) struct Canned {
     /// Paths that end like this are refused.
     pub(super) refuses: Option<&'static str>,
     pub(super) obstacle: bool,
+    /// Whether those who are signed in may stay.
+    pub(super) trusts: AtomicBool,
     pub(super) asked: Mutex<Vec<Asked>>,
 }
 
@@ -45,7 +48,7 @@ pub(super) const ALL: &[&str] = &["virtual_machines", "networks", "checkpoints",
 
 impl Canned {
     pub(super) fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), services: ALL, refuses: None, obstacle: false, asked: Mutex::default() }
+        Self { name: name.to_owned(), services: ALL, refuses: None, obstacle: false, trusts: true.into(), asked: Mutex::default() }
     }
 
     fn machine_id(&self) -> String {
@@ -148,6 +151,10 @@ impl Product for Canned {
             }
             PartAnswer { status: StatusCode::OK, body: self.answer(&method, path, body), id: None }
         })
+    }
+
+    fn still_counts(&self, _who: &Caller) -> bool {
+        self.trusts.load(Ordering::SeqCst)
     }
 
     fn plans(&self, invitation_code: Option<&str>) -> Vec<PlanCard> {

@@ -1,5 +1,6 @@
 //! The portal as a browser sees it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::{Method, Request, StatusCode};
@@ -123,6 +124,24 @@ async fn signing_out_and_idleness_end_the_session() {
     let mut browser = Browser::signed_in(Canned::named("Juniper")).await;
     browser.clock.advance(IDLE_MAX + Duration::from_secs(1));
     assert_eq!(browser.get(&tenant("")).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn who_is_not_trusted_any_more_has_to_sign_in_again() {
+    let mut browser = Browser::signed_in(Canned::named("Juniper")).await;
+    let form = browser.get(&tenant("/machines/new")).await.form_token().to_owned();
+    browser.product.trusts.store(false, Ordering::SeqCst);
+    let asked = browser.product.asked.lock().await.len();
+    let posted = browser.post(&machine_of("web-01", "/start"), &[("form", &form)]).await;
+    assert_eq!((posted.status, posted.location()), (StatusCode::SEE_OTHER, "/sign-in"));
+    for page in tenant_pages("Juniper").into_iter().filter(|page| page.starts_with("/tenants/")) {
+        let got = browser.get(&page).await;
+        assert!(got.status == StatusCode::SEE_OTHER && got.location().starts_with("/sign-in?next="), "{page}: {}", got.text);
+    }
+    assert!(!browser.get("/").await.text.contains("Signed in as"));
+    assert_eq!(browser.product.asked.lock().await.len(), asked, "nobody was asked for anything");
+    browser.product.trusts.store(true, Ordering::SeqCst);
+    assert_eq!(browser.get(&tenant("")).await.status, StatusCode::SEE_OTHER, "the session is over for good");
 }
 
 #[tokio::test]

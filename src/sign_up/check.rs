@@ -84,17 +84,19 @@ pub enum SignUpError {
 }
 
 impl SignUpError {
-    /// The member of the request that is at fault.
+    /// The member of the request that is at fault, as the tenant API calls it.
     #[must_use]
-    pub const fn target(&self) -> Option<&'static str> {
+    pub fn target(&self) -> Option<&'static str> {
         match self {
             Self::AddOn { .. } => Some("addOns"),
             Self::Busy | Self::Closed | Self::Full { .. } => None,
-            Self::Identity { .. } => Some("identity"),
+            Self::Identity { .. } => Some("administrator.identity"),
             Self::Issuer { .. } => Some("issuer"),
             Self::Many { what, .. } | Self::Twice { what, .. } => Some(what),
+            Self::Name { what: "name" } => Some("friendlyName"),
+            Self::Name { what: "person" } => Some("administrator.name"),
             Self::Name { what } => Some(what),
-            Self::Plan { .. } => Some("plan"),
+            Self::Plan { .. } => Some("planId"),
         }
     }
 }
@@ -119,14 +121,15 @@ pub(super) fn sign_up(
     if directory.clouds_len() + directory.sign_ups().count() >= max {
         return Err(SignUpError::Full { max });
     }
-    name("name", &wanted.name)?;
     let (account, administrator) = account_of(&wanted.who, tenant, object, now);
-    identity(&administrator)?;
-    name("person", &administrator.name)?;
     if let Some(account) = &account {
+        // First: without a name of its own, the subscription is called like the organisation.
         name("organisation", &account.name)?;
         check_issuers(directory, account)?;
     }
+    name("name", &wanted.name)?;
+    identity(&administrator)?;
+    name("person", &administrator.name)?;
     let tenant = match &wanted.who {
         Applicant::Known { principal, .. } => principal.tenant,
         Applicant::Visitor { .. } => tenant,

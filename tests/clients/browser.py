@@ -57,6 +57,11 @@ class Browser:
     def text(self):
         return self._driver.find_element(By.TAG_NAME, "main").text
 
+    @property
+    def whole_text(self):
+        """With what stands around the page."""
+        return self._driver.find_element(By.TAG_NAME, "body").text
+
     def links(self):
         """What the navigation of a tenant offers."""
         return [link.text for link in self._driver.find_elements(By.CSS_SELECTOR, "nav a")]

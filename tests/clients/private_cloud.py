@@ -79,13 +79,38 @@ class Tenant:
             | claims
         )
 
-    def arm(self, method, path, token=None, version=SCVMM, **options):
+    def colleague(self, object_id=None):
+        """A token of somebody else of this tenant."""
+        object_id = object_id or str(uuid.uuid4())
+        name = f"{object_id[:8]}@{self.name}.example"
+        return self.token(oid=object_id, upn=name, name=name)
+
+    def arm(self, method, path, token=None, version=SCVMM, headers=None, **options):
         """A request to the management plane, below the tenant's subscription unless the path says where."""
         path = path if path.startswith(("/subscriptions", "https:")) else f"/subscriptions/{self.id}{path}"
         address = path if path.startswith("https:") else self.demo.gateway + path
         parameters = {} if "api-version=" in address else {"api-version": version}
-        headers = {"Authorization": f"Bearer {token or self.token()}"}
+        headers = {"Authorization": f"Bearer {token or self.token()}"} | (headers or {})
         return requests.request(method, address, params=parameters, headers=headers, verify=self.demo.ca_bundle, timeout=30, **options)
+
+    def tenant_api(self, method, path, token=None, headers=None, **options):
+        """A request to the tenant API, by whoever the token says."""
+        token = token or self.token()
+        principal = jwt.decode(token, options={"verify_signature": False})["oid"]
+        headers = {"Authorization": f"Bearer {token}", "x-ms-principal-id": principal} | (headers or {})
+        address = self.demo.world["private_cloud"] + path
+        return requests.request(method, address, headers=headers, verify=self.demo.ca_bundle, timeout=60, **options)
+
+    @property
+    def own_path(self):
+        """The path of the tenant as a resource."""
+        return f"/subscriptions/{self.id}/providers/Steward.PrivateCloud/tenants/{self.id}"
+
+    def shown(self, token=None):
+        """What the tenant is."""
+        answer = self.arm("GET", self.own_path, token, version=OWN)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["properties"]
 
     def machine_path(self, name, cloud="north-gold"):
         return f"/subscriptions/{self.id}/resourceGroups/{cloud}/providers/Microsoft.HybridCompute/machines/{name}"
@@ -134,6 +159,10 @@ class Tenant:
         return sorted(item["properties"]["infrastructureProfile"]["vmName"] for item in answer.json()["value"])
 
 
+# Of everybody alike.
+OFFERED = ("/clouds", "/networks", "/stamps", "/templates")
+
+
 class Fabric:
     """The controls of the mock fabric, and its operator."""
 
@@ -141,13 +170,19 @@ class Fabric:
         self.demo, self._token = demo, operator_token
         self.subscription = demo.subscription("ostra-fabric")
 
-    def arm(self, method, path, **options):
+    def arm(self, method, path, version=OWN, headers=None, **options):
         """A request of the operator, below the subscription of the fabric."""
         address = f"{self.demo.gateway}/subscriptions/{self.subscription}{path}"
-        headers = {"Authorization": f"Bearer {self._token()}"}
+        headers = {"Authorization": f"Bearer {self._token()}"} | (headers or {})
         return requests.request(
-            method, address, params={"api-version": OWN}, headers=headers, verify=self.demo.ca_bundle, timeout=30, **options
+            method, address, params={"api-version": version}, headers=headers, verify=self.demo.ca_bundle, timeout=30, **options
         )
+
+    def tenants(self):
+        """The ids of all tenants, which have to fit on one page."""
+        answer = self.arm("GET", "/providers/Steward.PrivateCloud/tenants")
+        assert answer.status_code == 200 and "nextLink" not in answer.json(), answer.text
+        return {item["name"] for item in answer.json()["value"]}
 
     def turn(self, host, power):
         answer = self.arm("POST", f"/providers/Steward.PrivateCloud/hosts/{host}/turn{power.capitalize()}")
@@ -158,3 +193,19 @@ class Fabric:
         answer = requests.get(f"{self.demo.world['admin']}/mock/fabric/journal", timeout=10)
         answer.raise_for_status()
         return answer.json()
+
+    def mark(self):
+        """The number of the last request that arrived at the fabric; -1 when there was none."""
+        return max((request["number"] for request in self.journal()["requests"]), default=-1)
+
+    def arrived_since(self, mark):
+        """What arrived after that one, but for the gateway's own looks at what the fabric offers."""
+        return [request for request in self.journal()["requests"] if request["number"] > mark and request["path"] not in OFFERED]
+
+    def order(self, fault):
+        """Has the mock do something else with requests that fit."""
+        answer = requests.post(f"{self.demo.world['admin']}/mock/fabric/faults", json=fault, timeout=10)
+        assert answer.status_code == 201, answer.text
+
+    def cancel_faults(self):
+        requests.delete(f"{self.demo.world['admin']}/mock/fabric/faults", timeout=10).raise_for_status()

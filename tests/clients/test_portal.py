@@ -5,7 +5,8 @@ import uuid
 import pytest
 
 from browser import Browser
-from private_cloud import Fabric, Tenant
+from demo import wait_for
+from private_cloud import JOB_S_MAX, OWN, Fabric, Key, Tenant
 from test_private_cloud import GOLD_HOSTS, hosts_on  # noqa: F401 (a fixture)
 
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
@@ -92,6 +93,68 @@ def test_the_pages_show_only_what_the_plan_has(browser):
     browser.open(f"/tenants/{tenant}/usage")
     browser.seen("usage-is-not-there", refused=True)
     assert "There is no such page" in browser.text, browser.text
+
+
+def sign_in(browser, tenant):
+    """Signs in by token. It counts from the second after the one in which its issuer was brought."""
+
+    def is_in():
+        browser.open("/sign-in")
+        browser.fill(token=tenant.token())
+        browser.press("Sign in")
+        return browser.path == "/" and tenant.name.capitalize() in browser.text
+
+    wait_for("the tenant's administrator to be in", is_in, 20)
+
+
+def check_signed_out(browser, tenant, machine="web-7"):
+    """Whichever page comes next: it asks who is there, and shows nothing."""
+    for page in ["/machines", f"/machines/north-gold/{machine}", "/machines/new", "/usage", ""]:
+        browser.open(f"/tenants/{tenant}{page}")
+        assert browser.path.startswith("/sign-in?next="), f"{page}: {browser.text}"
+        assert machine not in browser.text and "Sign out" not in browser.whole_text
+    browser.open("/")
+    assert "Sign out" not in browser.whole_text and "Your tenants" not in browser.text, browser.text
+    browser.seen("signed-out")
+
+
+def test_a_session_ends_with_the_key_that_proved_the_person(browser, demo):
+    tenant = Tenant(demo, f"rowan-{uuid.uuid4().hex[:6]}")
+    _, job = tenant.deploy("web-7")
+    assert job["status"] == "Succeeded", job
+    sign_in(browser, tenant)
+    browser.open(f"/tenants/{tenant.id}/machines")
+    assert "web-7" in browser.text and "Sign out" in browser.whole_text
+
+    new = Key("k2")
+    change = {"properties": {"trustedIssuers": [{"name": tenant.issuer, "keys": new.public}]}}
+    changed = tenant.arm("PATCH", tenant.own_path, version=OWN, json=change)
+    assert changed.status_code == 200, changed.text
+    check_signed_out(browser, tenant.id)
+    tenant.key = new
+    sign_in(browser, tenant)
+
+    change = {"properties": {"trustedIssuers": [{"name": "https://other.example/", "keys": new.public}]}}
+    changed = tenant.arm("PATCH", tenant.own_path, version=OWN, json=change)
+    assert changed.status_code == 200, changed.text
+    check_signed_out(browser, tenant.id)
+
+
+@pytest.mark.parametrize("how", ["with a token", "by signing up"])
+def test_a_session_ends_with_its_tenant(browser, demo, fabric, how):
+    name = f"yew-{uuid.uuid4().hex[:6]}"
+    if how == "with a token":
+        tenant = Tenant(demo, name)
+        sign_in(browser, tenant)
+        tenant = tenant.id
+    else:
+        tenant = sign_up(browser, name, "gold")
+    browser.open(f"/tenants/{tenant}/machines")
+    assert "Sign out" in browser.whole_text
+    path = f"/providers/Steward.PrivateCloud/tenants/{tenant}"
+    assert fabric.arm("DELETE", path).status_code == 202
+    wait_for("the end of the tenant", lambda: fabric.arm("GET", path).status_code == 404, JOB_S_MAX)
+    check_signed_out(browser, tenant)
 
 
 @pytest.mark.parametrize("width,dark", [(1440, True), (390, False)])

@@ -287,7 +287,7 @@ def test_a_machine_changes_hands_in_the_old_two_steps(maple, rowan, operator):
     assert (whole.UserRoleID, whole.Owner) == (rowan.id, rowan.identity)
 
 
-def test_on_behalf_values_of_somebody_else_reach_nothing(maple, rowan, demo, web, fabric):
+def test_on_behalf_values_of_somebody_else_reach_nothing(maple, rowan, demo, web, fabric, explained):
     before = fabric.journal()
     said = {"Owner": maple.identity, "OnBehalfOfUser": maple.identity, "OnBehalfOfUserRole": maple.id}
     headers = {"x-vmm-on-behalf-of-user": maple.identity, "x-vmm-on-behalf-of-user-role": maple.id}
@@ -301,7 +301,85 @@ def test_on_behalf_values_of_somebody_else_reach_nothing(maple, rowan, demo, web
     assert [(answer.status_code, code(answer)) for answer in spoofed] == [(403, "OnBehalfOfMismatch")] * len(spoofed)
     assert maple.id in spoofed[0].text
     assert maple.identity in spoofed[1].text
+    _, document = explained(spoofed[0].headers["x-ms-request-id"])
+    assert document["reason"] == "rule.claim"
     assert fabric.journal() == before
+
+
+ON_BEHALF = ["OnBehalfOfUser", "OnBehalfOfUserRole", "x-vmm-on-behalf-of-user", "x-vmm-on-behalf-of-user-role"]
+
+
+def said_by(tenant):
+    """Every header that could be taken for a word between the gateway and the fabric, as if a tenant said it."""
+    words = dict(zip(ON_BEHALF, [tenant.identity, tenant.id] * 2, strict=True))
+    return words | {"x-vmm-holder": tenant.id, "x-vmm-anything": tenant.id}
+
+
+def test_on_behalf_headers_of_a_client_never_reach_the_fabric(maple, rowan, web, fabric):
+    made = rowan.spf.deploy(f"spoof-{uuid.uuid4().hex[:6]}")
+    spoofed, mark = said_by(maple), fabric.mark()
+    own, foreign = rowan.instance_path(made.Name), maple.instance_path(web.Name)
+    for method, path, body, status in [
+        ("GET", own, None, 200),
+        ("GET", "/providers/Microsoft.ScVmm/virtualMachineInstances", None, 200),
+        ("PATCH", own, {"properties": {"privateCloud": {"description": "by its tenant"}}}, 200),
+        ("POST", f"{own}/stop", {}, 202),
+    ]:
+        answer = rowan.arm(method, path, headers=spoofed, json=body)
+        assert answer.status_code == status, answer.text
+    job = rowan.ended(answer.headers["azure-asyncoperation"])
+    assert (job["properties"]["onBehalfOfUser"], job["properties"]["onBehalfOfUserRole"]) == (rowan.identity, rowan.id)
+    shown = rowan.tenant_api("GET", f"/subscriptions/{rowan.id}", headers=spoofed)
+    assert (shown.status_code, shown.json()["subscriptionId"]) == (200, rowan.id), shown.text
+    arrived = fabric.arrived_since(mark)
+    assert {("PATCH", 200), ("POST", 202)} <= {(request["method"], request["status"]) for request in arrived}
+    assert {(request["on_behalf_of_user"], request["on_behalf_of_user_role"]) for request in arrived} == {(rowan.identity, rowan.id)}
+    assert {str(request["connection"]) for request in arrived} == {str({"on_behalf_of": {"user": rowan.identity, "user_role": rowan.id}})}
+    assert maple.id not in str(arrived) and maple.identity not in str(arrived)
+
+    before = maple.machine(web.Name)
+    mark = fabric.mark()
+    refused = [
+        rowan.arm("GET", foreign, headers=spoofed),
+        rowan.arm("POST", f"{foreign}/stop", headers=spoofed, json={}),
+        rowan.arm("DELETE", foreign, headers=spoofed),
+        rowan.tenant_api("GET", f"/subscriptions/{maple.id}", headers=spoofed),
+        rowan.tenant_api("PATCH", f"/subscriptions/{maple.id}", headers=spoofed, json={"name": "Taken"}),
+    ]
+    assert [answer.status_code for answer in refused] == [404] * len(refused), [answer.text for answer in refused]
+    assert fabric.arrived_since(mark) == []
+    assert maple.machine(web.Name) == before
+
+
+def test_any_on_behalf_header_of_somebody_else_is_refused_by_both_odata_roots(maple, rowan, web, fabric, demo):
+    made = rowan.spf.deploy(f"spoof-{uuid.uuid4().hex[:6]}")
+    cloud = demo.world["private_cloud"]
+    roots = [rowan.spf.root("VMM"), f"{cloud}/SC2012R2/VMM/{rowan.id}/{SERVICE}", f"{cloud}/{rowan.id}/services/systemcenter/vmm"]
+    ours, path = {name: value for name, value in said_by(rowan).items() if name in ON_BEHALF}, path_of(made)
+    # One's own values beside somebody else's make it no better; nor does what is no text.
+    foreign = [{name: said_by(maple)[name]} for name in ON_BEHALF] + [{"OnBehalfOfUser": "\u00e9".encode("latin-1")}]
+    foreign += [ours | said for said in foreign]
+    mark = fabric.mark()
+    for root in roots:
+        for said in foreign:
+            headers = LIGHT | {"x-ms-principal-id": rowan.identity} | said
+            for method, body in [("GET", None), ("MERGE", {"Operation": "Stop"}), ("DELETE", None)]:
+                answer = rowan.spf.ask(method, f"{root}/{path}", headers=headers, json=body)
+                assert answer.status_code == 403 and "OnBehalfOfMismatch" in answer.text, f"{root} {method} {said}: {answer.text}"
+    assert fabric.arrived_since(mark) == []
+    own = rowan.spf.ask("GET", f"{roots[0]}/{path}", headers=LIGHT | ours)
+    assert (own.status_code, own.json()["UserRoleID"]) == (200, rowan.id), own.text
+    assert {request["on_behalf_of_user_role"] for request in fabric.arrived_since(mark)} == {rowan.id}
+
+
+def test_whose_a_machine_is_for_an_administrator_is_not_for_a_client_to_say(maple, fabric):
+    machine = "/resourceGroups/north/providers/Microsoft.HybridCompute/machines/legacy-erp"
+    # The fabric refuses an administrator who names another holder than the machine has.
+    tagged = fabric.arm("PATCH", machine, version="2024-07-10", headers=said_by(maple), json={"tags": {"seen": "yes"}})
+    assert tagged.status_code == 200, tagged.text
+    arrived = [request for request in fabric.journal()["requests"] if request["method"] == "PATCH"][-1]
+    assert (arrived["on_behalf_of_user"], arrived["on_behalf_of_user_role"], arrived["status"]) == (None, None, 200)
+    assert arrived["connection"] == {"administrator": {}}
 
 
 def test_a_role_under_a_tenants_has_no_more_than_it(maple):

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, KELP, KIM};
-use super::mock::{Answer, HOME};
+use super::harness::{ADMIN, ANNA, AS_ANNA, AS_KIM, Backend, JUNIPER, KELP, KIM, OPERATION_TIME, claims};
+use super::mock::{Answer, HOME, signed};
 
 async fn transfer(backend: &Backend, from: Option<&str>) -> Value {
     json!({ "from": from, "to": KELP, "owner": KIM, "cloud": backend.id("clouds", "north-gold").await })
@@ -168,4 +168,79 @@ async fn machines_of_nobody_are_adopted() {
     let starting = backend.post(AS_KIM, &format!("{path}/operations"), json!({ "start": {} })).await;
     assert_eq!(backend.finished(AS_KIM, &starting).await["status"], "Completed");
     assert_eq!(backend.vm(AS_KIM, &print).await["host"], backend.id("hosts", "north-host-1").await);
+}
+
+#[tokio::test]
+async fn an_administrator_changes_a_machine_only_by_saying_whose_it_is() {
+    let backend = Backend::with_tenants().await;
+    let asked_for = failed(&backend, "web-02").await;
+    let held = backend.deployed(AS_ANNA, "web-01").await;
+    let unowned = backend.id("vms", "legacy-erp").await;
+    for (id, holder) in [(held.as_str(), JUNIPER), (&asked_for, JUNIPER), (&unowned, "nobody")] {
+        let (before, jobs) = (backend.vm(ADMIN, id).await, jobs_of(&backend, id).await);
+        let wrong = [JUNIPER, KELP, "nobody"].into_iter().filter(|other| *other != holder);
+        let unsaid = [None, Some(""), Some("juniper"), Some("Nobody")].map(|said| (said, "400 HolderMissing"));
+        for (said, expected) in unsaid.into_iter().chain(wrong.map(|other| (Some(other), "409 OwnershipChanged"))) {
+            for (method, tail, body) in writes() {
+                let answer = as_administrator(&backend, method, &format!("/vms/{id}{tail}"), &body, said).await;
+                assert_eq!(answer.told(), expected, "{method} {tail} of {holder}'s by {said:?}");
+            }
+        }
+        assert_eq!(backend.vm(ADMIN, id).await, before, "nothing was changed");
+        assert_eq!(jobs_of(&backend, id).await, jobs, "nothing was begun");
+    }
+    let missing = as_administrator(&backend, "DELETE", &format!("/vms/{JUNIPER}"), &Value::Null, Some("nobody")).await;
+    assert_eq!(missing.told(), "404 VmNotFound");
+
+    let removed = as_administrator(&backend, "DELETE", &format!("/vms/{asked_for}"), &Value::Null, Some(JUNIPER)).await;
+    assert!(removed.status.is_success(), "{removed:?}");
+    for (id, holder) in [(held.as_str(), JUNIPER), (&unowned, "nobody")] {
+        for ((method, tail, body), expected) in writes().into_iter().zip(["200", "202", "202"]) {
+            let answer = as_administrator(&backend, method, &format!("/vms/{id}{tail}"), &body, Some(holder)).await;
+            assert_eq!(answer.told(), expected, "{method} {tail} of {holder}'s: {answer:?}");
+            backend.clock.advance(OPERATION_TIME);
+        }
+        assert_eq!(backend.get(ADMIN, &format!("/vms/{id}")).await.told(), "404 VmNotFound", "it was removed");
+    }
+}
+
+/// Every kind of write that an administrator can do to a machine.
+fn writes() -> [(&'static str, &'static str, Value); 3] {
+    [
+        ("PATCH", "", json!({ "description": "by the administrator" })),
+        ("POST", "/operations", json!({ "restart": {} })),
+        ("DELETE", "", Value::Null),
+    ]
+}
+
+/// A machine that Anna asked for and that came to nothing: nobody's, and hers to try again.
+async fn failed(backend: &Backend, name: &str) -> String {
+    for host in GOLD_HOSTS {
+        assert_eq!(backend.turn(host, "off").await.told(), "200");
+    }
+    let begun = backend.post(AS_ANNA, "/vms", backend.new_vm(name).await).await;
+    assert_eq!(backend.finished(AS_ANNA, &begun).await["status"], "Failed");
+    for host in GOLD_HOSTS {
+        assert_eq!(backend.turn(host, "on").await.told(), "200");
+    }
+    let vm = backend.vm(ADMIN, begun.body["vm"]["id"].as_str().unwrap()).await;
+    assert_eq!((&vm["user_role"], &vm["requested_by"]), (&Value::Null, &json!(JUNIPER)));
+    vm["id"].as_str().unwrap().to_owned()
+}
+
+const GOLD_HOSTS: [&str; 2] = ["north-host-1", "north-host-2"];
+
+/// Ids of all jobs about a machine.
+async fn jobs_of(backend: &Backend, id: &str) -> Vec<Value> {
+    let jobs = backend.get(ADMIN, &format!("/jobs?vm={id}")).await.body;
+    jobs["value"].as_array().unwrap().iter().map(|job| job["id"].clone()).collect()
+}
+
+/// A write with this holder and no other.
+async fn as_administrator(backend: &Backend, method: &str, path: &str, body: &Value, holder: Option<&str>) -> Answer {
+    let assertion = signed(7, &claims(&backend.clock, ADMIN));
+    let mut headers = vec![("authorization", assertion.as_str())];
+    headers.extend(holder.map(|holder| ("x-vmm-holder", holder)));
+    let body = (!body.is_null()).then(|| body.to_string().into());
+    backend.send(method, path, body, &headers).await.unwrap()
 }
