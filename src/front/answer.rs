@@ -6,6 +6,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::tenant_api::NotTaken;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
 use crate::rejection;
@@ -39,16 +40,16 @@ pub(super) enum Refusal {
     /// What the request stands for was refused, in its own words.
     #[error("refused")]
     Refused(PartAnswer),
-    #[error("{0}")]
-    SignUp(Box<ChangeError<SignUpError>>),
+    #[error("{error}")]
+    SignUp { error: Box<ChangeError<SignUpError>>, record: Option<RequestId> },
     /// By a rule of the gateway's, with a record.
     #[error("refused")]
     Rejected { answer: Box<rejection::Answer>, id: RequestId },
 }
 
-impl From<ChangeError<SignUpError>> for Refusal {
-    fn from(error: ChangeError<SignUpError>) -> Self {
-        Self::SignUp(Box::new(error))
+impl From<NotTaken> for Refusal {
+    fn from(NotTaken { error, record }: NotTaken) -> Self {
+        Self::SignUp { error: Box::new(error), record }
     }
 }
 
@@ -73,7 +74,7 @@ impl Refusal {
             Self::Pace { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(answer) => answer.status,
             Self::Rejected { answer, .. } => answer.status,
-            Self::SignUp(error) => status_of_sign_up(error),
+            Self::SignUp { error, .. } => status_of_sign_up(error),
         }
     }
 
@@ -86,8 +87,8 @@ impl Refusal {
             Self::Pace { .. } => "TooManyRequests".to_owned(),
             Self::PrincipalMissing => "PrincipalMissing".to_owned(),
             Self::Refused(answer) => said(answer, "code").unwrap_or("Refused").to_owned(),
-            Self::SignUp(error) if matches!(**error, ChangeError::Refused(_)) => "SignUpRefused".to_owned(),
-            Self::SignUp(_) => "ServerBusy".to_owned(),
+            Self::SignUp { error, .. } if matches!(**error, ChangeError::Refused(_)) => "SignUpRefused".to_owned(),
+            Self::SignUp { .. } => "ServerBusy".to_owned(),
             Self::Rejected { answer, .. } => answer.code.to_owned(),
         }
     }
@@ -102,14 +103,14 @@ impl Refusal {
             | Self::NotFound { .. }
             | Self::Pace { .. }
             | Self::PrincipalMissing
-            | Self::SignUp(_) => rejection::sentence(self),
+            | Self::SignUp { .. } => rejection::sentence(self),
         }
     }
 
     fn document(&self) -> Value {
         match self {
             Self::Refused(answer) => answer.body.clone(),
-            Self::SignUp(error) => {
+            Self::SignUp { error, .. } => {
                 let target = if let ChangeError::Refused(error) = &**error { error.target() } else { None };
                 json!({ "error": { "code": self.code(), "message": self.message(), "target": target } })
             }
@@ -153,6 +154,9 @@ impl Refusal {
         }
         if let Self::Pace { wait_s, .. } = self {
             return vec![("retry-after", wait_s.to_string())];
+        }
+        if let Self::SignUp { record: Some(id), .. } = self {
+            return vec![("x-ms-request-id", id.to_string())];
         }
         if let Self::Refused(PartAnswer { id: Some(id), .. }) = self {
             return vec![("x-ms-request-id", id.to_string())];

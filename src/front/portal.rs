@@ -80,15 +80,16 @@ impl Product for Front {
             let unfinished = |message: String| SignUpProblem { field: None, message };
             self.visitors_turn().map_err(|refusal| unfinished(refusal.message()))?;
             let arrived = Arrived { caller: None, method: "POST", path: "/portal/sign-up", came_in: &came_in() };
-            let (id, outcome) = self.take_plan(&wanted, &arrived).await.map_err(|error| problem(&error))?;
-            match outcome {
+            let taken = self.take_plan(&wanted, &arrived).await.map_err(|not_taken| problem(&not_taken.error))?;
+            match taken.outcome {
                 Outcome::Done(cloud) => {
                     let caller = Caller::signed_up(&cloud.administrator, self.gateway.clock.now());
                     Ok(SignedUp { subscription: cloud.id, account: cloud.tenant, caller: Arc::new(caller) })
                 }
-                Outcome::UnderWay => {
-                    Err(unfinished(format!("Your tenant {id} is still being set up. Sign in with a token in a few minutes.")))
-                }
+                Outcome::UnderWay => Err(unfinished(format!(
+                    "Your tenant {} is still being set up. Sign in with a token in a few minutes.",
+                    taken.subscription
+                ))),
                 Outcome::Undone(cause) => Err(unfinished(format!("{} {}", cause.message, cause.recommended_action))),
             }
         })

@@ -16,7 +16,7 @@ use crate::arm::action::Method;
 use crate::arm::query;
 use crate::directory::entity::CloudSubscription;
 use crate::identity::Caller;
-use crate::ids::{ObjectId, SubscriptionId};
+use crate::ids::{ObjectId, RequestId, SubscriptionId};
 use crate::management::{self, OwnError, PartAnswer};
 use crate::pipeline::{Arrived, CameIn};
 use crate::rejection::Rejection;
@@ -78,6 +78,22 @@ impl NewSubscription {
     }
 }
 
+/// Somebody took a plan.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) subscription: SubscriptionId,
+    pub(super) outcome: Outcome,
+    record: RequestId,
+}
+
+/// Somebody could not take a plan.
+#[derive(Debug)]
+pub(super) struct NotTaken {
+    pub(super) error: ChangeError<SignUpError>,
+    /// Of the refusal; none where nothing was decided.
+    pub(super) record: Option<RequestId>,
+}
+
 impl Front {
     pub(super) fn plans(&self, head: &Parts) -> Answer {
         let code = query::value(head.uri.query().unwrap_or_default(), "invitationCode");
@@ -102,8 +118,9 @@ impl Front {
 
     async fn begin(&self, wanted: &Wanted, path: &str, caller: Option<&Arc<Caller>>, came_in: &CameIn) -> Result<Answer, Refusal> {
         let arrived = Arrived { caller, method: "POST", path, came_in };
-        let (id, outcome) = self.take_plan(wanted, &arrived).await?;
-        self.ended(id, outcome, CREATED)
+        let taken = self.take_plan(wanted, &arrived).await?;
+        let answer = self.ended(taken.subscription, taken.outcome, CREATED)?;
+        Ok(answer.with("x-ms-request-id", taken.record.to_string()))
     }
 
     /// Whether there is room for another visitor now.
@@ -113,21 +130,20 @@ impl Front {
     }
 
     /// Signs somebody up, and records that.
-    pub(super) async fn take_plan(
-        &self,
-        wanted: &Wanted,
-        arrived: &Arrived<'_>,
-    ) -> Result<(SubscriptionId, Outcome), ChangeError<SignUpError>> {
+    pub(super) async fn take_plan(&self, wanted: &Wanted, arrived: &Arrived<'_>) -> Result<Taken, NotTaken> {
         let state = &self.gateway.state;
-        let begun = sign_up::begin(state, wanted, self.gateway.clock.now()).await;
-        if let Err(ChangeError::Refused(error)) = &begun {
-            let rejection = Rejection::Own(OwnError::SignUp(error.clone()));
-            self.gateway.refuse_arrived(arrived, rejection).await;
-        }
-        let id = begun?;
-        let outcome = sign_up::wait(state, id).await;
-        self.gateway.record_arrived(arrived, self.directory().cloud(id).map(|cloud| cloud.tenant)).await;
-        Ok((id, outcome))
+        let subscription = match sign_up::begin(state, wanted, self.gateway.clock.now()).await {
+            Ok(subscription) => subscription,
+            Err(ChangeError::Refused(error)) => {
+                let record = self.gateway.refuse_arrived(arrived, Rejection::Own(OwnError::SignUp(error.clone()))).await;
+                return Err(NotTaken { error: ChangeError::Refused(error), record: Some(record) });
+            }
+            Err(error) => return Err(NotTaken { error, record: None }),
+        };
+        let outcome = sign_up::wait(state, subscription).await;
+        let customer = self.directory().cloud(subscription).map(|cloud| cloud.tenant);
+        let record = self.gateway.record_arrived(arrived, customer).await;
+        Ok(Taken { subscription, outcome, record })
     }
 
     pub(super) fn sign_up_state(&self, id: &str) -> Result<Answer, Refusal> {
