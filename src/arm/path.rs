@@ -136,6 +136,18 @@ impl CanonicalPath {
     pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         self.decoded.split('/').skip(1)
     }
+
+    /// The segments before and behind the last one that is this word, in any case.
+    pub fn split_at_last(&self, word: &str) -> Option<(impl Iterator<Item = &str>, impl Iterator<Item = &str>)> {
+        let mut end = self.decoded.len();
+        loop {
+            let (before, segment) = self.decoded.get(..end)?.rsplit_once('/')?;
+            if segment.eq_ignore_ascii_case(word) {
+                return Some((before.split('/').skip(1), self.decoded.get(end..)?.split('/').skip(1)));
+            }
+            end = before.len();
+        }
+    }
 }
 
 impl fmt::Display for CanonicalPath {

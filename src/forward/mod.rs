@@ -189,7 +189,8 @@ impl Backend {
         standing: impl Standing + Clone + 'static,
     ) -> Result<Response<AnswerBody>, SendError> {
         let (body, watch) = Outgoing::new(body, &standing, &self.config);
-        let message = Message { method: request.method(), target: request.path_and_query().into(), headers: request.headers() };
+        let headers = || request.headers();
+        let message = Message { method: request.method(), target: request.path_and_query().into(), headers: &headers };
         self.transmit(&message, body, &watch, standing).await
     }
 
@@ -198,7 +199,8 @@ impl Backend {
     /// # Errors
     /// As for [`send`](Self::send).
     pub async fn run(&self, errand: &Errand) -> Result<Response<AnswerBody>, ForwardError> {
-        let message = Message { method: errand.method(), target: errand.target().into(), headers: errand.headers() };
+        let headers = || errand.headers().clone();
+        let message = Message { method: errand.method(), target: errand.target().into(), headers: &headers };
         let (body, watch) = Outgoing::new(RequestBody::Whole(errand.body()), &Unconditional, &self.config);
         match self.transmit(&message, body, &watch, Unconditional).await {
             Ok(answer) => Ok(answer),
@@ -249,7 +251,7 @@ impl Backend {
         *outgoing.method_mut() = method(message.method);
         // The path was read as a URI when it came in and only lost ambiguous parts since, so it is one still.
         *outgoing.uri_mut() = Uri::try_from(&*target).map_err(|_cause| ForwardError::Unexpected { status: 0 })?;
-        *outgoing.headers_mut() = message.headers.clone();
+        *outgoing.headers_mut() = (message.headers)();
         if self.config.protocol == Protocol::Http1 {
             outgoing.headers_mut().insert(header::HOST, self.pool.host());
         }
@@ -283,7 +285,8 @@ impl Backend {
 struct Message<'a> {
     method: action::Method,
     target: Cow<'a, str>,
-    headers: &'a HeaderMap,
+    /// Made for each attempt: there is hardly ever a second one.
+    headers: &'a (dyn Fn() -> HeaderMap + Sync),
 }
 
 /// What the gateway says for itself needs nobody's leave while it is under way.

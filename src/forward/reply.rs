@@ -19,10 +19,10 @@ use crate::pipeline::{OperationOwners, Reading};
 /// Where an answer goes and what has to become of it.
 #[derive(Debug)]
 pub struct Delivery<'a> {
-    /// `https://host[:port]` of the gateway, as the client used it.
-    pub public_base: String,
+    /// `host[:port]` of the gateway, as the client used it.
+    pub authority: &'a str,
     /// What has to be done with the body.
-    pub reading: Reading,
+    pub reading: &'a Reading,
     /// What was asked for.
     pub path: &'a CanonicalPath,
     /// Who asked.
@@ -33,7 +33,7 @@ pub struct Delivery<'a> {
     pub now: Timestamp,
 }
 
-/// Headers of the backend that are about its own hop, its own software or its own trust.
+/// Headers of the backend that are about its own hop, its own software or its own trust, sorted.
 const KEPT_BACK: [&str; 14] = [
     "alt-svc",
     "connection",
@@ -75,7 +75,7 @@ pub async fn deliver(
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    let reads = !matches!(delivery.reading, Reading::Unread) && head.status == StatusCode::OK && is_json(&head.headers);
+    let reads = !matches!(delivery.reading, &Reading::Unread) && head.status == StatusCode::OK && is_json(&head.headers);
     if !reads {
         return Ok((Response::from_parts(head, body), notes));
     }
@@ -99,24 +99,18 @@ fn refuse_status(status: StatusCode) -> Result<(), ForwardError> {
 }
 
 fn keep_back(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.into_iter().chain(KEPT_BACK.map(HeaderName::from_static)) {
+    let listed = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = listed.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    let ours = headers.keys().filter(|name| is_kept_back(name.as_str())).cloned();
+    let gone: Vec<HeaderName> = named.chain(ours).collect();
+    for name in gone {
         headers.remove(name);
     }
-    let spoken_for: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-ms-client-") && name.as_str() != "x-ms-client-request-id")
-        .cloned()
-        .collect();
-    for name in spoken_for {
-        headers.remove(name);
-    }
+}
+
+/// About the backend's own hop, software or trust, or about whom we spoke for.
+fn is_kept_back(name: &str) -> bool {
+    KEPT_BACK.binary_search(&name).is_ok() || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -173,19 +167,28 @@ impl Links<'_> {
 
     fn classify(&self, url: &str) -> Link {
         if let Some(path) = url.strip_prefix(self.origin).filter(|path| path.starts_with('/')) {
-            return Link::Ours(format!("{}{path}", self.delivery.public_base));
+            return Link::Ours(self.public(path));
         }
-        let is_public = url.strip_prefix(&self.delivery.public_base).is_some_and(|path| path.starts_with('/'));
+        let is_public = self.path_of(url).is_some_and(|path| path.starts_with('/'));
         match url {
             // A backend that was told the public address builds links from it.
             url if is_public => Link::Ours(url.to_owned()),
-            url if url.starts_with('/') && !url.starts_with("//") => Link::Ours(format!("{}{url}", self.delivery.public_base)),
+            url if url.starts_with('/') && !url.starts_with("//") => Link::Ours(self.public(url)),
             _ => Link::Foreign,
         }
     }
 
+    fn public(&self, path: &str) -> String {
+        format!("https://{}{path}", self.delivery.authority)
+    }
+
+    /// What stands behind our own origin.
+    fn path_of<'u>(&self, url: &'u str) -> Option<&'u str> {
+        url.strip_prefix("https://")?.strip_prefix(self.delivery.authority)
+    }
+
     fn remember(&self, url: &str) {
-        let path = url.strip_prefix(&self.delivery.public_base).and_then(|rest| rest.split('?').next());
+        let path = self.path_of(url).and_then(|rest| rest.split('?').next());
         // A link back to what was asked for is no operation, and must not outlive the grant.
         let polled = path.and_then(|path| CanonicalPath::parse(path).ok());
         if let Some(path) = polled.filter(|path| !path.as_str().eq_ignore_ascii_case(self.delivery.path.as_str())) {
@@ -195,7 +198,7 @@ impl Links<'_> {
 
     /// Rewrites the links of a list and leaves out what the caller may not read. Items are not parsed further than their id.
     fn rewrite_body(&self, bytes: Bytes, notes: &mut Vec<&'static str>) -> Result<Bytes, ForwardError> {
-        let only = match &self.delivery.reading {
+        let only = match self.delivery.reading {
             Reading::Only(scopes) => Some(scopes),
             Reading::Links | Reading::Unread => None,
         };

@@ -13,29 +13,59 @@ pub(super) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// # Errors
 /// When the field is absent, doubled, of another scheme, too long, or holds anything but one token.
 /// Source: RFC 6750 §2.1; RFC 9110 §11.1 for the case of the scheme.
-pub(super) fn token(headers: &HeaderMap) -> Result<&str, TokenError> {
+pub(super) fn token(headers: &HeaderMap) -> Result<Bearer<'_>, TokenError> {
     let unreadable = |why| TokenError::Authorization { why };
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let field = fields.next().ok_or(TokenError::Missing)?;
     if fields.next().is_some() {
         return Err(unreadable("the field `Authorization` is given more than once"));
     }
-    let (scheme, token) = std::str::from_utf8(field.as_bytes())
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .ok_or_else(|| unreadable("expected `Bearer`, a space and a token"))?;
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(unreadable("the scheme is not `Bearer`"));
+    let field = field.as_bytes();
+    let (scheme, token) = field.split_at_checked(SCHEME.len()).ok_or_else(|| unreadable(NOT_BEARER))?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Err(unreadable(if field.contains(&b' ') && !starts_bearer(field) { OTHER_SCHEME } else { NOT_BEARER }));
     }
-    let token = token.trim_matches(' ');
+    let token = trim_blanks(token);
     if token.len() > TOKEN_BYTES_MAX {
         return Err(unreadable("the token is longer than 16384 bytes"));
     }
-    let of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'=' | b'~' | b'+' | b'/');
-    if token.is_empty() || !token.bytes().all(of_token) {
-        return Err(unreadable("expected exactly one token"));
+    Ok(Bearer(token))
+}
+
+const SCHEME: &[u8] = b"Bearer ";
+const NOT_BEARER: &str = "expected `Bearer`, a space and a token";
+const OTHER_SCHEME: &str = "the scheme is not `Bearer`";
+
+fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = bytes {
+        bytes = rest;
     }
-    Ok(token)
+    bytes
+}
+
+fn starts_bearer(field: &[u8]) -> bool {
+    field.get(..SCHEME.len() - 1).is_some_and(|start| start.eq_ignore_ascii_case(b"Bearer"))
+}
+
+/// What stands where a token has to stand. A token that was found valid before is known by these bytes alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bearer<'a>(&'a [u8]);
+
+impl<'a> Bearer<'a> {
+    pub(super) const fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// One token, of the letters that a token has.
+    ///
+    /// # Errors
+    /// When it is anything else. Source: RFC 6750 §2.1, `b64token`.
+    pub(super) fn text(self) -> Result<&'a str, TokenError> {
+        let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'=' | b'~' | b'+' | b'/');
+        let is_token = !self.0.is_empty() && self.0.iter().all(of_token);
+        let text = std::str::from_utf8(self.0).ok().filter(|_| is_token);
+        text.ok_or(TokenError::Authorization { why: "expected exactly one token" })
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +80,7 @@ mod tests {
         for field in fields {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
         }
-        let found = token(&headers).map_err(|error| error.to_string());
+        let found = token(&headers).and_then(Bearer::text).map_err(|error| error.to_string());
         let found = found.as_ref().map(|token| *token).map_err(|text| text.rsplit(": ").next().unwrap());
         assert_eq!(found, expected, "{fields:?}");
     }
@@ -69,7 +99,7 @@ mod tests {
         check(&[b"Bearer "], Err("expected exactly one token"));
         check(&[b"Bearer a.b.c, Bearer d.e.f"], Err("expected exactly one token"));
         check(&[b"Bearer a.b.c d.e.f"], Err("expected exactly one token"));
-        check(&[b"Bearer a.b.\xff"], Err("expected `Bearer`, a space and a token"));
+        check(&[b"Bearer a.b.\xff"], Err("expected exactly one token"));
         check(&[&[b"Bearer ".as_slice(), &[b'a'; TOKEN_BYTES_MAX + 1]].concat()], Err("the token is longer than 16384 bytes"));
     }
 }

@@ -86,7 +86,7 @@ impl Proven {
 /// The cache.
 #[derive(Debug)]
 pub(super) struct TokenCache {
-    tokens: DashMap<Box<str>, Proven, foldhash::fast::RandomState>,
+    tokens: DashMap<Box<[u8]>, Proven, foldhash::fast::RandomState>,
     limits: CacheLimits,
     count: AtomicUsize,
     bytes: AtomicUsize,
@@ -105,21 +105,21 @@ impl TokenCache {
     }
 
     /// The caller that this token proved before, if all that rests on still stands.
-    pub(super) fn find(&self, token: &str, directory: &Directory, now: Timestamp) -> Option<Arc<Caller>> {
+    pub(super) fn find(&self, token: &[u8], directory: &Directory, now: Timestamp) -> Option<Arc<Caller>> {
         let proven = self.tokens.get(token)?;
         proven.counts(directory, now).then(|| Arc::clone(&proven.caller))
     }
 
     /// Keeps what a token proved, unless there is no room for it.
     pub(super) fn keep(&self, token: &str, proven: Proven, now: Timestamp) {
-        let cost = cost(token);
+        let cost = cost(token.len());
         if !self.reserve(cost) {
             self.make_room(now);
             if !self.reserve(cost) {
                 return;
             }
         }
-        if self.tokens.insert(token.into(), proven).is_some() {
+        if self.tokens.insert(token.as_bytes().into(), proven).is_some() {
             self.release(cost);
         }
     }
@@ -161,7 +161,7 @@ impl TokenCache {
         self.tokens.retain(|token, proven| {
             let goes = goes(proven);
             if goes {
-                self.release(cost(token));
+                self.release(cost(token.len()));
             }
             !goes
         });
@@ -169,6 +169,6 @@ impl TokenCache {
 }
 
 /// The text, its decoded claims (at most as long), and the fixed parts of an entry.
-const fn cost(token: &str) -> usize {
-    token.len().saturating_mul(2).saturating_add(1024)
+const fn cost(token_bytes: usize) -> usize {
+    token_bytes.saturating_mul(2).saturating_add(1024)
 }

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use hyper::HeaderMap;
 
 use crate::clock::Timestamp;
 use crate::directory::entity::Member;
@@ -53,6 +56,8 @@ pub struct Caller {
     pub amr: Box<[Box<str>]>,
     /// Who authenticated the person, where that is not the issuer: `idp`.
     pub identity_provider: Option<Box<str>>,
+    /// What a backend is told of it, kept from the first request on: all of them say the same.
+    pub(crate) introduction: OnceLock<HeaderMap>,
 }
 
 /// What a caller is.
@@ -195,6 +200,7 @@ impl Caller {
             wids: Box::default(),
             amr: Box::default(),
             identity_provider: None,
+            introduction: OnceLock::new(),
         }
     }
 

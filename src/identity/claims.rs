@@ -93,6 +93,7 @@ impl Claims {
             wids: boxed(&self.texts("wids")?),
             amr: boxed(&amr),
             identity_provider: self.text("idp")?.map(Into::into),
+            introduction: std::sync::OnceLock::new(),
         })
     }
 

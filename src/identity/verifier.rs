@@ -38,9 +38,9 @@ impl Verifier {
     /// Every reason why there is no caller; see [`TokenError`].
     pub async fn authenticate(&self, headers: &HeaderMap, directory: &Directory) -> Result<Arc<Caller>, TokenError> {
         let token = bearer::token(headers)?;
-        match self.cache.find(token, directory, self.clock.now()) {
+        match self.cache.find(token.bytes(), directory, self.clock.now()) {
             Some(caller) => Ok(caller),
-            None => self.verify(token, directory).await,
+            None => self.verify(token.text()?, directory).await,
         }
     }
 

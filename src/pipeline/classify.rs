@@ -147,7 +147,7 @@ impl Arrival {
         let target = self.head.uri.authority().map(|authority| authority.as_str());
         let name = self.connection.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         // The data plane is named before anything else is said: it is what the client needs to hear.
-        for seen in [target, host, name].into_iter().flatten() {
+        for seen in [target, host, name].into_iter().flatten().filter(|seen| !context.site.is_called(seen)) {
             if let Some(data) = context.directory.planes().classify(host_of(seen)) {
                 return Err(data_plane(seen, data));
             }
@@ -187,6 +187,11 @@ impl Context<'_> {
 impl super::Site {
     fn find(&self, authority: &str) -> Option<&str> {
         self.authorities.iter().map(AsRef::as_ref).find(|ours: &&str| same_authority(ours, authority))
+    }
+
+    /// Whether this is one of our names, with its port or without.
+    fn is_called(&self, name: &str) -> bool {
+        self.authorities.iter().any(|ours| ours.eq_ignore_ascii_case(name) || host_of(ours).eq_ignore_ascii_case(name))
     }
 
     fn foreign(&self, host: &str) -> ClassifyError {
@@ -261,13 +266,15 @@ fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
     if head.extensions.get::<AmbiguousFraming>().is_some() {
         return Err(ClassifyError::Framing { what: "`Content-Length` and `Transfer-Encoding` exclude each other" });
     }
-    let codings: Vec<&HeaderValue> = head.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
-    match codings.as_slice() {
-        [] => {}
-        [_] if head.version < Version::HTTP_11 => return Err(ClassifyError::Framing { what: "`Transfer-Encoding` needs HTTP/1.1" }),
-        [coding] if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
-        [_] => return Err(ClassifyError::Framing { what: "the only transfer coding is `chunked`" }),
-        _ => return Err(ClassifyError::Framing { what: "more than one `Transfer-Encoding`" }),
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => {}
+        (Some(_), Some(_)) => return Err(ClassifyError::Framing { what: "more than one `Transfer-Encoding`" }),
+        (Some(_), None) if head.version < Version::HTTP_11 => {
+            return Err(ClassifyError::Framing { what: "`Transfer-Encoding` needs HTTP/1.1" });
+        }
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        (Some(_), None) => return Err(ClassifyError::Framing { what: "the only transfer coding is `chunked`" }),
     }
     if head.headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
         return Err(ClassifyError::Framing { what: "more than one `Content-Length`" });

@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
-use super::resolve::Place;
+use super::resolve::{Place, Scoped};
 use super::trail::{Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::{Kind, Method};
@@ -28,7 +28,11 @@ pub struct Outbound {
     method: Method,
     path: CanonicalPath,
     query: Option<Box<str>>,
-    headers: HeaderMap,
+    /// As the client sent them.
+    received: HeaderMap,
+    assertion: HeaderValue,
+    /// Ids and addresses of this one request.
+    own: [Option<(HeaderName, HeaderValue)>; 4],
     authority: Box<str>,
     reading: Reading,
     caller: Arc<Caller>,
@@ -45,7 +49,7 @@ pub enum Reading {
     Unread,
 }
 
-/// Client headers that a backend may see. Everything else is ours, a proxy's or nobody's, and stays here.
+/// Client headers that a backend may see, sorted. Everything else is ours, a proxy's or nobody's, and stays here.
 const PASSED_ON: [&str; 19] = [
     "accept",
     "accept-language",
@@ -89,17 +93,15 @@ impl Authorized {
             (_, Kind::Collection | Kind::Invocation) => Reading::Links,
             (_, Kind::Instance) => Reading::Unread,
         };
+        let own = own_fields(&scoped, context);
         let request = scoped.request;
-        let mut headers = passed_on(&request.headers, &reading);
-        headers.insert(header::AUTHORIZATION, assertion);
-        speak_for(&mut headers, &scoped.caller, &request.trail);
-        refer(&mut headers, &request.authority, &request.path, request.query.as_deref());
-        name_ancestors(&mut headers, scoped.place, context);
         let outbound = Outbound {
             method: request.method,
             path: request.path,
             query: request.query,
-            headers,
+            received: request.headers,
+            assertion,
+            own,
             authority: request.authority,
             reading,
             caller: scoped.caller,
@@ -108,12 +110,12 @@ impl Authorized {
     }
 }
 
-fn passed_on(client: &HeaderMap, reading: &Reading) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(PASSED_ON.len() + 24);
-    for name in PASSED_ON.map(HeaderName::from_static) {
+fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
+    let options = client.get(header::CONNECTION).is_some();
+    for name in client.keys().filter(|name| PASSED_ON.binary_search(&name.as_str()).is_ok()) {
         // Options named by `Connection` are for the hop to us, whatever their name.
-        if let Some(value) = client.get(&name).filter(|_| !is_named_by_connection(client, &name)) {
-            headers.insert(name, value.clone());
+        if let Some(value) = client.get(name).filter(|_| !options || !is_named_by_connection(client, name)) {
+            headers.insert(name.clone(), value.clone());
         }
     }
     match reading {
@@ -127,7 +129,6 @@ fn passed_on(client: &HeaderMap, reading: &Reading) -> HeaderMap {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
     }
-    headers
 }
 
 fn is_named_by_connection(client: &HeaderMap, name: &HeaderName) -> bool {
@@ -135,8 +136,8 @@ fn is_named_by_connection(client: &HeaderMap, name: &HeaderName) -> bool {
     options.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
-/// Sets the headers that only the manager may set. Source: Azure Resource Manager RPC, "Proxy request header modifications".
-fn speak_for(headers: &mut HeaderMap, caller: &Caller, trail: &Trail) {
+/// What only the manager may say of a caller. Source: Azure Resource Manager RPC, "Proxy request header modifications".
+fn introduce(caller: &Caller) -> HeaderMap {
     let kind = match caller.kind {
         CallerKind::ServicePrincipal => "Application",
         CallerKind::User => "User",
@@ -157,48 +158,42 @@ fn speak_for(headers: &mut HeaderMap, caller: &Caller, trail: &Trail) {
         ("x-ms-client-authorization-source", "RoleBased"),
         ("x-ms-client-wids", &caller.wids.join(",")),
         ("x-ms-client-authentication-methods", &caller.amr.join(",")),
-        ("x-ms-correlation-request-id", &trail.correlation_id),
+        ("x-ms-client-identity-provider", caller.identity_provider.as_deref().unwrap_or(&caller.issuer)),
     ];
-    for (name, value) in fields {
-        insert_text(headers, name, value);
-    }
-    insert_text(headers, "x-ms-client-identity-provider", caller.identity_provider.as_deref().unwrap_or(&caller.issuer));
-    insert_text(headers, "x-ms-client-ip-address", &trail.peer.ip().to_string());
-    insert_text(headers, "x-ms-arm-request-tracking-id", &trail.id.to_string());
+    fields.into_iter().filter_map(|(name, value)| field(name, value)).collect()
 }
 
-/// The public address of the request: providers build links from it.
-fn refer(headers: &mut HeaderMap, authority: &str, path: &CanonicalPath, query: Option<&str>) {
-    let mut referer = format!("https://{authority}{}", path.as_str());
-    if let Some(query) = query {
-        referer.push('?');
-        referer.push_str(query);
-    }
-    insert_text(headers, "referer", &referer);
+/// What is said of one request alone.
+fn own_fields(scoped: &Scoped, context: &Context<'_>) -> [Option<(HeaderName, HeaderValue)>; 4] {
+    let trail = &scoped.request.trail;
+    [
+        field("x-ms-correlation-request-id", &trail.correlation_id),
+        field("x-ms-client-ip-address", &trail.peer.ip().to_string()),
+        field("x-ms-arm-request-tracking-id", &trail.id.to_string()),
+        ancestors(scoped.place, context).and_then(|names| field("x-ms-management-group-ancestors", &names)),
+    ]
 }
 
-fn name_ancestors(headers: &mut HeaderMap, place: Place, context: &Context<'_>) {
-    let Place::Subscription { id, .. } = place else { return };
-    let ancestors = context.directory.subscription(id).map(|subscription| subscription.ancestors.join(",")).unwrap_or_default();
-    insert_text(headers, "x-ms-management-group-ancestors", &ancestors);
+fn ancestors(place: Place, context: &Context<'_>) -> Option<String> {
+    let Place::Subscription { id, .. } = place else { return None };
+    let known = &context.directory.subscription(id)?.ancestors;
+    (!known.is_empty()).then(|| known.join(","))
 }
 
 /// A display name may hold what a header cannot; it is percent-encoded then, never left out.
-fn insert_text(headers: &mut HeaderMap, name: &'static str, value: &str) {
+fn field(name: &'static str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     if value.is_empty() {
-        return;
+        return None;
     }
     let plain = |byte: u8| (0x20..0x7f).contains(&byte);
-    let encoded: String = match value.bytes().all(plain) {
-        true => value.to_owned(),
-        false => value
-            .bytes()
-            .map(|byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-            .collect(),
+    let value = match value.bytes().all(plain) {
+        true => HeaderValue::from_str(value),
+        false => {
+            let escaped = |byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+            HeaderValue::try_from(value.bytes().map(escaped).collect::<String>())
+        }
     };
-    if let Ok(value) = HeaderValue::try_from(encoded) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
+    value.ok().map(|value| (HeaderName::from_static(name), value))
 }
 
 impl Forwardable {
@@ -243,15 +238,35 @@ impl Outbound {
     #[must_use]
     pub fn path_and_query(&self) -> String {
         match &self.query {
-            Some(query) => format!("{}?{query}", self.path.as_str()),
+            Some(query) => [self.path.as_str(), "?", query].concat(),
             None => self.path.as_str().to_owned(),
         }
     }
 
-    /// The header fields for the backend, without those that frame the message.
+    /// The header fields for the backend, without those that frame the message: what the client may say itself, and what is said of it.
     #[must_use]
-    pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = self.caller.introduction.get_or_init(|| introduce(&self.caller)).clone();
+        // With room for those that frame the message: growing would mean to hash all of them again.
+        headers.reserve(self.own.len() + PASSED_ON.len().min(self.received.len()) + 5);
+        pass_on(&self.received, &self.reading, &mut headers);
+        headers.insert(header::AUTHORIZATION, self.assertion.clone());
+        headers.extend(self.own.iter().flatten().cloned());
+        if let Some((name, value)) = self.referer() {
+            headers.insert(name, value);
+        }
+        headers
+    }
+
+    /// The public address of the request: providers build links from it.
+    fn referer(&self) -> Option<(HeaderName, HeaderValue)> {
+        let (path, query) = (self.path.as_str(), self.query.as_deref().unwrap_or_default());
+        let mut referer = String::with_capacity("https://?".len() + self.authority.len() + path.len() + query.len());
+        referer.extend(["https://", &self.authority, path]);
+        if self.query.is_some() {
+            referer.extend(["?", query]);
+        }
+        field("referer", &referer)
     }
 
     /// The authority of ours that links in the answer are built from.

@@ -13,7 +13,7 @@ use super::trail::{Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
-use crate::arm::scope::{Anchor, Scope};
+use crate::arm::scope::Scope;
 use crate::identity::Caller;
 use crate::ids::{SubscriptionId, TenantId};
 
@@ -130,30 +130,30 @@ fn parts_headers(whole: &HeaderMap) -> HeaderMap {
 
 /// Whether a path leads to a deployment that the gateway carries out itself.
 pub(super) fn is_deployment(path: &CanonicalPath) -> bool {
-    own_service(path).is_some_and(|(service, _, _)| service == Service::Deployments)
+    service_of(path) == Some(Service::Deployments)
 }
 
 /// A subscription or a resource group: nothing above them can be delegated.
-fn is_in_a_subscription(above: &[&str]) -> bool {
-    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
-    match above {
-        [subscriptions, _id] => is(subscriptions, "subscriptions"),
-        [subscriptions, _id, groups, _name] => is(subscriptions, "subscriptions") && is(groups, "resourceGroups"),
+fn is_in_a_subscription<'p>(mut above: impl Iterator<Item = &'p str>) -> bool {
+    let mut next = || above.next();
+    match [next(), next(), next(), next(), next()] {
+        [Some(subscriptions), Some(_id), None, ..] => is(subscriptions, "subscriptions"),
+        [Some(subscriptions), Some(_id), Some(groups), Some(_name), None] => {
+            is(subscriptions, "subscriptions") && is(groups, "resourceGroups")
+        }
         _ => false,
     }
 }
 
 /// Whether a path leads to what the gateway keeps about access.
 pub(super) fn is_access(path: &CanonicalPath) -> bool {
-    own_service(path).is_some_and(|(service, _, _)| service == Service::Access)
+    service_of(path) == Some(Service::Access)
 }
 
 /// Whether a path leads to answers that hold nothing but what their caller may see, so that asking takes no grant.
 pub(super) fn cuts_down_to_caller(path: &CanonicalPath) -> bool {
-    own_service(path).is_some_and(|(service, scope, _)| {
-        let at_root = *scope.anchor() == Anchor::Tenant && scope.below().is_empty();
-        at_root && matches!(service, Service::ActivityLog | Service::Views)
-    })
+    let is_at_root = || path.split_at_last("providers").is_some_and(|(mut above, _)| above.next().is_none());
+    matches!(service_of(path), Some(Service::ActivityLog | Service::Views)) && is_at_root()
 }
 
 /// The types of `Microsoft.Authorization` that the gateway keeps.
@@ -170,26 +170,45 @@ const ACCESS: [&str; 8] = [
 
 /// The service, the scope before it, and what comes after it.
 fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> {
-    let segments: Vec<&str> = path.segments().collect();
-    let providers = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"))?;
-    let (above, block) = segments.split_at(providers);
-    let [_providers, namespace, rest @ ..] = block else { return None };
-    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
-    let service = match rest {
+    let service = service_of(path)?;
+    let (above, block) = path.split_at_last("providers")?;
+    let above: Vec<&str> = above.collect();
+    Some((service, Scope::from_segments(&above).ok()?, block.skip(1).map(Box::from).collect()))
+}
+
+/// The service that a path leads to. Most lead to none, and that is found without making anything.
+fn service_of(path: &CanonicalPath) -> Option<Service> {
+    let (above, mut block) = path.split_at_last("providers")?;
+    let namespace = block.next()?;
+    if !NAMESPACES.iter().any(|known| is(namespace, known)) {
+        return None;
+    }
+    let kind = block.next()?;
+    let (second, third) = (block.next(), block.next());
+    match second {
         // The provider itself and its registration in a subscription are the resource manager's, as for every provider.
-        [] => return None,
-        [verb] if is(verb, "register") || is(verb, "unregister") => return None,
-        _ if is(namespace, "Microsoft.ManagedServices") => Service::ManagedServices,
-        _ if is(namespace, "Steward.Delegation") => Service::Views,
-        _ if is(namespace, "Steward.PrivateCloud") => Service::PrivateCloud,
-        [kind, _name, values, ..] if is(namespace, "Microsoft.Insights") && is(kind, "eventtypes") && is(values, "values") => {
-            Service::ActivityLog
+        None if is(kind, "register") || is(kind, "unregister") => None,
+        _ if is(namespace, "Microsoft.ManagedServices") => Some(Service::ManagedServices),
+        _ if is(namespace, "Steward.Delegation") => Some(Service::Views),
+        _ if is(namespace, "Steward.PrivateCloud") => Some(Service::PrivateCloud),
+        _ if is(namespace, "Microsoft.Insights") => {
+            (is(kind, "eventtypes") && third.is_some_and(|values| is(values, "values"))).then_some(Service::ActivityLog)
         }
-        [kind, ..] if is(namespace, "Microsoft.Authorization") && ACCESS.iter().any(|known| is(kind, known)) => Service::Access,
-        [kind, ..] if is(namespace, "Microsoft.Resources") && is(kind, "deployments") && is_in_a_subscription(above) => {
-            Service::Deployments
-        }
-        _ => return None,
-    };
-    Some((service, Scope::from_segments(above).ok()?, rest.iter().map(|segment| Box::from(*segment)).collect()))
+        _ if is(namespace, "Microsoft.Authorization") => ACCESS.iter().any(|known| is(kind, known)).then_some(Service::Access),
+        _ => (is(kind, "deployments") && is_in_a_subscription(above)).then_some(Service::Deployments),
+    }
+}
+
+/// The providers of which the gateway keeps some types.
+const NAMESPACES: [&str; 6] = [
+    "Microsoft.Authorization",
+    "Microsoft.Insights",
+    "Microsoft.ManagedServices",
+    "Microsoft.Resources",
+    "Steward.Delegation",
+    "Steward.PrivateCloud",
+];
+
+fn is(segment: &str, word: &str) -> bool {
+    segment.eq_ignore_ascii_case(word)
 }

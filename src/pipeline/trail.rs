@@ -1,8 +1,10 @@
 //! What every stage saw of one request: the evidence that its decision record is made of.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hyper::Version;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -132,7 +134,7 @@ pub struct Trail {
     /// The address of the client.
     pub peer: std::net::SocketAddr,
     /// `TLS 1.3` or `clear text`, and the HTTP version.
-    pub transport: String,
+    pub transport: Cow<'static, str>,
     /// The snapshot it was judged by.
     pub directory: Arc<Directory>,
     /// Who called.
@@ -170,7 +172,7 @@ pub(super) struct TrailSeed {
     client_request_id: Option<String>,
     command: Option<String>,
     peer: std::net::SocketAddr,
-    transport: String,
+    transport: Cow<'static, str>,
 }
 
 impl TrailSeed {
@@ -191,7 +193,7 @@ impl TrailSeed {
             client_request_id: how.client_request_id.clone(),
             command: Some(how.interface.to_owned()),
             peer: how.peer,
-            transport: how.transport.clone(),
+            transport: how.transport.clone().into(),
         }
     }
 
@@ -202,7 +204,7 @@ impl TrailSeed {
             client_request_id: None,
             command: None,
             peer: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
-            transport: String::new(),
+            transport: Cow::Borrowed(""),
         }
     }
 
@@ -347,10 +349,16 @@ impl Trail {
     }
 }
 
-fn transport(head: &Parts, connection: &Connection) -> String {
-    match &connection.tls {
-        Some(tls) => format!("TLS {}, {:?}", tls.version, head.version),
-        None => format!("clear text, {:?}", head.version),
+/// What goes over the wire, for people.
+fn transport(head: &Parts, connection: &Connection) -> Cow<'static, str> {
+    let tls = connection.tls.as_ref().map(|tls| tls.version);
+    match (tls, head.version) {
+        (None, Version::HTTP_11) => Cow::Borrowed("clear text, HTTP/1.1"),
+        (None, Version::HTTP_2) => Cow::Borrowed("clear text, HTTP/2.0"),
+        (Some("1.3"), Version::HTTP_11) => Cow::Borrowed("TLS 1.3, HTTP/1.1"),
+        (Some("1.3"), Version::HTTP_2) => Cow::Borrowed("TLS 1.3, HTTP/2.0"),
+        (None, other) => Cow::Owned(format!("clear text, {other:?}")),
+        (Some(version), other) => Cow::Owned(format!("TLS {version}, {other:?}")),
     }
 }
 
@@ -360,5 +368,8 @@ fn text_field(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// Bounded, and free of control characters that could forge lines or colours in a terminal.
 fn printable(text: &str) -> String {
+    if text.len() <= TEXT_CHARS_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -292,7 +292,7 @@ fn check(name: CheckName, trail: &Trail) -> CheckEntry {
 fn seen(name: CheckName, trail: &Trail) -> Option<String> {
     let caller = trail.caller.as_deref();
     match name {
-        CheckName::Connection => Some(trail.transport.clone()),
+        CheckName::Connection => Some(trail.transport.to_string()),
         CheckName::Token => caller.map(|caller| format!("genuine, until {:.0}", caller.expires_at)),
         CheckName::Audience => caller.map(|caller| caller.audience.to_string()),
         CheckName::Tenant => caller.and_then(|caller| name_of(&trail.directory, caller.principal.tenant)),

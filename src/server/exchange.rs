@@ -183,8 +183,8 @@ async fn send(
     let request = &permission.request;
     let response = backend.send(request, body, permission.clone()).await?;
     let delivery = Delivery {
-        public_base: format!("https://{}", request.authority()),
-        reading: request.reading().clone(),
+        authority: request.authority(),
+        reading: request.reading(),
         path: request.path(),
         caller: request.caller().principal,
         operations: context.operations,

@@ -57,12 +57,15 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
     // A type of nothing would make clients read nothing as JSON.
     let has_body = response.body().size_hint().exact() != Some(0);
     let headers = response.headers_mut();
+    // Growing would mean to hash all of them again.
+    headers.reserve(FIXED.len() + OWN_MAX);
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
-    insert(headers, "x-ms-request-id", &echo.id.to_string());
+    let id = echo.id.to_string();
+    insert(headers, "x-ms-routing-request-id", &["STEWARD:", &compact(now), ":", &id].concat());
+    insert(headers, "x-ms-request-id", &id);
     insert(headers, "x-ms-correlation-request-id", echo.correlation_id);
-    insert(headers, "x-ms-routing-request-id", &format!("STEWARD:{}:{}", now.strftime("%Y%m%dT%H%M%SZ"), echo.id));
     insert(headers, "x-steward-revision", &echo.revision.to_string());
     insert(headers, "x-steward-state-revision", &echo.state_revision.to_string());
     match echo.client_request_id {
@@ -72,6 +75,15 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
     if has_body && !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }
+}
+
+/// Fields that are added besides those that are always the same.
+const OWN_MAX: usize = 8;
+
+/// `20270301T100005Z`.
+fn compact(time: Timestamp) -> String {
+    // `2027-03-01T10:00:05Z`, as RFC 3339 has it.
+    format!("{time:.0}").replace(['-', ':'], "")
 }
 
 /// Adds what the gateway's own answer carries.
