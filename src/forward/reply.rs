@@ -82,7 +82,7 @@ pub async fn deliver(
     if head.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ForwardError::Unreadable);
     }
-    let bytes = read(body, backend.config().answer_bytes_max).await?;
+    let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
     let body = links.rewrite_body(bytes, &mut notes)?;
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.remove(header::ETAG);

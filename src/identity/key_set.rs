@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use aws_lc_rs::rsa::PublicKeyComponents;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256};
 use serde_json::{Map, Value};
 
 use super::strict;
@@ -22,7 +23,8 @@ const CURVE_BYTES: usize = 32;
 pub(super) struct VerificationKey {
     algorithm: SignatureAlgorithm,
     material: Material,
-    decoding: DecodingKey,
+    /// Parsed once: that takes longer than what else is around a signature.
+    parsed: ParsedPublicKey,
 }
 
 impl std::fmt::Debug for VerificationKey {
@@ -34,8 +36,8 @@ impl std::fmt::Debug for VerificationKey {
 #[derive(PartialEq, Eq)]
 enum Material {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
-    P256 { x: String, y: String },
-    Ed25519 { x: String },
+    P256 { x: Vec<u8>, y: Vec<u8> },
+    Ed25519 { x: Vec<u8> },
 }
 
 impl VerificationKey {
@@ -45,13 +47,7 @@ impl VerificationKey {
 
     /// Whether this key made `signature` (base64url) over `signed`.
     pub(super) fn verifies(&self, signed: &str, signature: &str) -> bool {
-        let algorithm = match self.algorithm {
-            SignatureAlgorithm::Rs256 => Algorithm::RS256,
-            SignatureAlgorithm::Ps256 => Algorithm::PS256,
-            SignatureAlgorithm::Es256 => Algorithm::ES256,
-            SignatureAlgorithm::EdDsa => Algorithm::EdDSA,
-        };
-        crypto::verify(signature, signed.as_bytes(), &self.decoding, algorithm).unwrap_or(false)
+        strict::base64url(signature).is_some_and(|signature| self.parsed.verify_sig(signed.as_bytes(), &signature).is_ok())
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -74,14 +70,14 @@ impl VerificationKey {
             Some(named) => algorithm_named(named.as_str()?).filter(|named| material.fits(*named) && allowed.contains(named)),
             None => allowed.iter().copied().find(|allowed| material.fits(*allowed)),
         }?;
-        let decoding = material.decoding_key()?;
-        Some(Self { algorithm, material, decoding })
+        let parsed = material.parsed(algorithm)?;
+        Some(Self { algorithm, material, parsed })
     }
 }
 
 impl Material {
     fn read<'e>(kind: &str, text: impl Fn(&'static str) -> Option<&'e str>) -> Option<Self> {
-        let curve_text = |name| text(name).filter(|value| strict::base64url(value).is_some_and(|bytes| bytes.len() == CURVE_BYTES));
+        let coordinate = |name| strict::base64url(text(name)?).filter(|bytes| bytes.len() == CURVE_BYTES);
         match (kind, text("crv")) {
             ("RSA", None) => {
                 let modulus = strict::base64url(text("n")?)?;
@@ -91,8 +87,8 @@ impl Material {
                 let exponent = strict::base64url(text("e")?)?;
                 (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits).then_some(Self::Rsa { modulus, exponent })
             }
-            ("EC", Some("P-256")) => Some(Self::P256 { x: curve_text("x")?.to_owned(), y: curve_text("y")?.to_owned() }),
-            ("OKP", Some("Ed25519")) => Some(Self::Ed25519 { x: curve_text("x")?.to_owned() }),
+            ("EC", Some("P-256")) => Some(Self::P256 { x: coordinate("x")?, y: coordinate("y")? }),
+            ("OKP", Some("Ed25519")) => Some(Self::Ed25519 { x: coordinate("x")? }),
             _ => None,
         }
     }
@@ -105,11 +101,16 @@ impl Material {
         }
     }
 
-    fn decoding_key(&self) -> Option<DecodingKey> {
+    fn parsed(&self, algorithm: SignatureAlgorithm) -> Option<ParsedPublicKey> {
         match self {
-            Self::Rsa { modulus, exponent } => Some(DecodingKey::from_rsa_raw_components(modulus, exponent)),
-            Self::P256 { x, y } => DecodingKey::from_ec_components(x, y).ok(),
-            Self::Ed25519 { x } => DecodingKey::from_ed_components(x).ok(),
+            Self::Rsa { modulus, exponent } => {
+                let parameters =
+                    if algorithm == SignatureAlgorithm::Ps256 { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
+                PublicKeyComponents { n: modulus, e: exponent }.to_parsed_public_key(parameters).ok()
+            }
+            // Source: SEC 1 §2.3.3, an uncompressed point.
+            Self::P256 { x, y } => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], x.as_slice(), y.as_slice()].concat()).ok(),
+            Self::Ed25519 { x } => ParsedPublicKey::new(&ED25519, x).ok(),
         }
     }
 }

@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 use hyper::header::HeaderValue;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::Context;
@@ -18,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::delegation::roles::Role;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::identity::Caller;
-use crate::ids::{ObjectId, PrincipalId, RoleId, TenantId};
+use crate::ids::{ClientId, ObjectId, PrincipalId, RoleId, TenantId};
 use crate::vmm;
 
 /// An assertion lives this long, and never longer than token and grant. Source: `docs/decisions/0003-assertion.md`.
@@ -27,6 +26,10 @@ const LIFETIME_MAX: Duration = Duration::from_mins(5);
 const LEFT_MIN: Duration = Duration::from_secs(30);
 /// Source: RFC 8032 §5.1.5.
 const PUBLIC_KEY_BYTES: usize = 32;
+/// Source: RFC 8032 §5.1.6.
+const SIGNATURE_BYTES: usize = 64;
+/// Source: RFC 6750 §2.1.
+const SCHEME: &str = "Bearer ";
 /// The name of the gateway where it asks for itself.
 const GATEWAY: &str = "Steward";
 /// Assertions kept at once.
@@ -54,15 +57,16 @@ pub enum AssertionError {
     /// The text is not one that a header can carry.
     #[error("the assertion cannot be sent in a header")]
     Form(#[source] hyper::header::InvalidHeaderValue),
-    /// The signature failed.
-    #[error("the assertion could not be signed")]
-    Signing(#[source] jsonwebtoken::errors::Error),
+    /// The claims are no JSON.
+    #[error("the claims of the assertion could not be written")]
+    Claims(#[source] serde_json::Error),
 }
 
 /// Signs assertions with Ed25519 and keeps them for as long as they hold.
 pub struct AssertionSigner {
-    key: EncodingKey,
-    header: Header,
+    key: Ed25519KeyPair,
+    /// The header of all assertions, with its dot.
+    header: String,
     public_key: [u8; PUBLIC_KEY_BYTES],
     issuer: String,
     audience: String,
@@ -72,6 +76,7 @@ pub struct AssertionSigner {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CacheKey {
     caller: PrincipalId,
+    client: Option<ClientId>,
     role: RoleIndex,
     /// The address of the grant's origin, which `Cached::grant` keeps alive, so that it cannot come to mean another one.
     origin: usize,
@@ -80,8 +85,9 @@ struct CacheKey {
 struct Cached {
     value: HeaderValue,
     grant: Grant,
+    /// What the assertion calls the caller.
+    name: Box<str>,
     expires_at: Timestamp,
-    token_expires_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -132,8 +138,9 @@ impl AssertionSigner {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(AssertionError::Key)?;
         let mut public_key = [0; PUBLIC_KEY_BYTES];
         public_key.copy_from_slice(pair.public_key().as_ref());
-        let header = Header { kid: Some(key_id(&public_key)), ..Header::new(Algorithm::EdDSA) };
-        Ok(Self { key: EncodingKey::from_ed_der(pkcs8), header, public_key, issuer, audience, cached: DashMap::default() })
+        let header = serde_json::json!({ "typ": "JWT", "alg": "EdDSA", "kid": key_id(&public_key) });
+        let header = format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string()));
+        Ok(Self { key: pair, header, public_key, issuer, audience, cached: DashMap::default() })
     }
 
     /// The public half.
@@ -161,7 +168,7 @@ impl AssertionSigner {
             return self.sign(whom, None, context).map(|(value, _)| value);
         };
         let origin = Arc::as_ptr(&grant.origin).cast::<()>().addr();
-        let key = CacheKey { caller: whom.caller.principal, role: grant.role, origin };
+        let key = CacheKey { caller: whom.caller.principal, client: whom.caller.client, role: grant.role, origin };
         if let Some(value) = self.cached.get(&key).and_then(|cached| cached.fits(grant, whom.caller, context.now)) {
             return Ok(value);
         }
@@ -170,7 +177,7 @@ impl AssertionSigner {
             self.cached.retain(|_, cached| context.now < cached.expires_at);
         }
         if self.cached.len() < CACHED_MAX {
-            let cached = Cached { value: value.clone(), grant: grant.clone(), expires_at, token_expires_at: whom.caller.expires_at };
+            let cached = Cached { value: value.clone(), grant: grant.clone(), name: whom.caller.name.clone(), expires_at };
             self.cached.insert(key, cached);
         }
         Ok(value)
@@ -239,8 +246,14 @@ impl AssertionSigner {
     }
 
     fn encode(&self, claims: &Claims<'_>) -> Result<HeaderValue, AssertionError> {
-        let token = jsonwebtoken::encode(&self.header, claims, &self.key).map_err(AssertionError::Signing)?;
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(AssertionError::Form)?;
+        let claims = serde_json::to_vec(claims).map_err(AssertionError::Claims)?;
+        let mut text = String::with_capacity(SCHEME.len() + self.header.len() + (claims.len() + SIGNATURE_BYTES) * 4 / 3 + 4);
+        text.extend([SCHEME, &self.header]);
+        URL_SAFE_NO_PAD.encode_string(&claims, &mut text);
+        let signature = self.key.sign(text.trim_start_matches(SCHEME).as_bytes());
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut text);
+        let mut value = HeaderValue::try_from(text).map_err(AssertionError::Form)?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -249,7 +262,11 @@ impl AssertionSigner {
 impl Cached {
     fn fits(&self, grant: &Grant, caller: &Caller, now: Timestamp) -> Option<HeaderValue> {
         let fresh = now.checked_add(LEFT_MIN).is_ok_and(|soon| soon < self.expires_at);
-        let same = self.token_expires_at == caller.expires_at && self.grant.window == grant.window && self.grant.scope == grant.scope;
+        // Another token of the same caller will do, if it lives as long.
+        let same = self.expires_at <= caller.expires_at
+            && self.name == caller.name
+            && self.grant.window == grant.window
+            && self.grant.scope == grant.scope;
         (fresh && same).then(|| self.value.clone())
     }
 }

@@ -59,7 +59,8 @@ impl Gateway {
         let ended = match admitted {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, context),
-            Ok(Admitted::CarryOut(request, trail)) => self.carry_out(backends, &request, trail, body, context).await,
+            // A request can consist of others, which are carried out on the same stack.
+            Ok(Admitted::CarryOut(request, trail)) => Box::pin(self.carry_out(backends, &request, trail, body, context)).await,
             Ok(Admitted::Forward(request)) => self.forward(&backends.manager, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
@@ -71,7 +72,7 @@ impl Gateway {
         match revision {
             None => true,
             Some(revision) if revision <= self.directory.borrow().registry().revision() => true,
-            Some(revision) => self.state.reach(revision, MIN_REVISION_TIME_MAX).await,
+            Some(revision) => Box::pin(self.state.reach(revision, MIN_REVISION_TIME_MAX)).await,
         }
     }
 
@@ -129,8 +130,7 @@ impl Gateway {
             rehearsal: None,
         };
         let pending = Pending { gateway: self, trail: Some(trail) };
-        // A request can consist of others, which are carried out on the same stack.
-        let carried = Box::pin(management::carry_out(request, body, &desk)).await;
+        let carried = management::carry_out(request, body, &desk).await;
         let mut trail = pending.disarm();
         match carried {
             Ok(answer) => {

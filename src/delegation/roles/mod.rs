@@ -89,6 +89,8 @@ pub struct RoleCatalogue {
     /// Keyed by lower-cased name.
     by_name: HashMap<Box<str>, RoleIndex, Hasher>,
     index: ActionIndex,
+    /// Those that can be delegated, the narrowest first.
+    narrowest: Vec<RoleIndex>,
     /// Keyed by lower-cased action.
     granting: DashMap<Box<str>, Arc<RoleSet>, Hasher>,
 }
@@ -119,7 +121,11 @@ impl RoleCatalogue {
             }
         }
         let index = ActionIndex::new(&roles);
-        Ok(Self { roles, by_id, by_name, index, granting: DashMap::default() })
+        let numbered = (0..).map(RoleIndex).zip(&roles).filter(|(index, role)| delegable::check(*index, Some(role)).is_ok());
+        let mut narrowest: Vec<_> = numbered.map(|(index, role)| (role.breadth(), role.name(), index)).collect();
+        narrowest.sort_unstable();
+        let narrowest = narrowest.into_iter().map(|(_, _, index)| index).collect();
+        Ok(Self { roles, by_id, by_name, index, narrowest, granting: DashMap::default() })
     }
 
     /// The role of this id.
@@ -201,10 +207,7 @@ impl RoleCatalogue {
     #[must_use]
     pub fn smallest_with(&self, action: &Action, max: usize) -> Vec<RoleIndex> {
         let granting = self.granting(action);
-        let candidates = self.iter().filter(|(index, _)| granting.contains(*index) && self.delegable(*index).is_ok());
-        let mut candidates: Vec<_> = candidates.map(|(index, role)| (role.breadth(), role.name(), index)).collect();
-        candidates.sort_unstable();
-        candidates.into_iter().take(max).map(|(_, _, index)| index).collect()
+        self.narrowest.iter().copied().filter(|index| granting.contains(*index)).take(max).collect()
     }
 }
 
