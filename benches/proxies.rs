@@ -6,20 +6,36 @@
 
 #[path = "proxies/bare.rs"]
 mod bare;
+#[path = "proxies/chart.rs"]
+mod chart;
 #[path = "proxies/client.rs"]
 mod client;
 #[path = "proxies/contenders.rs"]
 mod contenders;
+#[path = "proxies/figures.rs"]
+mod figures;
+#[path = "proxies/instructions.rs"]
+mod instructions;
+#[path = "proxies/judge.rs"]
+mod judge;
 #[path = "proxies/listener.rs"]
 mod listener;
 #[path = "proxies/load.rs"]
 mod load;
+#[path = "proxies/machine.rs"]
+mod machine;
 #[path = "proxies/origin.rs"]
 mod origin;
+#[path = "proxies/peers.rs"]
+mod peers;
 #[path = "proxies/process.rs"]
 mod process;
+#[path = "proxies/report.rs"]
+mod report;
 #[path = "proxies/rounds.rs"]
 mod rounds;
+#[path = "proxies/run.rs"]
+mod run;
 #[path = "proxies/scenario.rs"]
 mod scenario;
 #[path = "proxies/stage.rs"]
@@ -28,6 +44,8 @@ mod stage;
 mod steward;
 #[path = "proxies/token.rs"]
 mod token;
+#[path = "proxies/turns.rs"]
+mod turns;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +68,7 @@ struct Arguments {
 /// What is measured and how often.
 #[derive(Args)]
 struct Run {
-    /// Only the scenarios whose names contain one of these.
+    /// Only the scenarios whose names contain one of these. The soak is measured only when one of them names it.
     filters: Vec<String>,
     /// Only these contenders; `bare` is always among them.
     #[arg(long, value_delimiter = ',')]
@@ -61,9 +79,27 @@ struct Run {
     /// Length of a turn.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Length of the soak.
+    #[arg(long, default_value_t = 600)]
+    soak_seconds: u64,
     /// Names the scenarios and measures nothing.
     #[arg(long)]
     list: bool,
+    /// Fails when a ratio is not what it has to be.
+    #[arg(long)]
+    check: bool,
+    /// Fails when Steward takes 5 % more instructions than `benches/instructions.json` says. Measures nothing else.
+    #[arg(long, conflicts_with = "check")]
+    guard: bool,
+    /// Writes what was counted into `benches/instructions.json`.
+    #[arg(long, requires = "guard")]
+    bless: bool,
+    /// Writes figures into `docs/performance.md` and `docs/performance/`, where those of scenarios that were not measured stay.
+    #[arg(long)]
+    write: bool,
+    /// Installs nothing that is missing.
+    #[arg(long)]
+    no_install: bool,
     /// What cargo gives to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -98,7 +134,7 @@ fn main() -> ExitCode {
     let outcome = match role {
         Some(Role::Origin { listen }) => origin::run(listen),
         Some(Role::Bare(arguments)) => bare::run(arguments),
-        None => rounds::run(&run),
+        None => run::run(&run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

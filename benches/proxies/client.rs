@@ -9,16 +9,22 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::Outcome;
 use crate::scenario::{Ask, Http};
+
+/// Where a client's work is done, for callers that wait.
+pub fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
 
 /// One request.
 #[derive(Clone)]
@@ -32,6 +38,8 @@ pub struct Connection {
     address: SocketAddr,
     tls: bool,
     sender: Sender,
+    /// Whether TLS took up an earlier session.
+    pub is_resumed: bool,
 }
 
 enum Sender {
@@ -45,13 +53,12 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let is_tls = tls.is_some();
-        let sender = match tls {
-            None => Sender::open(stream, http).await?,
-            Some(config) => {
-                Sender::open(TlsConnector::from(config).connect(ServerName::try_from("localhost")?, stream).await?, http).await?
-            }
+        let Some(config) = tls else {
+            return Ok(Self { address, tls: is_tls, sender: Sender::open(stream, http).await?, is_resumed: false });
         };
-        Ok(Self { address, tls: is_tls, sender })
+        let stream = TlsConnector::from(config).connect(ServerName::try_from("localhost")?, stream).await?;
+        let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok(Self { address, tls: is_tls, sender: Sender::open(stream, http).await?, is_resumed })
     }
 
     pub async fn send(&mut self, call: &Call) -> Outcome<(StatusCode, Bytes)> {
@@ -102,12 +109,23 @@ impl Sender {
 
 /// A configuration that takes the certificate on trust: it was made by this program, a moment ago.
 pub fn trusting(http: Http) -> Outcome<Arc<ClientConfig>> {
+    Ok(Arc::new(config(http)?))
+}
+
+/// One that makes a full handshake each time.
+pub fn without_resumption(http: Http) -> Outcome<Arc<ClientConfig>> {
+    let mut config = config(http)?;
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn config(http: Http) -> Outcome<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let trust = Arc::new(Trust(Arc::clone(&provider)));
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.dangerous().with_custom_certificate_verifier(trust).with_no_client_auth();
     config.alpn_protocols = vec![if http == Http::One { b"http/1.1".to_vec() } else { b"h2".to_vec() }];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::scenario::{Http, Scenario, Tokens};
+use crate::scenario::{Ask, Http, Measure, Scenario, Tokens};
 use crate::stage::{Stage, root};
-use crate::token::{CALLERS, FRESH, OPERATORS, READERS, Wanted};
+use crate::token::{CALLERS, FRESH, OPERATORS, READERS, Wanted, with_bad_signature};
 
 /// Threads of `wrk`.
 const WRK_THREADS: usize = 2;
@@ -32,9 +32,9 @@ pub enum Pace {
 }
 
 /// Loads `address` for so long; fails when any answer was not the expected one.
-pub fn run(stage: &Stage, scenario: &Scenario, address: SocketAddr, expected: u16, seconds: u64, pace: Pace) -> Outcome<Load> {
+pub fn run(stage: &Stage, scenario: &Scenario, address: SocketAddr, seconds: u64, pace: Pace) -> Outcome<Load> {
     match scenario.tokens {
-        Tokens::One => oha(stage, scenario, address, expected, seconds, pace),
+        Tokens::One => oha(stage, scenario, address, seconds, pace),
         Tokens::Thousand => wrk(stage, scenario, address, &stage.signer.file(CALLERS)?, seconds),
         Tokens::Fresh => wrk(stage, scenario, address, &stage.signer.file(FRESH)?, seconds),
     }
@@ -42,7 +42,6 @@ pub fn run(stage: &Stage, scenario: &Scenario, address: SocketAddr, expected: u1
 
 /// The token of scenarios that have one only.
 pub fn token(stage: &Stage, scenario: &Scenario) -> Outcome<String> {
-    use crate::scenario::Ask;
     let wanted = |group| Wanted { caller: 0, number: 0, group, is_expired: false };
     match scenario.ask {
         Ask::DeniedRole => stage.signer.token(wanted(READERS)),
@@ -51,18 +50,13 @@ pub fn token(stage: &Stage, scenario: &Scenario) -> Outcome<String> {
     }
 }
 
-/// The same text with another signature.
-pub fn with_bad_signature(token: &str) -> String {
-    let (text, signature) = token.rsplit_once('.').unwrap_or((token, ""));
-    format!("{text}.{}", signature.chars().rev().collect::<String>())
-}
-
 pub fn oha_program() -> PathBuf {
     let installed = root().join("target/tools/bin/oha");
     if installed.exists() { installed } else { "oha".into() }
 }
 
-fn oha(stage: &Stage, scenario: &Scenario, address: SocketAddr, expected: u16, seconds: u64, pace: Pace) -> Outcome<Load> {
+fn oha(stage: &Stage, scenario: &Scenario, address: SocketAddr, seconds: u64, pace: Pace) -> Outcome<Load> {
+    let expected = scenario.ask.status();
     let mut command = Command::new(oha_program());
     command.args([
         "--no-tui",
@@ -120,7 +114,8 @@ fn wrk(stage: &Stage, scenario: &Scenario, address: SocketAddr, tokens: &Path, s
     command
         .args(["-t", &WRK_THREADS.to_string(), "-c", &scenario.connections.to_string(), "-d", &format!("{seconds}s"), "-s"])
         .arg(&script);
-    let goes_on = if scenario.tokens == Tokens::Fresh { "stop" } else { "again" };
+    // A soak goes round: there are more tokens in the file than Steward remembers.
+    let goes_on = if scenario.tokens == Tokens::Fresh && scenario.measure != Measure::Soak { "stop" } else { "again" };
     command.arg(url(scenario, address)).arg("--").arg(tokens).args([&WRK_THREADS.to_string(), goes_on]);
     let output = command.output().map_err(|error| format!("wrk: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);

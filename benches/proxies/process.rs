@@ -19,13 +19,6 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// Memory of a process tree, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory {
-    /// Shared pages divided by those who share them.
-    pub proportional: u64,
-}
-
 impl Process {
     /// Starts a program that is killed when this one ends in whatever way.
     pub fn start(command: &Command, log: &Path) -> Outcome<Self> {
@@ -70,16 +63,6 @@ impl Process {
         Ok(TICK * ticks)
     }
 
-    pub fn memory(&self) -> Outcome<Memory> {
-        let mut kilobytes = 0;
-        for id in tree(self.id())? {
-            let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
-            let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
-            kilobytes += line.trim().trim_end_matches(" kB").parse::<u64>()?;
-        }
-        Ok(Memory { proportional: kilobytes * 1024 })
-    }
-
     /// Asks it to end, and makes it.
     fn end(&mut self) -> Outcome<()> {
         Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status()?;
@@ -100,6 +83,17 @@ impl Drop for Process {
             eprintln!("a process did not end: {error}");
         }
     }
+}
+
+/// Memory of a process and its descendants in bytes; pages that several share are divided among them.
+pub fn memory(root: u32) -> Outcome<f64> {
+    let mut bytes = 0.0;
+    for id in tree(root)? {
+        let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
+        bytes += line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0;
+    }
+    Ok(bytes)
 }
 
 /// A process and its descendants.

@@ -1,75 +1,99 @@
 //! Interleaved rounds: in each one every contender has its turn, so that whatever else the machine does concerns them alike.
 
-use std::time::Duration;
-
 use crate::contenders::{Contender, Kind, Setup};
-use crate::load::{self, Pace};
-use crate::scenario::{SCENARIOS, Scenario, Tokens};
+use crate::figures::{Figure, Turn, Turns};
+use crate::scenario::{Measure, Scenario, Tokens};
 use crate::stage::Stage;
-use crate::{Outcome, Run};
+use crate::{Outcome, Run, instructions, turns};
 
-/// What a contender came to in one turn.
-#[derive(Debug, Clone, Copy)]
-pub struct Turn {
-    pub cpu_us: f64,
-    pub per_second: f64,
+/// Before anything is measured, each contender has a turn of so many seconds.
+const WARM_UP_SECONDS: u64 = 1;
+
+/// What became of a scenario: figures of those that took part, and why others did not.
+pub struct Measured {
+    pub turns: Vec<(Kind, Turns)>,
+    pub errors: Vec<String>,
 }
 
-pub fn run(run: &Run) -> Outcome<()> {
-    let scenarios = SCENARIOS
-        .iter()
-        .filter(|scenario| run.filters.is_empty() || run.filters.iter().any(|filter| scenario.name.contains(filter.as_str())));
-    if run.list {
-        scenarios.for_each(|scenario| println!("{}", scenario.name));
-        return Ok(());
-    }
-    let stage = Stage::set()?;
-    for scenario in scenarios {
-        if let Err(error) = measure(run, &stage, scenario) {
-            println!("{}: {error}", scenario.name);
-        }
-    }
-    Ok(())
+struct Entrant {
+    contender: Contender,
+    turns: Turns,
 }
 
-fn measure(run: &Run, stage: &Stage, scenario: &Scenario) -> Outcome<()> {
-    let setup = Setup { tls: scenario.tls, workers: std::thread::available_parallelism()?.get() };
-    let kinds = scenario.contenders.iter().filter(|kind| run.only.is_empty() || **kind == Kind::Bare || run.only.contains(kind));
-    let mut contenders = kinds.map(|kind| Contender::start(*kind, stage, setup)).collect::<Outcome<Vec<_>>>()?;
-    let mut turns = vec![Vec::new(); contenders.len()];
-    for round in 0..=run.rounds {
-        for (contender, turns) in contenders.iter_mut().zip(&mut turns) {
-            if scenario.tokens == Tokens::Fresh && round > 0 {
-                *contender = Contender::start(contender.kind, stage, setup)?;
-            }
-            let turn = turn(stage, scenario, contender, if round == 0 { 1 } else { run.seconds })?;
-            if round > 0 {
-                turns.push(turn);
+pub fn measure(run: &Run, stage: &Stage, scenario: &Scenario) -> Outcome<Measured> {
+    let is_wanted = |kind: &Kind| run.only.is_empty() || *kind == Kind::Bare || run.only.contains(kind);
+    let kinds = scenario.contenders.iter().copied().filter(is_wanted);
+    let mut errors = Vec::new();
+    if scenario.measure == Measure::Instructions {
+        let mut turns = Vec::new();
+        for kind in kinds {
+            match instructions::count(stage, &scenario.asked_of(kind), kind) {
+                Ok(turn) => turns.push((kind, added(turn))),
+                Err(error) => errors.push(format!("{}: {}: {error}", scenario.name, kind.name())),
             }
         }
+        return Ok(Measured { turns, errors });
     }
-    let mut yardstick = None;
-    for (contender, turns) in contenders.iter().zip(&mut turns) {
-        turns.sort_by(|a, b| a.cpu_us.total_cmp(&b.cpu_us));
-        let Some(middle) = turns.get(turns.len() / 2) else { continue };
-        let yardstick = *yardstick.get_or_insert(middle.cpu_us);
-        println!(
-            "{:28} {:8} {:7.2} us {:8.0}/s {:6.2}",
-            scenario.name,
-            contender.kind.name(),
-            middle.cpu_us,
-            middle.per_second,
-            middle.cpu_us / yardstick
-        );
+    let setup = Setup { tls: scenario.tls, http: scenario.http, workers: std::thread::available_parallelism()?.get() };
+    let mut entrants = Vec::new();
+    for kind in kinds {
+        match Contender::start(kind, stage, setup) {
+            Ok(contender) => entrants.push(Entrant { contender, turns: Turns::default() }),
+            Err(error) => errors.push(format!("{}: {error}", scenario.name)),
+        }
     }
-    Ok(())
+    let rate = quarter(stage, scenario, &entrants)?;
+    let rounds = if scenario.measure == Measure::Soak { 1 } else { run.rounds };
+    for round in 0..rounds {
+        entrants.retain_mut(|entrant| {
+            let measured = one_turn(run, stage, scenario, setup, entrant, round, rate);
+            let failed = measured.as_ref().err().map(|error| format!("{}: {}: {error}", scenario.name, entrant.contender.kind.name()));
+            entrant.turns.add(measured.unwrap_or_default());
+            errors.extend(failed.clone());
+            failed.is_none()
+        });
+    }
+    let turns = entrants.into_iter().map(|entrant| (entrant.contender.kind, entrant.turns)).collect();
+    Ok(Measured { turns, errors })
 }
 
-fn turn(stage: &Stage, scenario: &Scenario, contender: &Contender, seconds: u64) -> Outcome<Turn> {
-    let expected = if contender.kind == Kind::Bare { 200 } else { scenario.ask.status() };
-    let before = contender.process.cpu()?;
-    let load = load::run(stage, scenario, contender.address, expected, seconds, Pace::Fastest)
-        .map_err(|error| format!("{}: {error}", contender.kind.name()))?;
-    let cpu: Duration = contender.process.cpu()? - before;
-    Ok(Turn { cpu_us: cpu.as_secs_f64() * 1e6 / load.requests, per_second: load.requests / load.seconds })
+fn added(turn: Turn) -> Turns {
+    let mut turns = Turns::default();
+    turns.add(turn);
+    turns
+}
+
+fn one_turn(run: &Run, stage: &Stage, scenario: &Scenario, setup: Setup, entrant: &mut Entrant, round: usize, rate: f64) -> Outcome<Turn> {
+    let asked = scenario.asked_of(entrant.contender.kind);
+    // A token that was seen in the round before is not a fresh one any more; memory that is left from it is not idle.
+    let is_renewed = scenario.tokens == Tokens::Fresh || scenario.measure == Measure::Idle;
+    if is_renewed && round > 0 {
+        entrant.contender = Contender::start(entrant.contender.kind, stage, setup)?;
+    }
+    let contender = &entrant.contender;
+    if !is_renewed && round == 0 && scenario.measure == Measure::Cpu {
+        drop(turns::cpu(stage, &asked, contender, WARM_UP_SECONDS)?);
+    }
+    match scenario.measure {
+        Measure::Cpu => turns::cpu(stage, &asked, contender, run.seconds),
+        Measure::Latency => turns::latency(stage, &asked, contender, run.seconds, rate),
+        Measure::Bulk => turns::bulk(stage, &asked, contender, run.seconds),
+        Measure::Idle => turns::idle(stage, &asked, contender),
+        Measure::Handshakes(are_resumed) => turns::handshakes(stage, &asked, contender, run.seconds, are_resumed),
+        Measure::Soak => turns::bulk(stage, &asked, contender, run.soak_seconds),
+        Measure::Instructions => Ok(Turn::new()),
+    }
+}
+
+/// A quarter of the bare proxy's requests per second.
+fn quarter(stage: &Stage, scenario: &Scenario, entrants: &[Entrant]) -> Outcome<f64> {
+    let Some(bare) = entrants.iter().find(|entrant| entrant.contender.kind == Kind::Bare) else {
+        return Err("there is no bare proxy".into());
+    };
+    if scenario.measure != Measure::Latency {
+        return Ok(0.0);
+    }
+    let turn = turns::cpu(stage, scenario, &bare.contender, 2 * WARM_UP_SECONDS)?;
+    let per_second = turn.iter().find(|(figure, _)| *figure == Figure::PerSecond).map_or(0.0, |(_, value)| *value);
+    Ok(per_second / 4.0)
 }

@@ -121,6 +121,12 @@ impl Signer {
     }
 }
 
+/// The same text with another signature.
+pub fn with_bad_signature(token: &str) -> String {
+    let (text, signature) = token.rsplit_once('.').unwrap_or((token, ""));
+    format!("{text}.{}", signature.chars().rev().collect::<String>())
+}
+
 /// Source: `Microsoft` identity platform, access token claims reference, version 1.
 fn claims(wanted: Wanted) -> Outcome<Value> {
     let Wanted { caller, number, group, is_expired } = wanted;
