@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::Outcome;
 use crate::scenario::{Ask, Http};
+use crate::stage::{NAME, named};
 
 /// Where a client's work is done, for callers that wait.
 pub fn runtime() -> Outcome<tokio::runtime::Runtime> {
@@ -56,14 +57,14 @@ impl Connection {
         let Some(config) = tls else {
             return Ok(Self { address, tls: is_tls, sender: Sender::open(stream, http).await?, is_resumed: false });
         };
-        let stream = TlsConnector::from(config).connect(ServerName::try_from("localhost")?, stream).await?;
+        let stream = TlsConnector::from(config).connect(ServerName::try_from(NAME)?, stream).await?;
         let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
         Ok(Self { address, tls: is_tls, sender: Sender::open(stream, http).await?, is_resumed })
     }
 
     pub async fn send(&mut self, call: &Call) -> Outcome<(StatusCode, Bytes)> {
         let body = Full::from(vec![b'.'; call.ask.body_bytes()]);
-        let host = call.ask.host().map_or_else(|| self.address.to_string(), ToOwned::to_owned);
+        let host = call.ask.host().map_or_else(|| named(self.address), ToOwned::to_owned);
         let target = call.ask.target();
         let mut request = match &self.sender {
             Sender::One(_) => Request::builder().uri(target).header(HOST, host),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use hyper::StatusCode;
@@ -67,8 +68,8 @@ impl Contender {
             let folder = stage.folder.join(format!("{}-{}", kind.name(), address.port()));
             fs::create_dir_all(&folder)?;
             let command = match kind {
-                Kind::Bare => bare(stage, address, setup, false)?,
-                Kind::Verify => bare(stage, address, setup, true)?,
+                Kind::Bare => bare(stage, &folder, address, setup, false)?,
+                Kind::Verify => bare(stage, &folder, address, setup, true)?,
                 Kind::Steward => steward::command(stage, &folder, address, setup.tls, setup.workers)?,
                 Kind::Haproxy => peers::haproxy(stage, &folder, address, setup)?,
                 Kind::Nginx => peers::nginx(stage, &folder, address, setup)?,
@@ -120,8 +121,11 @@ fn below(other: &[&str], command: Command) -> Command {
     outer
 }
 
-fn bare(stage: &Stage, address: SocketAddr, setup: Setup, verifies: bool) -> Outcome<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+fn bare(stage: &Stage, folder: &Path, address: SocketAddr, setup: Setup, verifies: bool) -> Outcome<Command> {
+    // A copy of its own: pages shared with the origin and with this process would count for a part only.
+    let program = folder.join("bare");
+    fs::copy(std::env::current_exe()?, &program)?;
+    let mut command = Command::new(program);
     command.args(["bare", &address.to_string(), &stage.origin.to_string(), "--workers", &setup.workers.to_string()]);
     if setup.tls {
         command.arg("--tls").args([&stage.certificate, &stage.key]);

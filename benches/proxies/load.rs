@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::scenario::{Ask, Http, Measure, Scenario, Tokens};
-use crate::stage::{Stage, root};
+use crate::stage::{Stage, named, root};
 use crate::token::{CALLERS, FRESH, OPERATORS, READERS, Wanted, with_bad_signature};
 
 /// Threads of `wrk`.
@@ -63,6 +63,7 @@ fn oha(stage: &Stage, scenario: &Scenario, address: SocketAddr, seconds: u64, pa
         "--output-format",
         "json",
         "--insecure",
+        "--ipv4",
         "-w",
         "-z",
         &format!("{seconds}s"),
@@ -128,7 +129,7 @@ fn wrk(stage: &Stage, scenario: &Scenario, address: SocketAddr, tokens: &Path, s
 }
 
 fn url(scenario: &Scenario, address: SocketAddr) -> String {
-    format!("{}://{address}{}", if scenario.tls { "https" } else { "http" }, scenario.ask.target())
+    format!("{}://{}{}", if scenario.tls { "https" } else { "http" }, named(address), scenario.ask.target())
 }
 
 /// Each thread has its own part of the file. With `stop` it ends when the part is used up, so that no token is sent twice.

@@ -16,6 +16,9 @@ use crate::token::Signer;
 /// Names of protocols that TLS servers and clients agree on. Source: RFC 7301 §6, RFC 9113 §3.1.
 pub const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// What all contenders are called.
+pub const NAME: &str = "localhost";
+
 pub struct Stage {
     /// Written anew by each run.
     pub folder: PathBuf,
@@ -47,7 +50,7 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         let signer = Signer::open(&kept())?;
         let [certificate, key, certificate_and_key] = ["server.pem", "server.key", "both.pem"].map(|name| folder.join(name));
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
         fs::write(&certificate, made.cert.pem())?;
         fs::write(&key, made.signing_key.serialize_pem())?;
         fs::write(&certificate_and_key, made.cert.pem() + &made.signing_key.serialize_pem())?;
@@ -61,6 +64,11 @@ impl Stage {
         process.wait_for(origin)?;
         Ok(Self { folder, certificate, key, certificate_and_key, public_key, key_set, signer, origin, _origin: process })
     }
+}
+
+/// The authority of a contender: its name in TLS and in requests has to be the same.
+pub fn named(address: SocketAddr) -> String {
+    format!("{NAME}:{}", address.port())
 }
 
 /// An address on this machine that was free a moment ago.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
-use crate::stage::{Stage, free_address, root};
+use crate::stage::{Stage, free_address, named, root};
 use crate::token::{ISSUER, OPERATORS, READERS, TENANT};
 
 /// The subscription that is delegated.
@@ -25,11 +25,11 @@ pub fn command(stage: &Stage, folder: &Path, listen: SocketAddr, tls: bool, work
     fs::copy(root().join("policies/planes.toml"), policies.join("planes.toml"))?;
     fs::copy(&stage.key_set, policies.join("keys.json"))?;
     fs::write(policies.join("world.toml"), world())?;
-    let port = listen.port();
     let files = format!("certificate_file = {:?}\nkey_file = {:?}\n", stage.certificate, stage.key);
     let config = format!(
-        "[gateway]\nlisten = \"{listen}\"\nauthorities = [\"localhost:{port}\", \"127.0.0.1:{port}\"]\nworkers = {workers}\n{}\
+        "[gateway]\nlisten = \"{listen}\"\nauthorities = [\"{}\"]\nworkers = {workers}\n{}\
          [admin]\nlisten = \"{}\"\n[backend]\nurl = \"http://{}\"\n",
+        named(listen),
         if tls { files.as_str() } else { "" },
         free_address()?,
         stage.origin
