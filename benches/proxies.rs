@@ -2,7 +2,7 @@
 //!
 //! Run it with `cargo bench --bench proxies`; `benches/README.md` says what is measured and how to pick a part.
 //! This one program is also the origin, the bare proxies and the client: it starts itself in these roles.
-#![expect(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a program for developers")]
+#![expect(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, unreachable_pub, reason = "a program for developers")]
 
 #[path = "proxies/bare.rs"]
 mod bare;
@@ -67,6 +67,7 @@ struct Arguments {
 
 /// What is measured and how often.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Run {
     /// Only the scenarios whose names contain one of these. The soak is measured only when one of them names it.
     filters: Vec<String>,

@@ -88,9 +88,11 @@ fn oha(stage: &Stage, scenario: &Scenario, address: SocketAddr, seconds: u64, pa
         command.args(["-q", &format!("{rate:.0}"), "--latency-correction"]);
     }
     let output = command.arg(url(scenario, address)).output().map_err(|error| format!("oha: {error}"))?;
-    let report: Value = serde_json::from_slice(&output.stdout).map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let report: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("oha: {error}: {}", String::from_utf8_lossy(&output.stderr)))?;
     understood(&report, expected).ok_or_else(|| {
-        format!("not every answer was {expected}: {}, {}", report["statusCodeDistribution"], report["errorDistribution"]).into()
+        let part = |name| report.get(name).map(Value::to_string).unwrap_or_default();
+        format!("not every answer was {expected}: {}, {}", part("statusCodeDistribution"), part("errorDistribution")).into()
     })
 }
 

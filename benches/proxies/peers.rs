@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::contenders::Setup;
 use crate::stage::{Stage, kept};
 use crate::token::{AUDIENCE, ISSUER};
 
-/// Source: HAProxy 2.6 configuration manual, 7.3.1, `jwt_verify`, `jwt_payload_query`.
+/// Source: `HAProxy` 2.6 configuration manual, 7.3.1, `jwt_verify`, `jwt_payload_query`.
 pub fn haproxy(stage: &Stage, folder: &Path, listen: SocketAddr, setup: Setup) -> Outcome<Command> {
     let tls = format!("ssl crt {} alpn h2,http/1.1", stage.certificate_and_key.display());
     let file = folder.join("haproxy.cfg");
@@ -118,8 +118,8 @@ http {{
 /// Source: Envoy, `envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication`.
 pub fn envoy(stage: &Stage, folder: &Path, listen: SocketAddr, setup: Setup) -> Outcome<Command> {
     let socket = |address: SocketAddr| json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } });
-    let typed = |name: &str, mut config: serde_json::Value| {
-        config["@type"] = json!(format!("type.googleapis.com/envoy.extensions.{name}"));
+    let typed = |name: &str, mut config: Value| {
+        set(&mut config, "@type", json!(format!("type.googleapis.com/envoy.extensions.{name}")));
         config
     };
     let provider = json!({
@@ -145,7 +145,7 @@ pub fn envoy(stage: &Stage, folder: &Path, listen: SocketAddr, setup: Setup) -> 
         });
         let context = json!({ "common_tls_context": { "tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"] } });
         let context = typed("transport_sockets.tls.v3.DownstreamTlsContext", context);
-        chain["transport_socket"] = json!({ "name": "envoy.transport_sockets.tls", "typed_config": context });
+        set(&mut chain, "transport_socket", json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }));
     }
     let endpoint = json!({ "lb_endpoints": [{ "endpoint": { "address": socket(stage.origin) } }] });
     let resources = json!({
@@ -157,4 +157,10 @@ pub fn envoy(stage: &Stage, folder: &Path, listen: SocketAddr, setup: Setup) -> 
     let mut command = Command::new(kept().join("envoy/bin/envoy"));
     command.args(["--disable-hot-restart", "--log-level", "warn", "--concurrency", &setup.workers.to_string(), "-c"]).arg(file);
     Ok(command)
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }

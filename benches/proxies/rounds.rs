@@ -42,15 +42,17 @@ pub fn measure(run: &Run, stage: &Stage, scenario: &Scenario) -> Outcome<Measure
             Err(error) => errors.push(format!("{}: {error}", scenario.name)),
         }
     }
-    let rate = quarter(stage, scenario, &entrants)?;
-    let rounds = if scenario.measure == Measure::Soak { 1 } else { run.rounds };
-    for round in 0..rounds {
-        entrants.retain_mut(|entrant| {
-            let measured = one_turn(run, stage, scenario, setup, entrant, round, rate);
-            let failed = measured.as_ref().err().map(|error| format!("{}: {}: {error}", scenario.name, entrant.contender.kind.name()));
-            entrant.turns.add(measured.unwrap_or_default());
-            errors.extend(failed.clone());
-            failed.is_none()
+    let plan = Plan { run, stage, scenario, setup, rate: quarter(stage, scenario, &entrants)? };
+    for round in 0..if scenario.measure == Measure::Soak { 1 } else { run.rounds } {
+        entrants.retain_mut(|entrant| match plan.turn(entrant, round) {
+            Ok(turn) => {
+                entrant.turns.add(turn);
+                true
+            }
+            Err(error) => {
+                errors.push(format!("{}: {}: {error}", scenario.name, entrant.contender.kind.name()));
+                false
+            }
         });
     }
     let turns = entrants.into_iter().map(|entrant| (entrant.contender.kind, entrant.turns)).collect();
@@ -63,25 +65,40 @@ fn added(turn: Turn) -> Turns {
     turns
 }
 
-fn one_turn(run: &Run, stage: &Stage, scenario: &Scenario, setup: Setup, entrant: &mut Entrant, round: usize, rate: f64) -> Outcome<Turn> {
-    let asked = scenario.asked_of(entrant.contender.kind);
-    // A token that was seen in the round before is not a fresh one any more; memory that is left from it is not idle.
-    let is_renewed = scenario.tokens == Tokens::Fresh || scenario.measure == Measure::Idle;
-    if is_renewed && round > 0 {
-        entrant.contender = Contender::start(entrant.contender.kind, stage, setup)?;
-    }
-    let contender = &entrant.contender;
-    if !is_renewed && round == 0 && scenario.measure == Measure::Cpu {
-        drop(turns::cpu(stage, &asked, contender, WARM_UP_SECONDS)?);
-    }
-    match scenario.measure {
-        Measure::Cpu => turns::cpu(stage, &asked, contender, run.seconds),
-        Measure::Latency => turns::latency(stage, &asked, contender, run.seconds, rate),
-        Measure::Bulk => turns::bulk(stage, &asked, contender, run.seconds),
-        Measure::Idle => turns::idle(stage, &asked, contender),
-        Measure::Handshakes(are_resumed) => turns::handshakes(stage, &asked, contender, run.seconds, are_resumed),
-        Measure::Soak => turns::bulk(stage, &asked, contender, run.soak_seconds),
-        Measure::Instructions => Ok(Turn::new()),
+/// What all turns of a scenario have in common.
+struct Plan<'a> {
+    run: &'a Run,
+    stage: &'a Stage,
+    scenario: &'a Scenario,
+    setup: Setup,
+    /// Requests per second, where they come at a fixed rate.
+    rate: f64,
+}
+
+impl Plan<'_> {
+    fn turn(&self, entrant: &mut Entrant, round: usize) -> Outcome<Turn> {
+        let Plan { run, stage, scenario, .. } = *self;
+        let asked = scenario.asked_of(entrant.contender.kind);
+        // A token that was seen in the round before is not a fresh one any more; memory that is left from it is not idle.
+        let is_renewed = scenario.tokens == Tokens::Fresh || scenario.measure == Measure::Idle;
+        if is_renewed && round > 0 {
+            entrant.contender = Contender::start(entrant.contender.kind, stage, self.setup)?;
+        }
+        let contender = &entrant.contender;
+        match scenario.measure {
+            Measure::Cpu => {
+                if !is_renewed && round == 0 {
+                    turns::cpu(stage, &asked, contender, WARM_UP_SECONDS)?;
+                }
+                turns::cpu(stage, &asked, contender, run.seconds)
+            }
+            Measure::Latency => turns::latency(stage, &asked, contender, run.seconds, self.rate),
+            Measure::Bulk => turns::bulk(stage, &asked, contender, run.seconds),
+            Measure::Idle => turns::idle(stage, &asked, contender),
+            Measure::Handshakes(are_resumed) => turns::handshakes(stage, &asked, contender, run.seconds, are_resumed),
+            Measure::Soak => turns::bulk(stage, &asked, contender, run.soak_seconds),
+            Measure::Instructions => Ok(Turn::new()),
+        }
     }
 }
 

@@ -48,7 +48,8 @@ pub fn run(run: &Run) -> Outcome<()> {
     if run.write {
         write(results)?;
     }
-    end(errors.into_iter().map(|error| format!("not measured: {error}")).chain(failures).collect())
+    let missing = errors.into_iter().map(|error| format!("not measured: {error}"));
+    end(&missing.chain(failures).collect::<Vec<_>>())
 }
 
 fn is_wanted(run: &Run, scenario: &Scenario) -> bool {
@@ -92,7 +93,7 @@ fn guard(run: &Run, results: &Results) -> Outcome<()> {
     let counted: BTreeMap<&str, f64> = own.map(|row| (row.scenario.as_str(), row.median.round())).collect();
     if run.bless {
         fs::write(&file, serde_json::to_string_pretty(&counted)? + "\n")?;
-        return end(results.errors.clone());
+        return end(&results.errors);
     }
     let baseline: BTreeMap<String, f64> = serde_json::from_slice(&fs::read(&file)?)?;
     let mut failures = results.errors.clone();
@@ -103,9 +104,9 @@ fn guard(run: &Run, results: &Results) -> Outcome<()> {
             None => failures.push(format!("{scenario}: not counted")),
         }
     }
-    end(failures)
+    end(&failures)
 }
 
-fn end(failures: Vec<String>) -> Outcome<()> {
+fn end(failures: &[String]) -> Outcome<()> {
     if failures.is_empty() { Ok(()) } else { Err(format!("failed:\n  {}", failures.join("\n  ")).into()) }
 }

@@ -15,7 +15,7 @@ pub const SUBSCRIPTION: &str = "be4c0000-5000-4000-8000-000000000001";
 /// The program: `STEWARD_BIN`, or the one that was built with this benchmark.
 pub fn program() -> Outcome<PathBuf> {
     let named = std::env::var_os("STEWARD_BIN").map(PathBuf::from);
-    named.or(option_env!("CARGO_BIN_EXE_steward").map(PathBuf::from)).ok_or_else(|| "STEWARD_BIN names no program".into())
+    named.or_else(|| option_env!("CARGO_BIN_EXE_steward").map(PathBuf::from)).ok_or_else(|| "STEWARD_BIN names no program".into())
 }
 
 /// Writes its files into `folder`, and says how to start it.
