@@ -125,7 +125,7 @@ struct BareArguments {
     /// Certificate and key, PEM. Without them it serves clear text.
     #[arg(long, num_args = 2)]
     tls: Option<Vec<PathBuf>>,
-    /// The key set with the one key that tokens must be signed with.
+    /// The public key that tokens must be signed with, DER.
     #[arg(long)]
     verify: Option<PathBuf>,
 }

@@ -131,7 +131,7 @@ fn bare(stage: &Stage, folder: &Path, address: SocketAddr, setup: Setup, verifie
         command.arg("--tls").args([&stage.certificate, &stage.key]);
     }
     if verifies {
-        command.arg("--verify").arg(&stage.key_set);
+        command.arg("--verify").arg(&stage.public_der);
     }
     Ok(command)
 }

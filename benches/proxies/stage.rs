@@ -26,7 +26,10 @@ pub struct Stage {
     pub key: PathBuf,
     /// Certificate and key in one file, as some want it.
     pub certificate_and_key: PathBuf,
+    /// Of the issuer, PEM.
     pub public_key: PathBuf,
+    /// The same as DER.
+    pub public_der: PathBuf,
     pub key_set: PathBuf,
     pub signer: Signer,
     pub origin: SocketAddr,
@@ -54,7 +57,8 @@ impl Stage {
         fs::write(&certificate, made.cert.pem())?;
         fs::write(&key, made.signing_key.serialize_pem())?;
         fs::write(&certificate_and_key, made.cert.pem() + &made.signing_key.serialize_pem())?;
-        let (public_key, key_set) = (folder.join("issuer.pem"), folder.join("keys.json"));
+        let [public_key, public_der, key_set] = ["issuer.pem", "issuer.der", "keys.json"].map(|name| folder.join(name));
+        fs::write(&public_der, signer.public_der()?)?;
         fs::write(&public_key, signer.public_pem()?)?;
         fs::write(&key_set, signer.key_set().to_string())?;
         let origin = free_address()?;
@@ -62,7 +66,7 @@ impl Stage {
         command.arg("origin").arg(origin.to_string());
         let process = Process::start(&command, &folder.join("origin.log"))?;
         process.wait_for(origin)?;
-        Ok(Self { folder, certificate, key, certificate_and_key, public_key, key_set, signer, origin, _origin: process })
+        Ok(Self { folder, certificate, key, certificate_and_key, public_key, public_der, key_set, signer, origin, _origin: process })
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Wanted {
 impl Signer {
     /// The key of an earlier run, or a new one.
     pub fn open(folder: &Path) -> Outcome<Self> {
-        let path = folder.join("issuer.der");
+        let path = folder.join("issuer.p8");
         if !path.exists() {
             let made: Pkcs8V1Der<'_> = KeyPair::generate(KeySize::Rsa2048)?.as_der()?;
             std::fs::write(&path, made.as_ref())?;
@@ -75,10 +75,15 @@ impl Signer {
         json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "n": n, "e": e }] })
     }
 
-    /// The public key as PEM.
-    pub fn public_pem(&self) -> Outcome<String> {
+    /// The public key as DER. Source: RFC 5280 §4.1, `SubjectPublicKeyInfo`.
+    pub fn public_der(&self) -> Outcome<Vec<u8>> {
         let der: PublicKeyX509Der<'_> = self.key.public_key().as_der()?;
-        let text = STANDARD.encode(der.as_ref());
+        Ok(der.as_ref().to_vec())
+    }
+
+    /// The same as PEM.
+    pub fn public_pem(&self) -> Outcome<String> {
+        let text = STANDARD.encode(self.public_der()?);
         let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
         Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
