@@ -46,7 +46,7 @@ const RULES: &[Rule] = &[
     at_most(5, "h1-c64-denied-role", Figure::CpuUs, 1.00, Kind::Bare),
     at_most(7, "idle-h1", Figure::MemoryIdle, 2.00, Kind::Bare),
     at_most(7, "idle-h1-tls", Figure::MemoryPerConnection, 1.30, Kind::Bare),
-    within(7, "soak-fresh-tokens", Figure::MemoryGrowth, 8.0),
+    within(7, "soak", Figure::MemoryGrowth, 8.0),
     at_least(8, "h1-download-64m", Figure::MibPerSecond, 0.95, Kind::Bare),
     at_least(8, "h1-upload-64m", Figure::MibPerSecond, 0.95, Kind::Bare),
     within(8, "h1-download-64m", Figure::MemoryGrowth, 4.0),

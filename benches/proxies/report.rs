@@ -55,7 +55,8 @@ impl Results {
     pub fn tables(&self) -> String {
         let Machine { date, processor, cores, kernel, versions } = &self.machine;
         let mut text = format!(
-            "Measured {date} on {cores} cores of {processor}, Linux {kernel}; {} rounds of {} s. {}.\n",
+            "![CPU time per request as multiples of the bare proxy](performance/cpu.svg)\n\n\
+             Measured {date} on {cores} cores of {processor}, Linux {kernel}; {} rounds of {} s. {}.\n",
             self.rounds,
             self.seconds,
             versions.join("; ")

@@ -167,7 +167,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "tls-resumed-handshake", measure: Measure::Handshakes(true), ..H1_TLS },
     Scenario { name: "idle-h1", measure: Measure::Idle, contenders: &Kind::ALL, ..H1 },
     Scenario { name: "idle-h1-tls", measure: Measure::Idle, contenders: &Kind::ALL, ..H1_TLS },
-    Scenario { name: "soak-fresh-tokens", tokens: Tokens::Fresh, measure: Measure::Soak, ..H1 },
+    Scenario { name: "soak", tokens: Tokens::Fresh, measure: Measure::Soak, ..H1 },
     Scenario { name: "instructions-h1", ..COUNTED },
     Scenario { name: "instructions-h1-tls", tls: true, ..COUNTED },
     Scenario { name: "instructions-h2-tls", http: Http::Two(1), tls: true, ..COUNTED },
