@@ -10,7 +10,7 @@ use crate::contenders::{Contender, Kind, Setup};
 use crate::figures::{Figure, Turn};
 use crate::scenario::{Scenario, Tokens};
 use crate::stage::Stage;
-use crate::token::FRESH;
+use crate::token::{CALLERS, FRESH};
 use crate::{Outcome, load};
 
 /// Requests before those that are counted: caches, pools and lazily made tables are there then.
@@ -66,7 +66,9 @@ fn tokens(stage: &Stage, scenario: &Scenario) -> Outcome<Box<dyn Iterator<Item =
         return Ok(Box::new(std::iter::repeat(load::token(stage, scenario)?)));
     }
     let text = fs::read_to_string(stage.signer.file(FRESH)?)?;
-    let needed: Vec<_> = text.lines().take(WARM_UP + COUNTED).map(ToOwned::to_owned).collect();
+    // Of callers that are known after the warm-up: it is tokens that are new.
+    let of_few = text.lines().enumerate().filter(|(number, _)| number % CALLERS < WARM_UP).map(|(_, token)| token.to_owned());
+    let needed: Vec<_> = of_few.take(WARM_UP + COUNTED).collect();
     Ok(Box::new(needed.into_iter()))
 }
 

@@ -90,15 +90,16 @@ fn write(results: Results) -> Outcome<()> {
 fn guard(run: &Run, results: &Results) -> Outcome<()> {
     let file = root().join("benches/instructions.json");
     let own = results.rows.iter().filter(|row| row.contender == Kind::Steward.name() && row.figure == Figure::Instructions.name());
-    let counted: BTreeMap<&str, f64> = own.map(|row| (row.scenario.as_str(), row.median.round())).collect();
+    let counted: BTreeMap<String, f64> = own.map(|row| (row.scenario.clone(), row.median.round())).collect();
+    let mut baseline: BTreeMap<String, f64> = if file.exists() { serde_json::from_slice(&fs::read(&file)?)? } else { BTreeMap::new() };
     if run.bless {
-        fs::write(&file, serde_json::to_string_pretty(&counted)? + "\n")?;
+        baseline.extend(counted);
+        fs::write(&file, serde_json::to_string_pretty(&baseline)? + "\n")?;
         return end(&results.errors);
     }
-    let baseline: BTreeMap<String, f64> = serde_json::from_slice(&fs::read(&file)?)?;
     let mut failures = results.errors.clone();
-    for (scenario, allowed) in baseline.iter().filter(|(scenario, _)| run.filters.is_empty() || counted.contains_key(scenario.as_str())) {
-        match counted.get(scenario.as_str()) {
+    for (scenario, allowed) in baseline.iter().filter(|(scenario, _)| run.filters.is_empty() || counted.contains_key(*scenario)) {
+        match counted.get(scenario) {
             Some(counted) if *counted <= allowed * (1.0 + GUARD) => {}
             Some(counted) => failures.push(format!("{scenario}: {counted:.0} instructions a request, baseline {allowed:.0}")),
             None => failures.push(format!("{scenario}: not counted")),
