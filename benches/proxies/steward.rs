@@ -1,0 +1,102 @@
+//! Steward as a user runs it: the program, a configuration file, a folder of policies; every check on, decision records on.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Outcome;
+use crate::stage::{Stage, free_address, named, root};
+use crate::token::{ISSUER, OPERATORS, READERS, TENANT};
+
+/// The subscription that is delegated.
+pub const SUBSCRIPTION: &str = "be4c0000-5000-4000-8000-000000000001";
+
+/// The program: `STEWARD_BIN`, or the one that was built with this benchmark.
+pub fn program() -> Outcome<PathBuf> {
+    let named = std::env::var_os("STEWARD_BIN").map(PathBuf::from);
+    named.or_else(|| option_env!("CARGO_BIN_EXE_steward").map(PathBuf::from)).ok_or_else(|| "STEWARD_BIN names no program".into())
+}
+
+/// Writes its files into `folder`, and says how to start it.
+pub fn command(stage: &Stage, folder: &Path, listen: SocketAddr, tls: bool, workers: usize) -> Outcome<Command> {
+    let policies = folder.join("policies");
+    fs::create_dir_all(&policies)?;
+    fs::copy(root().join("policies/planes.toml"), policies.join("planes.toml"))?;
+    fs::copy(&stage.key_set, policies.join("keys.json"))?;
+    fs::write(policies.join("world.toml"), world())?;
+    let files = format!("certificate_file = {:?}\nkey_file = {:?}\n", stage.certificate, stage.key);
+    let config = format!(
+        "[gateway]\nlisten = \"{listen}\"\nauthorities = [\"{}\"]\nworkers = {workers}\n{}\
+         [admin]\nlisten = \"{}\"\n[backend]\nurl = \"http://{}\"\n",
+        named(listen),
+        if tls { files.as_str() } else { "" },
+        free_address()?,
+        stage.origin
+    );
+    let file = folder.join("steward.toml");
+    fs::write(&file, config)?;
+    let mut command = Command::new(program()?);
+    command.args(["serve", "--config"]).arg(file).current_dir(folder);
+    Ok(command)
+}
+
+fn world() -> String {
+    format!(
+        r#"
+[[issuer]]
+key = "bench"
+kind = "file"
+path = "keys.json"
+names = ["{}"]
+authority = "https://issuer.bench.example/{{tenant}}"
+algorithms = ["RS256"]
+
+[[tenant]]
+key = "provider"
+id = "{TENANT}"
+name = "Provider"
+issuer = "bench"
+
+[[group]]
+key = "operators"
+object_id = "{OPERATORS}"
+tenant = "provider"
+
+[[group]]
+key = "readers"
+object_id = "{READERS}"
+tenant = "provider"
+
+[[tenant]]
+key = "customer"
+id = "be4c0000-1000-4000-8000-000000000002"
+name = "Customer"
+
+[[subscription]]
+id = "{SUBSCRIPTION}"
+name = "customer-main"
+tenant = "customer"
+
+[[delegation]]
+offer = "Operations"
+managing_tenant = "provider"
+scopes = ["customer-main"]
+
+[[delegation.authorization]]
+who = "group:operators"
+role = "Contributor"
+
+[[delegation.authorization]]
+who = "group:readers"
+role = "Reader"
+
+[[deny_assignment]]
+name = "the network is frozen"
+actions = ["Microsoft.Network/*"]
+not_actions = ["*/read"]
+scope = "customer-main"
+"#,
+        ISSUER.replace(TENANT, "{tenant}")
+    )
+}
