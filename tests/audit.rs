@@ -4,11 +4,16 @@
 #[path = "audit/world.rs"]
 mod world;
 
+#[path = "audit/requests.rs"]
+mod requests;
+
 #[path = "audit/commands.rs"]
 mod commands;
 #[path = "audit/crash.rs"]
 mod crash;
 #[path = "audit/retention.rs"]
 mod retention;
+#[path = "audit/short_form.rs"]
+mod short_form;
 #[path = "audit/tampering.rs"]
 mod tampering;

@@ -57,6 +57,10 @@ impl Hash {
         Self::of(&data)
     }
 
+    pub(in crate::record) fn push(&self, out: &mut Vec<u8>) {
+        crate::record::stored::push_hex(out, &self.0);
+    }
+
     fn digits(&self) -> [u8; 2 * BYTES] {
         let mut digits = [0; 2 * BYTES];
         for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
