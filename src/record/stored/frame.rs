@@ -1,10 +1,11 @@
-//! The beginning of a line: form, policy, caller, owner and grant, which are the same for many requests.
+//! The beginning of a line: form, policy, caller, owner, grant, and what kind of request it was, which are the same for many.
 //!
-//! It is more than half of a line. It is made once for each caller, grant and policy, together with its SHA-256 up to there, so that only
+//! It is more than half of a line. It is made once for each caller, grant, action and policy, together with its SHA-256 up to there, so that only
 //! what differs is written and hashed for each record. A frame is known by the addresses of what it was made from, which it keeps from
 //! coming to mean something else: a weak reference keeps an allocation, and not what is in it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,8 @@ use super::super::entry::{self, Customer, Policy};
 use super::super::ledger::GrantKey;
 use super::SCHEMA;
 use super::evidence::Evidence;
-use super::text::push_json;
+use super::text::{push_json, push_list, push_member, push_number};
+use crate::arm::action::Action;
 use crate::delegation::{Grant, Origin, RoleIndex};
 use crate::directory::Directory;
 use crate::identity::{Caller, GroupSource};
@@ -46,6 +48,8 @@ struct Key {
     origin: Option<usize>,
     role: Option<RoleIndex>,
     customer: Option<TenantId>,
+    /// Hash of what else is in the frame.
+    kind: u64,
 }
 
 /// One of them.
@@ -58,13 +62,24 @@ pub(in crate::record) struct Frame {
     /// The grant in it, as the ledger knows it.
     pub(in crate::record) grant_key: Option<GrantKey>,
     grant: Option<Grant>,
-    groups: Option<GroupSource>,
+    kind: Kind,
     _caller: Option<Weak<Caller>>,
+}
+
+/// What else is the same for many requests.
+#[derive(Debug)]
+struct Kind {
+    groups: Option<GroupSource>,
+    method: Box<str>,
+    actions: Box<[Box<str>]>,
+    transport: Box<str>,
+    status: u16,
 }
 
 /// Those made for the policy in force.
 #[derive(Debug, Default)]
 pub(in crate::record) struct Frames {
+    hasher: foldhash::fast::RandomState,
     directory: Weak<Directory>,
     frames: HashMap<Key, Frame, foldhash::fast::RandomState>,
 }
@@ -78,19 +93,20 @@ impl Frames {
             self.frames.clear();
             self.directory = Arc::downgrade(directory);
         }
-        let entry = self.frames.entry(Key::of(evidence));
+        let entry = self.frames.entry(Key::of(evidence, Kind::hash(evidence, &self.hasher)));
         entry.and_modify(|frame| frame.keep_to(evidence)).or_insert_with(|| Frame::of(evidence))
     }
 }
 
 impl Key {
-    fn of(evidence: &Evidence<'_>) -> Self {
+    fn of(evidence: &Evidence<'_>, kind: u64) -> Self {
         let grant = evidence.only_grant();
         Self {
             caller: evidence.trail().caller.as_ref().map(|caller| Arc::as_ptr(caller).addr()),
             origin: grant.map(|grant| Arc::<Origin>::as_ptr(&grant.origin).addr()),
             role: grant.map(|grant| grant.role),
             customer: evidence.customer(),
+            kind,
         }
     }
 }
@@ -117,6 +133,11 @@ impl Frame {
             text.extend_from_slice(br#","grants":"#);
             push_json(&mut text, &entry::grants(evidence.grants(), directory));
         }
+        push_member(&mut text, br#","method":"#, &trail.method);
+        push_list(&mut text, br#","actions":"#, trail.actions.iter().map(Action::as_str));
+        push_member(&mut text, br#","transport":"#, &trail.transport);
+        text.extend_from_slice(br#","status":"#);
+        push_number(&mut text, evidence.status().into());
         let mut hasher = LineHasher::default();
         hasher.update(&text);
         let tenant = trail.caller.as_ref().map(|caller| caller.principal.tenant);
@@ -125,7 +146,7 @@ impl Frame {
             hasher,
             grant_key: tenant.zip(grant).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
             grant: grant.cloned(),
-            groups: trail.group_source,
+            kind: Kind::of(evidence),
             _caller: trail.caller.as_ref().map(Arc::downgrade),
         }
     }
@@ -137,9 +158,41 @@ impl Frame {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if !is_same_grant || self.groups != evidence.trail().group_source {
+        if !is_same_grant || !self.kind.is_of(evidence) {
             *self = Self::of(evidence);
         }
+    }
+}
+
+impl Kind {
+    fn of(evidence: &Evidence<'_>) -> Self {
+        let trail = evidence.trail();
+        Self {
+            groups: trail.group_source,
+            method: (*trail.method).into(),
+            actions: trail.actions.iter().map(|action| action.as_str().into()).collect(),
+            transport: (*trail.transport).into(),
+            status: evidence.status(),
+        }
+    }
+
+    fn hash(evidence: &Evidence<'_>, state: &impl BuildHasher) -> u64 {
+        let trail = evidence.trail();
+        let mut hasher = state.build_hasher();
+        hasher.write_u16(evidence.status());
+        hasher.write(trail.method.as_bytes());
+        hasher.write(trail.transport.as_bytes());
+        trail.actions.iter().for_each(|action| hasher.write(action.as_str().as_bytes()));
+        hasher.finish()
+    }
+
+    fn is_of(&self, evidence: &Evidence<'_>) -> bool {
+        let trail = evidence.trail();
+        self.groups == trail.group_source
+            && self.status == evidence.status()
+            && *self.method == *trail.method
+            && *self.transport == *trail.transport
+            && self.actions.iter().map(|action| &**action).eq(trail.actions.iter().map(Action::as_str))
     }
 }
 

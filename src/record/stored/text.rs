@@ -74,6 +74,26 @@ pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// A name, with what stands around it, and a text.
+pub(super) fn push_member(out: &mut Vec<u8>, name: &[u8], text: &str) {
+    out.extend_from_slice(name);
+    push_text(out, text);
+}
+
+/// A name, with what stands around it, and texts; nothing when there are none.
+pub(super) fn push_list<'a>(out: &mut Vec<u8>, name: &[u8], texts: impl Iterator<Item = &'a str>) {
+    let mut before: &[u8] = name;
+    let mut bracket: &[u8] = b"[";
+    let mut end: &[u8] = b"";
+    for text in texts {
+        out.extend_from_slice(before);
+        out.extend_from_slice(bracket);
+        push_text(out, text);
+        (before, bracket, end) = (b",", b"", b"]");
+    }
+    out.extend_from_slice(end);
+}
+
 /// Anything else, by way of `serde_json`. None of our values fails.
 pub(super) fn push_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
     let start = out.len();

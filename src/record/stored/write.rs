@@ -4,7 +4,7 @@ use super::super::audit::LineHasher;
 use super::super::entry;
 use super::evidence::Evidence;
 use super::frame::Frame;
-use super::text::{Times, push_guid, push_json, push_number, push_peer, push_scope, push_text};
+use super::text::{Times, push_guid, push_json, push_list, push_member, push_number, push_peer, push_scope, push_text};
 use crate::pipeline::{CheckName, Outcome};
 
 /// Writes lines up to their links.
@@ -37,17 +37,16 @@ impl Scribe {
         line.extend_from_slice(br#"","time":"#);
         self.times.push(line, trail.received);
         if !is_own_correlation {
-            member(line, br#","correlation_id":"#, &trail.correlation_id);
+            push_member(line, br#","correlation_id":"#, &trail.correlation_id);
         }
         if let Some(id) = &trail.client_request_id {
-            member(line, br#","client_request_id":"#, id);
+            push_member(line, br#","client_request_id":"#, id);
         }
     }
 
     fn request(&mut self, line: &mut Vec<u8>, evidence: &Evidence<'_>) {
         let trail = evidence.trail();
-        member(line, br#","method":"#, &trail.method);
-        member(line, br#","path":"#, &trail.path);
+        push_member(line, br#","path":"#, &trail.path);
         if let Some(scope) = &trail.scope {
             self.scope.clear();
             push_scope(&mut self.scope, scope);
@@ -58,28 +57,24 @@ impl Scribe {
                 Err(_cut) => push_json(line, &scope.to_string()),
             }
         }
-        list(line, br#","actions":"#, trail.actions.iter().map(crate::arm::action::Action::as_str));
         if let Some(command) = &trail.command {
-            member(line, br#","command":"#, command);
+            push_member(line, br#","command":"#, command);
         }
         line.extend_from_slice(br#","client":"#);
         push_peer(line, trail.peer);
-        member(line, br#","transport":"#, &trail.transport);
     }
 }
 
 fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
-    line.extend_from_slice(br#","status":"#);
-    push_number(line, evidence.status().into());
     line.extend_from_slice(br#","took_us":"#);
     push_number(line, evidence.took_us());
     if let Some(reason) = evidence.reason() {
-        member(line, br#","reason":"#, reason);
+        push_member(line, br#","reason":"#, reason);
     }
     if let Some(hint) = evidence.hint() {
-        member(line, br#","hint":"#, hint);
+        push_member(line, br#","hint":"#, hint);
     }
-    list(line, br#","notes":"#, evidence.notes().iter().copied());
+    push_list(line, br#","notes":"#, evidence.notes().iter().copied());
     if evidence.only_grant().is_none() && !evidence.grants().is_empty() {
         line.extend_from_slice(br#","grants":"#);
         push_json(line, &entry::grants(evidence.grants(), &evidence.trail().directory));
@@ -119,23 +114,4 @@ pub(super) const fn letter(outcome: Outcome) -> u8 {
         Outcome::NotReached => b'n',
         Outcome::Pass => b'p',
     }
-}
-
-fn member(line: &mut Vec<u8>, name: &[u8], text: &str) {
-    line.extend_from_slice(name);
-    push_text(line, text);
-}
-
-/// Nothing when there are none.
-fn list<'a>(line: &mut Vec<u8>, name: &[u8], texts: impl Iterator<Item = &'a str>) {
-    let mut before: &[u8] = name;
-    let mut bracket: &[u8] = b"[";
-    let mut end: &[u8] = b"";
-    for text in texts {
-        line.extend_from_slice(before);
-        line.extend_from_slice(bracket);
-        push_text(line, text);
-        (before, bracket, end) = (b",", b"", b"]");
-    }
-    line.extend_from_slice(end);
 }
