@@ -1,5 +1,10 @@
 //! Records as an audit: what is done to a file of records is found and named, and nobody reads what is another's.
-#![expect(clippy::unwrap_used, unreachable_pub, reason = "helpers outside of test functions, in a test of its own")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers outside of test functions, in a test of its own"
+)]
 
 #[path = "audit/world.rs"]
 mod world;

@@ -279,7 +279,8 @@ impl Queue {
     /// Lets requests come together for a while, and answers questions meanwhile.
     async fn gather(&mut self, journal: &mut Journal) {
         let end = Clock::instant() + BATCH_TIME;
-        while let Ok(Some(question)) = tokio::time::timeout_at(end.into(), self.asked.recv()).await {
+        while Clock::instant() < end {
+            let Ok(Some(question)) = tokio::time::timeout_at(end.into(), self.asked.recv()).await else { break };
             self.take_all(journal);
             carry_out(journal, question);
         }

@@ -131,10 +131,10 @@ impl Requests {
         let path = &path[pick(5)];
         let peer = ["127.0.0.1:1", "[2001:db8::1]:65535"][pick(2)];
         let mut trail = self.trail(id, peer, "/");
-        trail.path = path.clone().into();
+        trail.path.clone_from(path);
         trail.directory = Arc::clone(&self.directories[pick(2)]);
-        trail.received = trail.received + Duration::from_micros(u64::try_from(pick(3_000_000)).unwrap());
-        trail.correlation_id = [id.to_string(), ODD[pick(9)].to_owned()][pick(2)].clone().into();
+        trail.received += Duration::from_micros(u64::try_from(pick(3_000_000)).unwrap());
+        trail.correlation_id = [id.to_string(), ODD[pick(9)].to_owned()][pick(2)].clone();
         trail.client_request_id = [None, Some(ODD[pick(9)].into())][pick(2)].clone();
         trail.command = [None, Some(ODD[pick(9)].into())][pick(2)].clone();
         trail.method = ["GET", ODD[pick(9)]][pick(2)].into();
