@@ -22,7 +22,7 @@ for number, line in enumerate(open(sys.argv[1], "rb"), 1):
             seq, prev = document["seq"], bytes.fromhex(document["hash"])
             bits = [bit for bit in range(63, -1, -1) if seq >> bit & 1]
             peaks = list(zip(bits, map(bytes.fromhex, document["peaks"])))
-    elif document["schema"] == "steward.record/1":
+    elif document["schema"].startswith("steward.record/"):
         [link] = document["chain"]
         if link["seq"] <= seq: continue
         assert link["seq"] == seq + 1, f"line {number}: {link['seq']} follows {seq}"

@@ -1,8 +1,16 @@
 //! Records as an audit: what is done to a file of records is found and named, and nobody reads what is another's.
-#![expect(clippy::unwrap_used, unreachable_pub, reason = "helpers outside of test functions, in a test of its own")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers outside of test functions, in a test of its own"
+)]
 
 #[path = "audit/world.rs"]
 mod world;
+
+#[path = "audit/requests.rs"]
+mod requests;
 
 #[path = "audit/commands.rs"]
 mod commands;
@@ -10,5 +18,7 @@ mod commands;
 mod crash;
 #[path = "audit/retention.rs"]
 mod retention;
+#[path = "audit/short_form.rs"]
+mod short_form;
 #[path = "audit/tampering.rs"]
 mod tampering;

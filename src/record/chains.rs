@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::audit::{Hash, Head, LineHasher, Link, Linked, Log, Tree, suffix};
+use super::audit::{Hash, Head, LineHasher, Link, Linked, Linker, Log, Tree};
 
 /// A log's end: about 100 bytes, and 32 for each peak of its tree, of which there are at most 64.
 #[derive(Debug, Clone)]
@@ -46,25 +46,24 @@ impl Chains {
         }
     }
 
-    /// Appends a record to its logs: makes the line, line feed included, from the record's JSON.
-    pub(super) fn link(&mut self, mut json: Vec<u8>, logs: impl Iterator<Item = Log>) -> Vec<u8> {
-        json.pop();
-        let hasher = LineHasher::new(&json);
-        let links: Vec<Link> = logs.map(|log| self.append(log, &hasher)).collect();
-        json.extend_from_slice(&suffix(&links));
-        json.push(b'\n');
-        json
+    /// Appends a record to its logs. `line` ends with the record's JSON without its closing brace, of which `hasher` is the hash; the
+    /// rest of the line follows, line feed included.
+    pub(super) fn link(&mut self, line: &mut Vec<u8>, hasher: LineHasher, logs: (Log, Option<Log>)) {
+        let mut linker = Linker::new(line, hasher);
+        self.append(logs.0, &mut linker);
+        if let Some(log) = logs.1 {
+            self.append(log, &mut linker);
+        }
+        linker.end();
     }
 
-    fn append(&mut self, log: Log, hasher: &LineHasher) -> Link {
+    fn append(&mut self, log: Log, linker: &mut Linker<'_>) {
         let chain = self.of_log.entry(log).or_default();
-        let link = Link { tenant: log, seq: chain.tree.size() + 1, prev: chain.last };
         if chain.sealed == chain.tree.size() {
             self.unsealed.push(log);
         }
-        chain.last = hasher.hash_of(&link);
+        chain.last = linker.link(&Link { tenant: log, seq: chain.tree.size() + 1, prev: chain.last });
         chain.tree.push(&chain.last);
-        link
     }
 
     /// Takes in a line that was found in a file. Says whether it is in a log, and whether all logs it is in go on from where they were.

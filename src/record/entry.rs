@@ -1,4 +1,4 @@
-//! The record itself: its JSON form is a promise, `steward.record/1`, and grows only by adding.
+//! The record itself: its JSON form is a promise, `steward.record/1`, and grows only by adding. In files it stands in a shorter one.
 
 use serde::{Deserialize, Serialize};
 
@@ -101,13 +101,7 @@ impl Told {
 impl Record {
     /// The log it belongs to, and the caller's own one where that is another.
     pub(super) fn logs(&self) -> (Log, Option<Log>) {
-        let owner = self.customer.as_ref().map(|customer| Log::Tenant(customer.tenant));
-        let home = self.principal.as_ref().map(|principal| Log::Tenant(principal.tenant));
-        match (owner, home) {
-            (Some(owner), home) => (owner, home.filter(|home| *home != owner)),
-            (None, Some(home)) => (home, None),
-            (None, None) => (Log::Operator, None),
-        }
+        Log::of(self.customer.as_ref().map(|customer| customer.tenant), self.principal.as_ref().map(|principal| principal.tenant))
     }
 
     /// The record that would have been made if there were no such target: of the same form and with the same words.
@@ -128,9 +122,9 @@ impl Record {
 }
 
 /// The reason code of a target that does not exist.
-const UNKNOWN_TARGET: &str = "scope.unknown";
+pub(super) const UNKNOWN_TARGET: &str = "scope.unknown";
 
-fn subscription_in(path: &str) -> Option<SubscriptionId> {
+pub(super) fn subscription_in(path: &str) -> Option<SubscriptionId> {
     let mut segments = path.trim_start_matches('/').split('/');
     segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions"))?;
     segments.next()?.parse().ok()
@@ -240,7 +234,7 @@ impl From<Finished> for Record {
             hint: rejection.as_ref().and_then(Rejection::hint).map(str::to_owned),
             status: status.as_u16(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            policy: Policy { version: directory.revision, digest: directory.digest().to_owned(), state: directory.registry().revision().0 },
+            policy: Policy::of(directory),
             method: trail.method.clone(),
             path: trail.path.clone(),
             command: trail.command.clone(),
@@ -248,7 +242,7 @@ impl From<Finished> for Record {
             principal: trail.caller.as_deref().map(|caller| principal(caller, &trail)),
             actions: trail.actions.iter().map(ToString::to_string).collect(),
             scope: trail.scope.as_ref().map(ToString::to_string),
-            customer: trail.customer.map(|tenant| Customer { tenant, name: name_of(directory, tenant) }),
+            customer: trail.customer.map(|tenant| Customer::of(tenant, directory)),
             notes: trail.notes.iter().map(|note| (*note).to_owned()).collect(),
             checks: CheckName::ALL.map(|name| check(name, &trail)).into(),
             chain: Vec::new(),
@@ -256,11 +250,23 @@ impl From<Finished> for Record {
     }
 }
 
+impl Policy {
+    pub(super) fn of(directory: &Directory) -> Self {
+        Self { version: directory.revision, digest: directory.digest().to_owned(), state: directory.registry().revision().0 }
+    }
+}
+
+impl Customer {
+    pub(super) fn of(tenant: TenantId, directory: &Directory) -> Self {
+        Self { tenant, name: name_of(directory, tenant) }
+    }
+}
+
 fn name_of(directory: &Directory, tenant: TenantId) -> Option<String> {
     directory.tenant(tenant).map(|tenant| tenant.name.to_string())
 }
 
-fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
+pub(super) fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
     let kind = match caller.kind {
         CallerKind::ServicePrincipal => "service_principal",
         CallerKind::User => "user",
@@ -284,8 +290,7 @@ fn check(name: CheckName, trail: &Trail) -> CheckEntry {
         Outcome::Pass => seen(name, trail),
     };
     let considered = if name == CheckName::Role { trail.grants.as_slice() } else { &[] };
-    let grants = considered.iter().map(|scored| grant(scored, &trail.directory)).collect();
-    CheckEntry { name, outcome, seen, took_ns, grants }
+    CheckEntry { name, outcome, seen, took_ns, grants: grants(considered, &trail.directory) }
 }
 
 /// What a passed check saw.
@@ -293,21 +298,50 @@ fn seen(name: CheckName, trail: &Trail) -> Option<String> {
     let caller = trail.caller.as_deref();
     match name {
         CheckName::Connection => Some(trail.transport.to_string()),
-        CheckName::Token => caller.map(|caller| format!("genuine, until {:.0}", caller.expires_at)),
+        CheckName::Token => caller.map(|caller| genuine(&token_end(caller))),
         CheckName::Audience => caller.map(|caller| caller.audience.to_string()),
         CheckName::Tenant => caller.and_then(|caller| name_of(&trail.directory, caller.principal.tenant)),
         CheckName::Plane => Some(trail.path.clone()),
         CheckName::Scope => {
             let scope = trail.scope.as_ref().map(ToString::to_string)?;
             let owner = trail.customer.and_then(|tenant| name_of(&trail.directory, tenant));
-            Some(owner.map_or_else(|| scope.clone(), |owner| format!("{scope} belongs to {owner}")))
+            Some(placed(&scope, owner.as_deref()))
         }
-        CheckName::Delegation => trail.grants.first().map(|scored| match &scored.grant.origin.kind {
-            OriginKind::Delegation { offer, .. } => offer.to_string(),
-            OriginKind::RoleAssignment => "the tenant's own role assignments".to_owned(),
-        }),
+        CheckName::Delegation => trail.grants.first().map(|scored| delegated(offer(scored)).to_owned()),
         CheckName::Role | CheckName::Rules | CheckName::Forward => None,
     }
+}
+
+/// When a caller's token ends, RFC 3339 in whole seconds.
+pub(super) fn token_end(caller: &Caller) -> String {
+    format!("{:.0}", caller.expires_at)
+}
+
+/// What the check of the token saw.
+pub(super) fn genuine(until: &str) -> String {
+    format!("genuine, until {until}")
+}
+
+/// What the check of the scope saw.
+pub(super) fn placed(scope: &str, owner: Option<&str>) -> String {
+    owner.map_or_else(|| scope.to_owned(), |owner| format!("{scope} belongs to {owner}"))
+}
+
+/// What the check of the delegation saw.
+pub(super) fn delegated(offer: Option<&str>) -> &str {
+    offer.unwrap_or("the tenant's own role assignments")
+}
+
+fn offer(scored: &ScoredGrant) -> Option<&str> {
+    match &scored.grant.origin.kind {
+        OriginKind::Delegation { offer, .. } => Some(offer),
+        OriginKind::RoleAssignment => None,
+    }
+}
+
+/// The grants of a decision, as they can be read after the policy has changed.
+pub(super) fn grants(scored: &[ScoredGrant], directory: &Directory) -> Vec<GrantEntry> {
+    scored.iter().map(|scored| grant(scored, directory)).collect()
 }
 
 fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
@@ -319,17 +353,13 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
         Window::Suspended => "suspended",
         Window::Unused { .. } => "unused",
     };
-    let delegation = match &grant.origin.kind {
-        OriginKind::Delegation { offer, .. } => Some(offer.to_string()),
-        OriginKind::RoleAssignment => None,
-    };
     GrantEntry {
         role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
         granted_to: grant.origin.principal_name.to_string(),
         granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
         kind: kind.to_owned(),
-        delegation,
+        delegation: offer(scored).map(str::to_owned),
         principal: scored.principal,
         scope: scored.scope,
         action: scored.action,

@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::archive::{self, Kind};
-use super::audit::{Linked, PublicKey};
+use super::audit::{LineHasher, Linked, Log, PublicKey};
 use super::chains::Chains;
 use super::key_file::{self, KeyFileError};
 use super::ledger::{GrantKey, Ledger, Uses};
 use super::sealer::{Heads, Job, Sealer, Stated};
 use super::segments::Segments;
-use super::{Activities, ActivityQuery, Filter, Found, Record, RecordConfig, Told};
+use super::stored::{Evidence, Frames, Scribe};
+use super::{Activities, ActivityQuery, Filter, Finished, Found, Record, RecordConfig, Told};
 use crate::clock::{Clock, Timestamp};
 
 /// A head follows a record after this time at the latest, if the disk is not behind.
@@ -54,6 +55,8 @@ pub struct Journal {
     segments: Segments,
     chains: Chains,
     ledger: Ledger,
+    frames: Frames,
+    scribe: Scribe,
     sealer: Sealer,
     key: PublicKey,
     /// Since when something has no head.
@@ -81,7 +84,8 @@ impl Journal {
         let sealer = Sealer::start(Heads::new(config.folder.clone(), signer, clock, stated)).map_err(failed)?;
         let segments = Segments::open(config).map_err(failed)?;
         let ledger = Ledger::new(now);
-        let mut journal = Self { segments, chains, ledger, sealer, key, unsealed_since: None, is_losing: false };
+        let (frames, scribe) = (Frames::default(), Scribe::default());
+        let mut journal = Self { segments, chains, ledger, frames, scribe, sealer, key, unsealed_since: None, is_losing: false };
         journal.take_up(config, &heads).map_err(failed)?;
         Ok(journal)
     }
@@ -106,37 +110,74 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends a record to the logs it belongs to. When the disk has taken nothing for long, the record is lost, and that is said.
-    pub fn append(&mut self, record: &Record, told: Told) {
-        if self.segments.is_full() && self.segments.has_room() {
-            self.turn_over();
-        }
-        if !self.segments.has_room() {
+    /// Appends the record of a request to the logs it belongs to. When the disk has taken nothing for long, the record is lost, and that
+    /// is said.
+    pub fn record(&mut self, finished: &Finished) {
+        if !self.is_ready() {
             return self.lose();
         }
-        self.is_losing = false;
-        self.ledger.note(record);
-        let (log, home) = record.logs();
-        match (home, told) {
-            (Some(home), Told::NoSuchTarget) => {
-                self.write(record, [log]);
-                self.write(&record.without_target(), [home]);
+        let evidence = Evidence::of(finished);
+        match (evidence.logs(), evidence.told()) {
+            ((log, Some(home)), Told::NoSuchTarget) => {
+                self.write_evidence(&evidence, (log, None));
+                self.write_evidence(&evidence.without_target(), (home, None));
             }
-            (home, Told::Everything) | (home @ None, Told::NoSuchTarget) => self.write(record, [log].into_iter().chain(home)),
-        }
-        if self.unsealed_since.is_none() {
-            self.unsealed_since = Some(Clock::instant());
+            (logs, Told::Everything | Told::NoSuchTarget) => self.write_evidence(&evidence, logs),
         }
     }
 
-    fn write(&mut self, record: &Record, logs: impl IntoIterator<Item = super::audit::Log>) {
-        match serde_json::to_vec(record) {
-            Ok(json) => {
-                let line = self.chains.link(json, logs.into_iter());
-                self.segments.write(record.id, &line);
-            }
-            Err(cause) => tracing::error!(id = %record.id, %cause, "a decision record cannot be written as JSON"),
+    /// Appends a record that is at hand already, in its long form.
+    pub fn append(&mut self, record: &Record, told: Told) {
+        if !self.is_ready() {
+            return self.lose();
         }
+        self.ledger.note(record);
+        match (record.logs(), told) {
+            ((log, Some(home)), Told::NoSuchTarget) => {
+                self.write(record, (log, None));
+                self.write(&record.without_target(), (home, None));
+            }
+            (logs, Told::Everything | Told::NoSuchTarget) => self.write(record, logs),
+        }
+    }
+
+    /// Makes place for another record. Says whether there is any.
+    fn is_ready(&mut self) -> bool {
+        if self.segments.is_full() && self.segments.has_room() {
+            self.turn_over();
+        }
+        let is_ready = self.segments.has_room();
+        if is_ready {
+            self.is_losing = false;
+            self.unsealed_since.get_or_insert_with(Clock::instant);
+        }
+        is_ready
+    }
+
+    fn write_evidence(&mut self, evidence: &Evidence<'_>, logs: (Log, Option<Log>)) {
+        let frame = self.frames.of(evidence);
+        if evidence.is_whole() {
+            self.ledger.note_evidence(evidence, frame.grant_key.as_ref());
+        }
+        let (scribe, chains) = (&mut self.scribe, &mut self.chains);
+        self.segments.write(evidence.trail().id, |line| {
+            let hasher = scribe.write(line, evidence, frame);
+            chains.link(line, hasher, logs);
+        });
+    }
+
+    fn write(&mut self, record: &Record, logs: (Log, Option<Log>)) {
+        let mut json = match serde_json::to_vec(record) {
+            Ok(json) => json,
+            Err(cause) => return tracing::error!(id = %record.id, %cause, "a decision record cannot be written as JSON"),
+        };
+        json.pop();
+        let mut hasher = LineHasher::default();
+        hasher.update(&json);
+        self.segments.write(record.id, |line| {
+            line.extend_from_slice(&json);
+            self.chains.link(line, hasher, logs);
+        });
     }
 
     fn lose(&mut self) {
@@ -254,7 +295,7 @@ fn mend(config: &RecordConfig, now: Timestamp) -> io::Result<()> {
     for kind in [Kind::Records, Kind::Heads] {
         let Some(newest) = kind.numbers(&config.folder)?.last().copied() else { continue };
         let is_whole = |line: &[u8]| match kind {
-            Kind::Records => serde_json::from_slice::<Record>(line).is_ok() && Linked::parse(line).is_ok(),
+            Kind::Records => Record::read(line).is_ok() && Linked::parse(line).is_ok(),
             Kind::Heads => super::audit::SignedHead::parse(line).is_ok(),
         };
         archive::end_torn_line(&kind.path(&config.folder, newest), is_whole, now)?;

@@ -5,17 +5,21 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::stored::Evidence;
 use super::{GrantEntry, Record};
+use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{Grant, OriginKind};
-use crate::ids::{PrincipalId, RequestId, SubscriptionId};
+use crate::ids::{PrincipalId, RequestId, SubscriptionId, TenantId};
 use crate::pipeline::{CheckName, Outcome};
 
 /// Grants whose last use is remembered. When there are more, the half that was not used for longest goes.
 const USES_MAX: usize = 65_536;
 /// Activities that are remembered, over all subscriptions; the oldest go first.
 const ACTIVITIES_MAX: usize = 200_000;
+/// How an action that changes nothing ends, in lower case.
+const READ: &str = "/read";
 
 /// A grant, whatever line of a file it stands in today.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,6 +46,11 @@ impl GrantKey {
                 OriginKind::RoleAssignment => None,
             },
         }
+    }
+
+    /// The same of a grant that permitted somebody of this tenant something.
+    pub(super) fn of_use(tenant: TenantId, grant: &Grant, roles: &RoleCatalogue) -> Self {
+        Self { principal: PrincipalId { tenant, object: grant.principal.object }, ..Self::of(grant, roles) }
     }
 
     /// Only people of the caller's own tenant hold a grant that permits the caller something.
@@ -89,14 +98,40 @@ impl Ledger {
         let Ok(at) = record.time.parse::<Timestamp>() else { return };
         self.since = self.since.min(at);
         if let Some(key) = used(record) {
-            if self.uses.len() >= USES_MAX && !self.uses.contains_key(&key) {
-                self.forget_half();
-            }
-            self.uses.entry(key).and_modify(|last| *last = at.max(*last)).or_insert(at);
+            self.note_use(&key, at);
         }
         if let Some(subscription) = subscription_of_activity(record) {
             self.note_activity(Activity { at, subscription, record: record.id });
         }
+    }
+
+    /// The same from what the record is made of; `key` is the one of the grant that is the only one of the request, where it is known.
+    pub(super) fn note_evidence(&mut self, evidence: &Evidence<'_>, key: Option<&GrantKey>) {
+        let trail = evidence.trail();
+        let Ok(at) = Timestamp::from_millisecond(trail.received.as_millisecond()) else { return };
+        self.since = self.since.min(at);
+        if let Some((grant, caller)) = evidence.used_grant().zip(trail.caller.as_deref()) {
+            match key {
+                Some(key) => self.note_use(key, at),
+                None => self.note_use(&GrantKey::of_use(caller.principal.tenant, grant, trail.directory.roles()), at),
+            }
+        }
+        let is_placed = evidence.outcome(CheckName::Scope) == Outcome::Pass;
+        if is_placed && !trail.actions.iter().all(|action| action.key().ends_with(READ)) {
+            let subscription = trail.scope.as_ref().and_then(Scope::subscription_id);
+            subscription.into_iter().for_each(|subscription| self.note_activity(Activity { at, subscription, record: trail.id }));
+        }
+    }
+
+    fn note_use(&mut self, key: &GrantKey, at: Timestamp) {
+        if let Some(last) = self.uses.get_mut(key) {
+            *last = at.max(*last);
+            return;
+        }
+        if self.uses.len() >= USES_MAX {
+            self.forget_half();
+        }
+        self.uses.insert(key.clone(), at);
     }
 
     fn note_activity(&mut self, activity: Activity) {
@@ -139,7 +174,7 @@ fn used(record: &Record) -> Option<GrantKey> {
 /// The subscription of a request that was more than reading. What a stranger asked for is nothing that was done there.
 fn subscription_of_activity(record: &Record) -> Option<SubscriptionId> {
     let is_placed = record.checks.iter().any(|check| check.name == CheckName::Scope && check.outcome == Outcome::Pass);
-    let reads = |action: &String| action.to_ascii_lowercase().ends_with("/read");
+    let reads = |action: &String| action.to_ascii_lowercase().ends_with(READ);
     if !is_placed || record.actions.iter().all(reads) {
         return None;
     }

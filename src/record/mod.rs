@@ -16,6 +16,7 @@ mod key_file;
 mod ledger;
 mod sealer;
 mod segments;
+mod stored;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +24,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Timestamp};
@@ -39,6 +39,10 @@ pub use ledger::{GrantKey, Uses};
 
 /// Requests that may wait for the writer.
 const QUEUE_MAX: usize = 16 * 1024;
+/// Questions that may wait for the writer.
+const QUESTIONS_MAX: usize = 1024;
+/// The writer takes what came within this time together: requests that end meanwhile need not wake it. A question does.
+const BATCH_TIME: Duration = Duration::from_millis(2);
 
 /// Where records are kept and how many.
 #[derive(Debug, Clone)]
@@ -107,9 +111,8 @@ pub struct Activities {
     pub next: Option<usize>,
 }
 
-enum Order {
+enum Question {
     Activities { query: ActivityQuery, reply: oneshot::Sender<Activities> },
-    Append(Box<Finished>),
     Find { prefix: String, reply: oneshot::Sender<Found> },
     Recent { filter: Filter, reply: oneshot::Sender<Vec<Record>> },
     Flush { reply: oneshot::Sender<()> },
@@ -119,7 +122,8 @@ enum Order {
 /// The handle to the writer. Clones write to the same files.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    orders: mpsc::Sender<Order>,
+    finished: mpsc::Sender<Finished>,
+    questions: mpsc::Sender<Question>,
     key: Arc<PublicKey>,
 }
 
@@ -136,11 +140,12 @@ impl Recorder {
         let failed = |cause| SegmentError::Io { path: config.folder.clone(), cause };
         let journal = Journal::open(config, clock)?;
         let key = journal.key().clone();
-        let (orders, queue) = mpsc::channel(QUEUE_MAX);
+        let (finished, ended) = mpsc::channel(QUEUE_MAX);
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        let write = move || timer.block_on(write(journal, queue));
+        let write = move || timer.block_on(write(journal, Queue { ended, asked }));
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(write).map_err(failed)?;
-        Ok((Self { orders, key: Arc::new(key) }, Writer(thread)))
+        Ok((Self { finished, questions, key: Arc::new(key) }, Writer(thread)))
     }
 
     /// The public key that heads of the audit are checked with.
@@ -151,14 +156,14 @@ impl Recorder {
 
     /// Hands over an ended request; waits while the queue is full.
     pub async fn record(&self, finished: Finished) {
-        if self.orders.send(Order::Append(Box::new(finished))).await.is_err() {
+        if self.finished.send(finished).await.is_err() {
             tracing::error!("the record writer is gone; a decision was not recorded");
         }
     }
 
     /// The same from a place that cannot wait: with a full queue the record is lost, and that is said.
     pub fn record_now(&self, finished: Finished) {
-        if self.orders.try_send(Order::Append(Box::new(finished))).is_err() {
+        if self.finished.try_send(finished).is_err() {
             tracing::error!("a decision could not be recorded: the queue is full and its client is gone");
         }
     }
@@ -167,35 +172,36 @@ impl Recorder {
     pub async fn find(&self, prefix: &str) -> Found {
         let (reply, answer) = oneshot::channel();
         let prefix = prefix.to_ascii_lowercase();
-        self.ask(Order::Find { prefix, reply }, answer).await.unwrap_or(Found::None)
+        self.ask(Question::Find { prefix, reply }, answer).await.unwrap_or(Found::None)
     }
 
     /// The newest records that pass the filter.
     pub async fn recent(&self, filter: Filter) -> Vec<Record> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Order::Recent { filter, reply }, answer).await.unwrap_or_default()
+        self.ask(Question::Recent { filter, reply }, answer).await.unwrap_or_default()
     }
 
     /// What was done in a subscription: a page of it.
     pub async fn activities(&self, query: ActivityQuery) -> Activities {
         let (reply, answer) = oneshot::channel();
-        self.ask(Order::Activities { query, reply }, answer).await.unwrap_or_default()
+        self.ask(Question::Activities { query, reply }, answer).await.unwrap_or_default()
     }
 
     /// When grants were last used; nothing when the writer is gone.
     pub async fn uses(&self, keys: Vec<GrantKey>) -> Option<Uses> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Order::Uses { keys, reply }, answer).await
+        self.ask(Question::Uses { keys, reply }, answer).await
     }
 
     /// Returns when everything handed over before is in the files.
     pub async fn flush(&self) {
         let (reply, answer) = oneshot::channel();
-        self.ask(Order::Flush { reply }, answer).await.unwrap_or_default();
+        self.ask(Question::Flush { reply }, answer).await.unwrap_or_default();
     }
 
-    async fn ask<T>(&self, order: Order, answer: oneshot::Receiver<T>) -> Option<T> {
-        self.orders.send(order).await.ok()?;
+    /// The answer takes account of every request that was handed over before.
+    async fn ask<T>(&self, question: Question, answer: oneshot::Receiver<T>) -> Option<T> {
+        self.questions.send(question).await.ok()?;
         answer.await.ok()
     }
 }
@@ -215,62 +221,90 @@ fn answer<T>(reply: oneshot::Sender<T>, value: T) {
     }
 }
 
-/// The thread's work. Waiting for an order ends when heads are due.
-async fn write(mut journal: Journal, mut queue: mpsc::Receiver<Order>) {
+/// What waits for the writer.
+struct Queue {
+    ended: mpsc::Receiver<Finished>,
+    asked: mpsc::Receiver<Question>,
+}
+
+/// Why the writer has something to do.
+enum Woken {
+    Asked(Question),
+    /// Heads are due.
+    Due,
+    /// Nobody can hand over anything any more.
+    Done,
+    Ended(Finished),
+}
+
+/// The thread's work. Waiting ends when heads are due.
+async fn write(mut journal: Journal, mut queue: Queue) {
     loop {
-        let order = match queue.try_recv() {
-            Ok(order) => Some(order),
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                journal.flush();
-                match next(&mut queue, journal.seal_due()).await {
-                    Waited::Due => None,
-                    Waited::Ended => break,
-                    Waited::Order(order) => Some(order),
-                }
+        match queue.next(journal.seal_due()).await {
+            Woken::Asked(question) => {
+                queue.take_all(&mut journal);
+                carry_out(&mut journal, question);
             }
-        };
-        if let Some(order) = order {
-            carry_out(&mut journal, order);
+            Woken::Due => {}
+            Woken::Done => break,
+            Woken::Ended(finished) => {
+                journal.record(&finished);
+                queue.gather(&mut journal).await;
+                queue.take_all(&mut journal);
+            }
         }
+        journal.flush();
         if journal.seal_due().is_some_and(|due| due <= Clock::instant()) {
             journal.seal();
         }
     }
+    queue.take_all(&mut journal);
     journal.close();
 }
 
-enum Waited {
-    Due,
-    Ended,
-    Order(Order),
-}
-
-async fn next(queue: &mut mpsc::Receiver<Order>, due: Option<Instant>) -> Waited {
-    let order = match due {
-        Some(due) => match tokio::time::timeout_at(due.into(), queue.recv()).await {
-            Ok(order) => order,
-            Err(_elapsed) => return Waited::Due,
-        },
-        None => queue.recv().await,
-    };
-    order.map_or(Waited::Ended, Waited::Order)
-}
-
-fn carry_out(journal: &mut Journal, order: Order) {
-    match order {
-        Order::Activities { query, reply } => answer(reply, journal.activities(&query)),
-        Order::Append(finished) => {
-            let told = Told::of(finished.rejection.as_ref());
-            journal.append(&Record::from(*finished), told);
+impl Queue {
+    async fn next(&mut self, due: Option<Instant>) -> Woken {
+        let next = async {
+            tokio::select! {
+                question = self.asked.recv() => question.map_or(Woken::Done, Woken::Asked),
+                finished = self.ended.recv() => finished.map_or(Woken::Done, Woken::Ended),
+            }
+        };
+        match due {
+            Some(due) => tokio::time::timeout_at(due.into(), next).await.unwrap_or(Woken::Due),
+            None => next.await,
         }
-        Order::Find { prefix, reply } => answer(reply, journal.find(&prefix)),
-        Order::Recent { filter, reply } => answer(reply, journal.recent(&filter)),
-        Order::Flush { reply } => {
+    }
+
+    /// Lets requests come together for a while, and answers questions meanwhile.
+    async fn gather(&mut self, journal: &mut Journal) {
+        let end = Clock::instant() + BATCH_TIME;
+        while Clock::instant() < end {
+            let Ok(Some(question)) = tokio::time::timeout_at(end.into(), self.asked.recv()).await else { break };
+            self.take_all(journal);
+            carry_out(journal, question);
+        }
+    }
+
+    /// Records what waits now.
+    fn take_all(&mut self, journal: &mut Journal) {
+        for _ in 0..self.ended.len() {
+            let Ok(finished) = self.ended.try_recv() else { break };
+            journal.record(&finished);
+        }
+    }
+}
+
+fn carry_out(journal: &mut Journal, question: Question) {
+    match question {
+        Question::Activities { query, reply } => answer(reply, journal.activities(&query)),
+        Question::Find { prefix, reply } => answer(reply, journal.find(&prefix)),
+        Question::Recent { filter, reply } => answer(reply, journal.recent(&filter)),
+        Question::Flush { reply } => {
             journal.flush();
             answer(reply, ());
         }
-        Order::Uses { keys, reply } => answer(reply, journal.uses(&keys)),
+        Question::Uses { keys, reply } => answer(reply, journal.uses(&keys)),
     }
 }
 

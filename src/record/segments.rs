@@ -1,8 +1,9 @@
 //! Segment files: `00000001.ndjson`, one record a line, the newest open for writing. Bounded together by bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::archive::{self, Kind, Lines};
@@ -19,11 +20,22 @@ const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records shown at once.
 const RECENT_MAX: usize = 1_000;
 
+/// Where a record's line stands. Lines beyond 4 GiB of a file, which is none of ours, are not found by their ids.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    segment: u64,
-    offset: u64,
-    length: usize,
+    id: RequestId,
+    offset: u32,
+    length: u32,
+}
+
+/// One file, and where its records are. Ids are random: they stay in the order of the file while it grows, and are sorted once
+/// when it is closed.
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    size: u64,
+    places: Vec<Place>,
+    is_sorted: bool,
 }
 
 /// The segments of one folder and where each record stands in them.
@@ -32,15 +44,48 @@ pub(super) struct Segments {
     folder: PathBuf,
     bytes_max: u64,
     segment_bytes_max: u64,
-    /// Number and size, oldest first; the last one is open.
-    sizes: VecDeque<(u64, u64)>,
+    /// Oldest first; the last one is open.
+    segments: VecDeque<Segment>,
     open: File,
     /// Whole lines but perhaps the first, which may be the rest of one.
     waiting: Vec<u8>,
-    by_id: BTreeMap<RequestId, Place>,
-    /// Newest last; as long as `by_id`.
-    order: VecDeque<RequestId>,
     failing: bool,
+}
+
+impl Segment {
+    const fn new(number: u64) -> Self {
+        Self { number, size: 0, places: Vec::new(), is_sorted: false }
+    }
+
+    /// The first line of an id counts: what follows it is the same for other eyes.
+    fn remember(&mut self, id: RequestId, offset: u64, length: usize) {
+        let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(length)) else { return };
+        if self.places.last().is_none_or(|last| last.id != id) {
+            self.places.push(Place { id, offset, length });
+        }
+    }
+
+    fn close(&mut self) {
+        self.places.sort_by_key(|place| place.id);
+        self.places.shrink_to_fit();
+        self.is_sorted = true;
+    }
+
+    /// The records with ids from the first to the last of these.
+    fn between(&self, ids: RangeInclusive<RequestId>) -> impl Iterator<Item = &Place> {
+        let from = if self.is_sorted { self.places.partition_point(|place| place.id < *ids.start()) } else { 0 };
+        let to = if self.is_sorted { self.places.partition_point(|place| place.id <= *ids.end()) } else { self.places.len() };
+        self.places.get(from..to).unwrap_or_default().iter().filter(move |place| ids.contains(&place.id))
+    }
+
+    fn newest_first(&self) -> Vec<Place> {
+        let mut places = self.places.clone();
+        if self.is_sorted {
+            places.sort_unstable_by_key(|place| place.offset);
+        }
+        places.reverse();
+        places
+    }
 }
 
 impl Segments {
@@ -51,45 +96,42 @@ impl Segments {
             folder: config.folder.clone(),
             bytes_max: config.bytes_max,
             segment_bytes_max: SEGMENT_BYTES_MAX.min(config.bytes_max / 16).max(1),
-            sizes: VecDeque::new(),
+            segments: VecDeque::new(),
             open: archive::append_to(&Kind::Records.path(&config.folder, newest))?,
             waiting: Vec::new(),
-            by_id: BTreeMap::new(),
-            order: VecDeque::new(),
             failing: false,
         })
     }
 
     /// Reads a segment, the oldest first, and shows its records and its linked lines.
-    pub(super) fn index(&mut self, segment: u64, mut note: impl FnMut(&Record), mut show: impl FnMut(&Linked<'_>)) -> io::Result<()> {
-        let mut lines = Lines::open(&Kind::Records.path(&self.folder, segment))?;
-        let mut offset = 0;
+    pub(super) fn index(&mut self, number: u64, mut note: impl FnMut(&Record), mut show: impl FnMut(&Linked<'_>)) -> io::Result<()> {
+        let mut lines = Lines::open(&Kind::Records.path(&self.folder, number))?;
+        let mut segment = Segment::new(number);
         while let Some(line) = lines.next()? {
             // A line that a crash tore stays in the file and means nothing.
-            if let Ok(record) = serde_json::from_slice::<Record>(line.text) {
-                self.remember(record.id, Place { segment, offset, length: line.length });
+            if let Ok(record) = Record::read(line.text) {
+                segment.remember(record.id, segment.size, line.length);
                 note(&record);
             }
             if let Ok(linked) = Linked::parse(line.text) {
                 show(&linked);
             }
-            offset += line.length as u64;
+            segment.size += line.length as u64;
         }
-        self.sizes.push_back((segment, offset));
+        self.begin(segment);
         Ok(())
     }
 
-    /// The first line of an id counts: what follows it is the same for other eyes.
-    fn remember(&mut self, id: RequestId, place: Place) {
-        if let std::collections::btree_map::Entry::Vacant(vacant) = self.by_id.entry(id) {
-            vacant.insert(place);
-            self.order.push_back(id);
+    fn begin(&mut self, segment: Segment) {
+        if let Some(last) = self.segments.back_mut() {
+            last.close();
         }
+        self.segments.push_back(segment);
     }
 
     /// The number of the open segment.
     pub(super) fn newest(&self) -> u64 {
-        self.sizes.back().map_or(1, |(number, _)| *number)
+        self.segments.back().map_or(1, |segment| segment.number)
     }
 
     /// A handle to the open segment.
@@ -103,16 +145,17 @@ impl Segments {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.sizes.back().is_some_and(|(_, size)| *size >= self.segment_bytes_max)
+        self.segments.back().is_some_and(|segment| segment.size >= self.segment_bytes_max)
     }
 
-    /// Takes a line, line feed included.
-    pub(super) fn write(&mut self, id: RequestId, line: &[u8]) {
-        let Some((segment, size)) = self.sizes.back_mut() else { return };
-        let place = Place { segment: *segment, offset: *size, length: line.len() };
-        *size += line.len() as u64;
-        self.waiting.extend_from_slice(line);
-        self.remember(id, place);
+    /// Has a line appended to those that wait, line feed included.
+    pub(super) fn write(&mut self, id: RequestId, append: impl FnOnce(&mut Vec<u8>)) {
+        let Some(segment) = self.segments.back_mut() else { return };
+        let before = self.waiting.len();
+        append(&mut self.waiting);
+        let length = self.waiting.len() - before;
+        segment.remember(id, segment.size, length);
+        segment.size += length as u64;
         if self.waiting.len() >= PIECE_BYTES {
             self.flush();
         }
@@ -126,7 +169,7 @@ impl Segments {
             None => false,
             Some(Ok(open)) => {
                 self.open = open;
-                self.sizes.push_back((next, 0));
+                self.begin(Segment::new(next));
                 true
             }
             Some(Err(cause)) => {
@@ -139,19 +182,9 @@ impl Segments {
     /// Forgets the oldest segment when there are too many bytes, those of heads included; its file is the caller's. However many
     /// logs there are, half of the bytes is for records.
     pub(super) fn forget_oldest(&mut self, heads: u64) -> Option<u64> {
-        let bytes = self.sizes.iter().map(|(_, size)| size).sum::<u64>() + heads.min(self.bytes_max / 2);
-        let is_too_much = self.sizes.len() > 1 && bytes > self.bytes_max;
-        let (oldest, _) = is_too_much.then(|| self.sizes.pop_front()).flatten()?;
-        while let Some(id) = self.order.front().copied() {
-            match self.by_id.get(&id) {
-                Some(place) if place.segment > oldest => break,
-                _ => {
-                    self.by_id.remove(&id);
-                    self.order.pop_front();
-                }
-            }
-        }
-        Some(oldest)
+        let bytes = self.segments.iter().map(|segment| segment.size).sum::<u64>() + heads.min(self.bytes_max / 2);
+        let is_too_much = self.segments.len() > 1 && bytes > self.bytes_max;
+        is_too_much.then(|| self.segments.pop_front()).flatten().map(|oldest| oldest.number)
     }
 
     /// Writes what waits; what the disk does not take waits on. Says whether nothing waits any more.
@@ -187,32 +220,39 @@ impl Segments {
 
     pub(super) fn find(&mut self, prefix: &str) -> Found {
         self.flush();
-        let Some(from) = lowest_with(prefix) else { return Found::None };
-        let mut matching = self.by_id.range(from..).take_while(|(id, _)| id.to_string().starts_with(prefix));
-        match (matching.next(), matching.count()) {
-            (None, _) => Found::None,
-            (Some((_, place)), 0) => self.read(*place).map_or(Found::None, |record| Found::One(Box::new(record))),
-            (Some(_), others) => Found::Several(others + 1),
+        let Some(ids) = ids_with(prefix) else { return Found::None };
+        let mut matching = self.segments.iter().flat_map(|segment| segment.between(ids.clone()).map(|place| (segment.number, *place)));
+        let Some((segment, first)) = matching.next() else { return Found::None };
+        match matching.filter(|(_, place)| place.id != first.id).count() {
+            0 => self.read(segment, first).map_or(Found::None, |record| Found::One(Box::new(record))),
+            others => Found::Several(others + 1),
         }
     }
 
     /// The record of this id, of what was flushed.
     pub(super) fn get(&self, id: RequestId) -> Option<Record> {
-        self.by_id.get(&id).and_then(|place| self.read(*place))
+        let newest_first = self.segments.iter().rev();
+        let mut found = newest_first.filter_map(|segment| segment.between(id..=id).next().map(|place| (segment.number, *place)));
+        found.next().and_then(|(segment, place)| self.read(segment, place))
     }
 
     pub(super) fn recent(&mut self, filter: &Filter) -> Vec<Record> {
         self.flush();
-        let newest = self.order.iter().rev().filter_map(|id| self.by_id.get(id));
-        newest.filter_map(|place| self.read(*place)).filter(|record| filter.admits(record)).take(filter.limit.min(RECENT_MAX)).collect()
+        let segments = self.segments.iter().rev();
+        let newest = segments.flat_map(|segment| segment.newest_first().into_iter().map(|place| (segment.number, place)));
+        newest
+            .filter_map(|(segment, place)| self.read(segment, place))
+            .filter(|record| filter.admits(record))
+            .take(filter.limit.min(RECENT_MAX))
+            .collect()
     }
 
-    fn read(&self, place: Place) -> Option<Record> {
-        let mut file = File::open(Kind::Records.path(&self.folder, place.segment)).ok()?;
-        file.seek(SeekFrom::Start(place.offset)).ok()?;
-        let mut line = vec![0; place.length];
+    fn read(&self, segment: u64, place: Place) -> Option<Record> {
+        let mut file = File::open(Kind::Records.path(&self.folder, segment)).ok()?;
+        file.seek(SeekFrom::Start(place.offset.into())).ok()?;
+        let mut line = vec![0; usize::try_from(place.length).ok()?];
         file.read_exact(&mut line).ok()?;
-        serde_json::from_slice(&line).ok()
+        Record::read(&line).ok()
     }
 }
 
@@ -229,9 +269,10 @@ impl Filter {
     }
 }
 
-/// The smallest id that begins with these characters.
-fn lowest_with(prefix: &str) -> Option<RequestId> {
-    const ZERO: &str = "00000000-0000-0000-0000-000000000000";
-    let rest = ZERO.get(prefix.len()..)?;
-    format!("{prefix}{rest}").parse().ok()
+/// The ids that begin with these characters.
+fn ids_with(prefix: &str) -> Option<RangeInclusive<RequestId>> {
+    const LOWEST: &str = "00000000-0000-0000-0000-000000000000";
+    const HIGHEST: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+    let with = |rest: &str| format!("{prefix}{}", rest.get(prefix.len()..)?).parse().ok();
+    Some(with(LOWEST)?..=with(HIGHEST)?)
 }

@@ -201,8 +201,8 @@ async fn the_log_of_a_strangers_tenant_does_not_tell_which_subscriptions_exist()
         }
         own["took_us"] = json!(0);
         own["policy"] = json!(0);
-        for check in own["checks"].as_array_mut().unwrap() {
-            check["took_ns"] = json!(check["took_ns"].is_null());
+        for took in own["took_ns"].as_array_mut().unwrap() {
+            *took = json!(took.is_null());
         }
         own.to_string().replace(target.rsplit('/').next().unwrap(), "target")
     });

@@ -18,7 +18,7 @@ pub(super) fn run(args: &SearchArgs, global: &Global, console: &mut Console) -> 
     let query = Query::of(args);
     let found = gather(&folder, console, Found::default, |found, spot| query.take(found, spot))?.lines;
     match global.output {
-        Output::Json => found.iter().for_each(|line| console.line(String::from_utf8_lossy(&line.text))),
+        Output::Json => found.iter().for_each(|line| console.line(&line.text)),
         Output::Table => found.iter().for_each(|line| console.line(row(&line.record))),
     }
     Ok(if found.is_empty() { Exit::No } else { Exit::Done })
@@ -39,7 +39,8 @@ struct Found {
 }
 
 struct FoundLine {
-    text: Vec<u8>,
+    /// In its long form.
+    text: String,
     record: Record,
 }
 
@@ -71,20 +72,17 @@ impl<'a> Query<'a> {
     }
 
     fn read(&self, line: &[u8]) -> Option<FoundLine> {
-        if let Some(text) = &self.text
-            && !String::from_utf8_lossy(line).to_lowercase().contains(text.as_str())
-        {
+        let mut record = Record::read(line).ok()?;
+        if !self.admits(&record) {
             return None;
         }
-        let record: Record = serde_json::from_slice(line).ok()?;
-        let text = match self.args.tenant {
-            None => line.to_vec(),
-            Some(log) => {
-                let linked = Linked::parse(line).ok()?;
-                linked.line_of(linked.links.iter().find(|link| link.tenant == log)?)
-            }
-        };
-        self.admits(&record).then_some(FoundLine { text, record })
+        if let Some(log) = self.args.tenant {
+            record.chain.retain(|link| link.tenant == log);
+            record.chain.first()?;
+        }
+        let text = crate::json::text(&record);
+        let has_text = self.text.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted.as_str()));
+        has_text.then_some(FoundLine { text, record })
     }
 
     fn admits(&self, record: &Record) -> bool {

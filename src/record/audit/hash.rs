@@ -30,9 +30,7 @@ impl Hash {
     }
 
     pub(super) fn from_digest(digest: &digest::Digest) -> Self {
-        let mut bytes = [0; BYTES];
-        bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        Self(bytes)
+        Self(digest.as_ref().first_chunk().copied().unwrap_or_default())
     }
 
     /// The 32 bytes.
@@ -45,7 +43,8 @@ impl Hash {
     #[must_use]
     pub fn leaf(&self) -> Self {
         let mut data = [0; 1 + BYTES];
-        data.iter_mut().skip(1).zip(self.0).for_each(|(to, from)| *to = from);
+        let [_, hash @ ..] = &mut data;
+        *hash = self.0;
         Self::of(&data)
     }
 
@@ -53,8 +52,13 @@ impl Hash {
     #[must_use]
     pub fn node(left: &Self, right: &Self) -> Self {
         let mut data = [1; 1 + 2 * BYTES];
-        data.iter_mut().skip(1).zip(left.0.iter().chain(&right.0)).for_each(|(to, from)| *to = *from);
+        let [_, hashes @ ..] = &mut data;
+        hashes.as_chunks_mut().0.iter_mut().zip([left, right]).for_each(|(to, from)| *to = from.0);
         Self::of(&data)
+    }
+
+    pub(in crate::record) fn push(&self, out: &mut Vec<u8>) {
+        crate::record::stored::push_hex(out, &self.0);
     }
 
     fn digits(&self) -> [u8; 2 * BYTES] {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::hash::Hash;
 use crate::ids::{RequestId, TenantId};
+use crate::record::stored::{push_guid, push_number};
 
 /// Where the links of a line begin. A quotation mark inside a JSON string is escaped, so no text of a record looks like this.
 const MARK: &[u8] = br#","chain":["#;
@@ -108,30 +109,91 @@ pub(super) fn id_in(line: &[u8]) -> Option<RequestId> {
 }
 
 /// Hashes lines that begin with the same record, one after the other.
+#[derive(Clone)]
 pub(in crate::record) struct LineHasher(Context);
 
 impl LineHasher {
-    /// `head` is the record's JSON without its closing brace.
-    pub(in crate::record) fn new(head: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(head);
-        Self(context)
+    pub(in crate::record) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
-    pub(in crate::record) fn hash_of(&self, link: &Link) -> Hash {
-        let mut context = self.0.clone();
-        context.update(&suffix(std::slice::from_ref(link)));
-        Hash::from_digest(&context.finish())
+    pub(in crate::record) fn finish(self) -> Hash {
+        Hash::from_digest(&self.0.finish())
+    }
+}
+
+impl Default for LineHasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl fmt::Debug for LineHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineHasher").finish_non_exhaustive()
+    }
+}
+
+/// Appends links to a record, one after the other, and hashes each line that comes of it.
+pub(in crate::record) struct Linker<'l> {
+    line: &'l mut Vec<u8>,
+    hasher: LineHasher,
+    before: &'static [u8],
+}
+
+impl<'l> Linker<'l> {
+    /// `line` ends with a record's JSON without its closing brace, of which `hasher` is the hash.
+    pub(in crate::record) fn new(line: &'l mut Vec<u8>, mut hasher: LineHasher) -> Self {
+        hasher.update(MARK);
+        line.extend_from_slice(MARK);
+        Self { line, hasher, before: b"" }
+    }
+
+    /// Appends a link and gives the hash of the line with it alone.
+    pub(in crate::record) fn link(&mut self, link: &Link) -> Hash {
+        self.line.extend_from_slice(self.before);
+        let from = self.line.len();
+        link.push(self.line);
+        let to = self.line.len();
+        self.line.extend_from_slice(END);
+        let mut hasher = self.hasher.clone();
+        hasher.update(self.line.get(from..).unwrap_or_default());
+        self.line.truncate(to);
+        self.before = b",";
+        hasher.finish()
+    }
+
+    /// Ends the line, line feed included.
+    pub(in crate::record) fn end(self) {
+        self.line.extend_from_slice(END);
+        self.line.push(b'\n');
+    }
+}
+
+impl Link {
+    fn push(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"tenant":""#);
+        match self.tenant {
+            Log::Operator => out.extend_from_slice(OPERATOR.as_bytes()),
+            Log::Tenant(id) => push_guid(out, id.as_bytes()),
+        }
+        out.extend_from_slice(br#"","seq":"#);
+        push_number(out, self.seq);
+        out.extend_from_slice(br#","prev":""#);
+        self.prev.push(out);
+        out.extend_from_slice(br#""}"#);
     }
 }
 
 /// What stands behind the record in its line: the links and the closing brace.
-pub(in crate::record) fn suffix(links: &[Link]) -> Vec<u8> {
+fn suffix(links: &[Link]) -> Vec<u8> {
     let mut suffix = Vec::with_capacity(MARK.len() + END.len() + 160 * links.len());
     suffix.extend_from_slice(MARK);
     for (at, link) in links.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        suffix.extend_from_slice(format!(r#"{comma}{{"tenant":"{}","seq":{},"prev":"{}"}}"#, link.tenant, link.seq, link.prev).as_bytes());
+        if at > 0 {
+            suffix.push(b',');
+        }
+        link.push(&mut suffix);
     }
     suffix.extend_from_slice(END);
     suffix
@@ -171,6 +233,17 @@ impl TornNote {
     #[must_use]
     pub fn is_on(&self, line: &[u8]) -> bool {
         self.bytes == line.len() as u64 && self.hash == Hash::of(line)
+    }
+}
+
+impl Log {
+    /// The log of the tenant that owns a target, and the caller's own one where that is another.
+    pub(in crate::record) fn of(owner: Option<TenantId>, home: Option<TenantId>) -> (Self, Option<Self>) {
+        match (owner, home) {
+            (Some(owner), home) => (Self::Tenant(owner), home.filter(|home| *home != owner).map(Self::Tenant)),
+            (None, Some(home)) => (Self::Tenant(home), None),
+            (None, None) => (Self::Operator, None),
+        }
     }
 }
 
@@ -222,11 +295,17 @@ mod tests {
         assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
         let linked = Linked::parse(&line).unwrap();
         assert_eq!(linked.links, links());
+        let mut written = head.to_vec();
+        let mut hasher = LineHasher::default();
+        hasher.update(head);
+        let mut linker = Linker::new(&mut written, hasher);
         for link in &links() {
             let own = linked.line_of(link);
-            assert_eq!(LineHasher::new(head).hash_of(link), Hash::of(&own));
+            assert_eq!(linker.link(link), Hash::of(&own));
             assert_eq!(Linked::parse(&own).unwrap().links, [*link]);
         }
+        linker.end();
+        assert_eq!(written, [line.as_slice(), b"\n"].concat());
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use head::{Head, HeadError, HeadKind, SignedHead};
 pub use inclusion::{InclusionProof, ProofError, Proven};
 pub use key::{KeyError, PublicKey, Signer};
 pub use line::{Ending, LineError, Link, Linked, Log, NotALog, TornNote};
-pub(super) use line::{LineHasher, suffix};
+pub(super) use line::{LineHasher, Linker};
 pub use prover::{Finder, NoProof, Prover, Target};
 pub use tree::{Proof, Tree, TreeError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
 pub use verify::{Fault, LogReport, Place, Report, Subject, Verifier, key_line, read_key_line};

@@ -1,0 +1,117 @@
+//! A line, from the evidence of a request.
+
+use super::super::audit::LineHasher;
+use super::super::entry;
+use super::evidence::Evidence;
+use super::frame::Frame;
+use super::text::{Times, push_guid, push_json, push_list, push_member, push_number, push_peer, push_scope, push_text};
+use crate::pipeline::{CheckName, Outcome};
+
+/// Writes lines up to their links.
+#[derive(Debug, Default)]
+pub(in crate::record) struct Scribe {
+    times: Times,
+    scope: Vec<u8>,
+}
+
+impl Scribe {
+    /// Appends a record to `line`, without its closing brace, and gives the hash so far.
+    pub(in crate::record) fn write(&mut self, line: &mut Vec<u8>, evidence: &Evidence<'_>, frame: &Frame) -> LineHasher {
+        line.extend_from_slice(&frame.text);
+        let start = line.len();
+        self.identity(line, evidence);
+        self.request(line, evidence);
+        answer(line, evidence);
+        checks(line, evidence);
+        let mut hasher = frame.hasher.clone();
+        hasher.update(line.get(start..).unwrap_or_default());
+        hasher
+    }
+
+    fn identity(&mut self, line: &mut Vec<u8>, evidence: &Evidence<'_>) {
+        let trail = evidence.trail();
+        line.extend_from_slice(br#","id":""#);
+        let from = line.len();
+        push_guid(line, trail.id.as_bytes());
+        let is_own_correlation = line.get(from..) == Some(trail.correlation_id.as_bytes());
+        line.extend_from_slice(br#"","time":"#);
+        self.times.push(line, trail.received);
+        if !is_own_correlation {
+            push_member(line, br#","correlation_id":"#, &trail.correlation_id);
+        }
+        if let Some(id) = &trail.client_request_id {
+            push_member(line, br#","client_request_id":"#, id);
+        }
+    }
+
+    fn request(&mut self, line: &mut Vec<u8>, evidence: &Evidence<'_>) {
+        let trail = evidence.trail();
+        push_member(line, br#","path":"#, &trail.path);
+        if let Some(scope) = &trail.scope {
+            self.scope.clear();
+            push_scope(&mut self.scope, scope);
+            line.extend_from_slice(br#","scope":"#);
+            match std::str::from_utf8(&self.scope) {
+                Ok(scope) if trail.path.starts_with(scope) => push_number(line, scope.len() as u64),
+                Ok(scope) => push_text(line, scope),
+                Err(_cut) => push_json(line, &scope.to_string()),
+            }
+        }
+        if let Some(command) = &trail.command {
+            push_member(line, br#","command":"#, command);
+        }
+        line.extend_from_slice(br#","client":"#);
+        push_peer(line, trail.peer);
+    }
+}
+
+fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
+    line.extend_from_slice(br#","took_us":"#);
+    push_number(line, evidence.took_us());
+    if let Some(reason) = evidence.reason() {
+        push_member(line, br#","reason":"#, reason);
+    }
+    if let Some(hint) = evidence.hint() {
+        push_member(line, br#","hint":"#, hint);
+    }
+    push_list(line, br#","notes":"#, evidence.notes().iter().copied());
+    if evidence.only_grant().is_none() && !evidence.grants().is_empty() {
+        line.extend_from_slice(br#","grants":"#);
+        push_json(line, &entry::grants(evidence.grants(), &evidence.trail().directory));
+    }
+}
+
+/// How the checks ended, unless all passed; how long those took that were reached; why those failed that did.
+fn checks(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
+    let outcomes = CheckName::ALL.map(|check| evidence.outcome(check));
+    if outcomes != [Outcome::Pass; CheckName::ALL.len()] {
+        line.extend_from_slice(br#","checks":""#);
+        line.extend(outcomes.map(letter));
+        line.push(b'"');
+    }
+    line.extend_from_slice(br#","took_ns":["#);
+    let mut separator = None;
+    for (check, _) in CheckName::ALL.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome != Outcome::NotReached) {
+        line.extend(separator.replace(b','));
+        match evidence.took_ns(check) {
+            Some(took) => push_number(line, took),
+            None => line.extend_from_slice(b"null"),
+        }
+    }
+    line.push(b']');
+    if outcomes.contains(&Outcome::Fail) {
+        let failed = CheckName::ALL.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Fail);
+        let failures: Vec<_> = failed.map(|(check, _)| evidence.failure(check)).collect();
+        line.extend_from_slice(br#","failed":"#);
+        push_json(line, &failures);
+    }
+}
+
+/// The letter of an outcome in `checks`.
+pub(super) const fn letter(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Fail => b'f',
+        Outcome::NotReached => b'n',
+        Outcome::Pass => b'p',
+    }
+}
