@@ -9,17 +9,21 @@ mod pool;
 mod reply;
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::arm::action;
+use crate::https::Patience;
 use crate::pipeline::{Errand, Outbound};
 
 pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
@@ -226,7 +230,7 @@ impl Backend {
             }
             let reused = connection.reused;
             let sent = connection.try_send(outgoing);
-            let failed = match self.await_head(sent, watch).await? {
+            let failed = match Self::await_head(sent, watch, &mut connection.patience).await? {
                 Ok(response) => {
                     return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max)));
                 }
@@ -259,25 +263,28 @@ impl Backend {
     }
 
     /// Waits for the head, as long as the body goes on moving.
-    async fn await_head<F, T>(&self, sent: F, watch: &body::Watch) -> Result<T, ForwardError>
+    async fn await_head<F, T>(sent: F, watch: &body::Watch, patience: &mut Patience) -> Result<T, ForwardError>
     where
         F: Future<Output = T>,
     {
-        tokio::pin!(sent);
+        let mut sent = pin!(sent);
         let started = Instant::now();
-        loop {
-            let moved = watch.moves.load(Ordering::Relaxed);
-            let patience = Instant::now() + self.config.first_byte_time_max;
-            tokio::select! {
-                biased;
-                answered = &mut sent => return Ok(answered),
-                () = sleep_until(patience) => {
-                    if watch.moves.load(Ordering::Relaxed) == moved {
-                        return Err(ForwardError::Silent { waited_ms: started.elapsed().as_millis() });
-                    }
-                }
+        let mut moved = watch.moves.load(Ordering::Relaxed);
+        patience.renew();
+        poll_fn(|cx| {
+            if let Poll::Ready(answered) = sent.as_mut().poll(cx) {
+                return Poll::Ready(Ok(answered));
             }
-        }
+            while patience.poll_over(cx).is_ready() {
+                let before = std::mem::replace(&mut moved, watch.moves.load(Ordering::Relaxed));
+                if moved == before {
+                    return Poll::Ready(Err(ForwardError::Silent { waited_ms: started.elapsed().as_millis() }));
+                }
+                patience.renew();
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -23,6 +23,7 @@ use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
 use super::{BackendConfig, Protocol, authority_of, host_header};
+use crate::https::Patience;
 use crate::tls::{self, RootsError};
 
 /// Idle connections kept; more are closed.
@@ -78,6 +79,7 @@ pub struct Pool {
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     protocol: Protocol,
     connect_time_max: Duration,
+    first_byte_time_max: Duration,
     permits: Arc<Semaphore>,
     #[expect(clippy::disallowed_types, reason = "held for a push or a pop by one worker's tasks, never across an await")]
     idle: std::sync::Mutex<Vec<Idle>>,
@@ -97,6 +99,8 @@ pub(super) struct Connection {
     sender: Sender,
     /// Whether requests were sent on it before.
     pub(super) reused: bool,
+    /// For the head of an answer. One timer for all requests of a connection: moving it on is cheap, and setting a new one is not.
+    pub(super) patience: Patience,
 }
 
 #[derive(Debug)]
@@ -176,6 +180,7 @@ impl Pool {
             tls,
             protocol: config.protocol,
             connect_time_max: config.connect_time_max,
+            first_byte_time_max: config.first_byte_time_max,
             permits: Arc::new(Semaphore::new(config.connections_max)),
             idle: Default::default(),
             shared: Default::default(),
@@ -200,7 +205,7 @@ impl Pool {
                 if let Some(mut sender) = self.shared_sender()
                     && sender.ready().await.is_ok()
                 {
-                    return Ok(Connection { sender: Sender::Http2(sender), reused: true });
+                    return Ok(self.connection(Sender::Http2(sender), true));
                 }
             }
         }
@@ -242,7 +247,7 @@ impl Pool {
             Protocol::Http1 => {
                 let (sender, driver) = http1::Builder::new().handshake(io).await.map_err(ConnectError::Http)?;
                 let driver = Driver(tokio::spawn(log_end(driver)));
-                Ok(Connection { sender: Sender::Http1 { sender, _driver: driver, _permit: permit }, reused: false })
+                Ok(self.connection(Sender::Http1 { sender, _driver: driver, _permit: permit }, false))
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -256,9 +261,13 @@ impl Pool {
                 if let Ok(mut shared) = self.shared.lock() {
                     *shared = Some(sender.clone());
                 }
-                Ok(Connection { sender: Sender::Http2(sender), reused: false })
+                Ok(self.connection(Sender::Http2(sender), false))
             }
         }
+    }
+
+    const fn connection(&self, sender: Sender, reused: bool) -> Connection {
+        Connection { sender, reused, patience: Patience::new(self.first_byte_time_max) }
     }
 
     /// Takes a connection back whose answer was read to the end.
