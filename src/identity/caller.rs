@@ -57,7 +57,7 @@ pub struct Caller {
     /// Who authenticated the person, where that is not the issuer: `idp`.
     pub identity_provider: Option<Box<str>>,
     /// What a backend is told of it, kept from the first request on: all of them say the same.
-    pub(crate) introduction: OnceLock<HeaderMap>,
+    pub introduction: OnceLock<HeaderMap>,
 }
 
 /// What a caller is.
