@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use steward::arm::action::Method;
 use steward::arm::path::CanonicalPath;
 use steward::identity::Caller;
@@ -13,7 +13,9 @@ fn cheat(path: CanonicalPath, caller: Arc<Caller>) -> Outbound {
         method: Method::Delete,
         path,
         query: None,
-        headers: HeaderMap::new(),
+        received: HeaderMap::new(),
+        assertion: HeaderValue::from_static("Bearer mine"),
+        own: [None, None, None, None],
         authority: "localhost".into(),
         reading: Reading::Unread,
         caller,
