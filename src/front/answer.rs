@@ -156,7 +156,8 @@ impl Refusal {
             return vec![("retry-after", wait_s.to_string())];
         }
         if let Self::SignUp { record: Some(id), .. } = self {
-            return vec![("x-ms-request-id", id.to_string())];
+            let retry = (self.status() == StatusCode::SERVICE_UNAVAILABLE).then(|| ("retry-after", "1".to_owned()));
+            return retry.into_iter().chain([("x-ms-request-id", id.to_string())]).collect();
         }
         if let Self::Refused(PartAnswer { id: Some(id), .. }) = self {
             return vec![("x-ms-request-id", id.to_string())];

@@ -1,4 +1,4 @@
-//! How fast something may come, for everybody together: so many at once, and then so many in a minute.
+//! How fast something may come, for everybody together: so many at once, and then one in every interval.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

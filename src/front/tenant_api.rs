@@ -15,6 +15,7 @@ use super::{CREATED, Call, Front};
 use crate::arm::action::Method;
 use crate::arm::query;
 use crate::directory::entity::CloudSubscription;
+use crate::forward::FabricError;
 use crate::identity::Caller;
 use crate::ids::{ObjectId, RequestId, SubscriptionId};
 use crate::management::{self, OwnError, PartAnswer};
@@ -119,8 +120,12 @@ impl Front {
     async fn begin(&self, wanted: &Wanted, path: &str, caller: Option<&Arc<Caller>>, came_in: &CameIn) -> Result<Answer, Refusal> {
         let arrived = Arrived { caller, method: "POST", path, came_in };
         let taken = self.take_plan(wanted, &arrived).await?;
-        let answer = self.ended(taken.subscription, taken.outcome, CREATED)?;
-        Ok(answer.with("x-ms-request-id", taken.record.to_string()))
+        let record = taken.record.to_string();
+        match self.ended(taken.subscription, taken.outcome, CREATED) {
+            Ok(answer) => Ok(answer.with("x-ms-request-id", record)),
+            Err(Refusal::Refused(answer)) => Err(Refusal::Refused(PartAnswer { id: Some(record.into()), ..answer })),
+            Err(other) => Err(other),
+        }
     }
 
     /// Whether there is room for another visitor now.
@@ -141,8 +146,14 @@ impl Front {
             Err(error) => return Err(NotTaken { error, record: None }),
         };
         let outcome = sign_up::wait(state, subscription).await;
-        let customer = self.directory().cloud(subscription).map(|cloud| cloud.tenant);
-        let record = self.gateway.record_arrived(arrived, customer).await;
+        let record = match &outcome {
+            Outcome::Done(cloud) => self.gateway.record_arrived(arrived, CREATED, Some(cloud.tenant)).await,
+            Outcome::UnderWay => self.gateway.record_arrived(arrived, StatusCode::ACCEPTED, None).await,
+            Outcome::Undone(problem) => {
+                let refused = FabricError::Refused { status: StatusCode::CONFLICT, problem: problem.clone() };
+                self.gateway.refuse_arrived(arrived, Rejection::Own(OwnError::Fabric(refused))).await
+            }
+        };
         Ok(Taken { subscription, outcome, record })
     }
 

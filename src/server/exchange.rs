@@ -231,9 +231,9 @@ impl Ended {
     }
 
     /// Something was made by another interface.
-    pub(super) fn carried_out(mut trail: Box<Trail>) -> Self {
+    pub(super) fn carried_out(status: StatusCode, mut trail: Box<Trail>) -> Self {
         trail.pass(CheckName::Forward);
-        Self { response: json(StatusCode::CREATED, String::new()), trail, rejection: None, written: None }
+        Self { response: json(status, String::new()), trail, rejection: None, written: None }
     }
 
     pub(super) fn refused(rejection: Rejection, mut trail: Box<Trail>, default_authority: &str) -> Self {

@@ -43,12 +43,12 @@ impl Gateway {
         id
     }
 
-    /// Records what another interface carried out by itself, for this tenant, and gives the id of the record.
-    pub async fn record_arrived(&self, arrived: &Arrived<'_>, customer: Option<TenantId>) -> RequestId {
+    /// Records what another interface carried out by itself, or goes on with, for this tenant; gives the id of the record.
+    pub async fn record_arrived(&self, arrived: &Arrived<'_>, status: StatusCode, customer: Option<TenantId>) -> RequestId {
         let mut trail = arrived.trail(&self.context());
         let id = trail.id;
         trail.customer = customer;
-        drop(self.finish(Ended::carried_out(trail)).await);
+        drop(self.finish(Ended::carried_out(status, trail)).await);
         id
     }
 }
