@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use steward::store::{Revision, StoreError};
@@ -27,6 +29,29 @@ async fn a_file_has_one_opener() {
     commit(&store, &[put("a", "1")]).await;
     drop(store);
     assert_eq!(contents(&place.open().await).await.len(), 1);
+}
+
+/// A child has the files of its parent until it becomes another program, and with them the lock.
+#[tokio::test]
+async fn a_closed_file_is_free_while_children_are_started() {
+    let place = Place::sqlite();
+    drop(place.open().await);
+    let ended = Arc::new(AtomicBool::new(false));
+    let starting = {
+        let ended = Arc::clone(&ended);
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        })
+    };
+    for _ in 0..100 {
+        let opened = place.try_open().await.map(drop);
+        ended.store(opened.is_err(), Ordering::Relaxed);
+        opened.unwrap();
+    }
+    ended.store(true, Ordering::Relaxed);
+    starting.join().unwrap();
 }
 
 #[tokio::test]

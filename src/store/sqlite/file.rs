@@ -26,12 +26,41 @@ const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
 pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
+}
+
+/// A lock file beside it: closing any other handle on the database itself would end the locks that SQLite has on it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    fn take(path: &Path) -> Result<Self, StoreError> {
+        let beside = with_suffix(path, "-lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&beside);
+        let file = file.map_err(|cause| refused(&beside, cause))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path: beside }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { store: name(path) }),
+            Err(TryLockError::Error(cause)) => Err(refused(&beside, cause)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that is being started has the file, and the lock with it, until it becomes another program.
+    fn drop(&mut self) {
+        if let Err(cause) = self.file.unlock() {
+            tracing::warn!("`{}` is released late: {cause}", self.path.display());
+        }
+    }
 }
 
 /// Opens the file, makes it where there is none, and brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
-    let lock = lock(path)?;
+    let lock = Lock::take(path)?;
     if !path.try_exists().map_err(|cause| refused(path, cause))? {
         create(path)?;
     }
@@ -55,18 +84,6 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.pragma_update(None, "query_only", true).map_err(|cause| failed(path, cause))?;
     Ok(connection)
-}
-
-/// A lock file beside it: closing any other handle on the database itself would end the locks that SQLite has on it.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let beside = with_suffix(path, "-lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&beside);
-    let file = file.map_err(|cause| refused(&beside, cause))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { store: name(path) }),
-        Err(TryLockError::Error(cause)) => Err(refused(&beside, cause)),
-    }
 }
 
 /// Makes the file under another name first: one that is empty has lost its content, and must never be taken for a new one.

@@ -6,7 +6,6 @@
 mod file;
 mod sql;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use self::file::{failed, name};
+use self::file::{Lock, failed, name};
 use self::sql::{Committed, Order, Sessions};
 use super::{
     Answer, CommitError, Engine, Epoch, Existing, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail,
@@ -38,7 +37,7 @@ pub(super) struct Sqlite {
     woken: watch::Sender<u64>,
     session_kept: Duration,
     changes_max: u64,
-    _lock: File,
+    _lock: Lock,
 }
 
 #[derive(Debug)]
