@@ -52,7 +52,11 @@ pub fn check(path: &CanonicalPath) -> Result<(), NameError> {
     if in_group && let Some(name) = segments.next() {
         check_resource_group(name)?;
     }
-    path.segments().try_for_each(check_resource)
+    // Most paths have none of the characters at all, and that is seen at once.
+    if path.decoded().bytes().any(is_delimiter) || path.segments().any(|name| name.len() > RESOURCE_NAME_MAX) {
+        return path.segments().try_for_each(check_resource);
+    }
+    Ok(())
 }
 
 fn check_resource_group(name: &str) -> Result<(), NameError> {
@@ -71,10 +75,15 @@ fn check_resource(name: &str) -> Result<(), NameError> {
     if name.len() > RESOURCE_NAME_MAX {
         return Err(NameError::ResourceTooLong { length: name.len() });
     }
-    match name.chars().find(|c| matches!(c, '<' | '>' | '%' | '&' | ':' | '\\' | '?' | '/')) {
-        Some(character) => Err(NameError::Resource { name: name.to_owned(), character }),
+    match name.bytes().find(|byte| is_delimiter(*byte)) {
+        Some(byte) => Err(NameError::Resource { name: name.to_owned(), character: char::from(byte) }),
         None => Ok(()),
     }
+}
+
+/// What no name contains, but for the slash, which no segment contains.
+const fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'<' | b'>' | b'%' | b'&' | b':' | b'\\' | b'?')
 }
 
 #[cfg(test)]

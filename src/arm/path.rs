@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use super::percent;
 
@@ -22,9 +23,13 @@ const SHOWN_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CanonicalPath {
     text: Box<str>,
-    /// Decoded segments, each after a slash; a decoded segment never contains one itself.
-    decoded: Box<str>,
+    /// The decoded segments, each after a slash, where they are not the text itself; a decoded segment never contains a slash.
+    decoded: Option<Box<str>>,
+    /// Where each of the decoded segments ends.
+    ends: Box<[u16]>,
 }
+
+const _: () = assert!(PATH_BYTES_MAX <= u16::MAX as usize, "ends of segments fit");
 
 /// Why a path has no canonical form. `segment` is as it was sent, shortened, with unprintable characters escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,16 +111,21 @@ impl CanonicalPath {
     /// When the path is not absolute, too long or too deep, or a segment could be read in two ways.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
         check_length(raw)?;
+        if let Some(ends) = ends_of_canonical(raw) {
+            return Ok(Self { text: raw.into(), decoded: None, ends });
+        }
         let rest = raw.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
         let mut text = String::with_capacity(raw.len());
         let mut decoded = String::with_capacity(raw.len());
-        for (before, segment) in rest.split('/').filter(|segment| !segment.is_empty()).enumerate() {
-            if before == SEGMENTS_MAX {
+        let mut ends = Vec::new();
+        for segment in rest.split('/').filter(|segment| !segment.is_empty()) {
+            if ends.len() == SEGMENTS_MAX {
                 return Err(PathError::TooManySegments);
             }
             let name = decode(segment)?;
             decoded.push('/');
             decoded.push_str(&name);
+            ends.push(u16::try_from(decoded.len()).map_err(|_more_than_allowed| PathError::TooLong { length: raw.len() })?);
             text.push('/');
             push_encoded(&mut text, &name);
         }
@@ -123,7 +133,8 @@ impl CanonicalPath {
             text.push('/');
         }
         check_length(&text)?;
-        Ok(Self { text: text.into(), decoded: decoded.into() })
+        let decoded = (decoded != text).then(|| decoded.into());
+        Ok(Self { text: text.into(), decoded, ends: ends.into() })
     }
 
     /// The text that is forwarded.
@@ -133,20 +144,33 @@ impl CanonicalPath {
     }
 
     /// The decoded segments, in order; none for `/`.
-    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
-        self.decoded.split('/').skip(1)
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.segments_in(0..self.ends.len())
     }
 
     /// The segments before and behind the last one that is this word, in any case.
-    pub fn split_at_last(&self, word: &str) -> Option<(impl Iterator<Item = &str>, impl Iterator<Item = &str>)> {
-        let mut end = self.decoded.len();
-        loop {
-            let (before, segment) = self.decoded.get(..end)?.rsplit_once('/')?;
-            if segment.eq_ignore_ascii_case(word) {
-                return Some((before.split('/').skip(1), self.decoded.get(end..)?.split('/').skip(1)));
-            }
-            end = before.len();
-        }
+    pub fn split_at_last(
+        &self,
+        word: &str,
+    ) -> Option<(impl ExactSizeIterator<Item = &str> + Clone, impl ExactSizeIterator<Item = &str> + Clone)> {
+        let at = (0..self.ends.len()).rev().find(|at| self.segment(*at).eq_ignore_ascii_case(word))?;
+        Some((self.segments_in(0..at), self.segments_in(at + 1..self.ends.len())))
+    }
+
+    /// The decoded segments as one text, each after a slash.
+    pub(super) fn decoded(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.text)
+    }
+
+    fn segments_in(&self, places: Range<usize>) -> impl ExactSizeIterator<Item = &str> + Clone {
+        places.map(|place| self.segment(place))
+    }
+
+    /// One of the segments there are.
+    fn segment(&self, place: usize) -> &str {
+        let end = |place: usize| self.ends.get(place).copied().map_or(0, usize::from);
+        let from = if place == 0 { 0 } else { end(place - 1) };
+        self.decoded().get(from + 1..end(place)).unwrap_or_default()
     }
 }
 
@@ -158,6 +182,27 @@ impl fmt::Display for CanonicalPath {
 
 const fn check_length(text: &str) -> Result<(), PathError> {
     if text.len() > PATH_BYTES_MAX { Err(PathError::TooLong { length: text.len() }) } else { Ok(()) }
+}
+
+/// Where the segments end of a path that is canonical as it stands, which nearly all are: it is neither decoded nor written again. Says
+/// nothing of others, for which the long way finds out what is wrong with them.
+fn ends_of_canonical(raw: &str) -> Option<Box<[u16]>> {
+    let mut ends = Vec::with_capacity(16);
+    let mut before = raw.as_bytes().first().copied().filter(|first| *first == b'/')?;
+    for (at, byte) in raw.bytes().enumerate().skip(1) {
+        if byte == b'/' {
+            // An empty segment, or one that ends with a dot.
+            if matches!(before, b'/' | b'.') {
+                return None;
+            }
+            ends.push(u16::try_from(at).ok()?);
+        } else if !is_plain(byte) {
+            return None;
+        }
+        before = byte;
+    }
+    ends.push(u16::try_from(raw.len()).ok()?);
+    (!matches!(before, b'/' | b'.') && ends.len() <= SEGMENTS_MAX).then(|| ends.into())
 }
 
 fn decode(segment: &str) -> Result<Cow<'_, str>, PathError> {
@@ -193,9 +238,26 @@ fn decode(segment: &str) -> Result<Cow<'_, str>, PathError> {
 /// Writes a decoded segment with what RFC 3986 allows in one (`pchar`) as it is and the rest as escapes.
 fn push_encoded(text: &mut String, name: &str) {
     for byte in name.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
-        if plain { text.push(char::from(byte)) } else { percent::push_escaped(text, byte) }
+        if is_plain(byte) { text.push(char::from(byte)) } else { percent::push_escaped(text, byte) }
     }
+}
+
+/// What stands in a segment as it is: `pchar` of RFC 3986, without escapes and the semicolon.
+const fn is_plain(byte: u8) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            plain[byte as usize] = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
+                );
+            byte += 1;
+        }
+        plain
+    };
+    PLAIN[byte as usize]
 }
 
 #[cfg(test)]

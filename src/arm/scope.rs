@@ -21,7 +21,8 @@ pub enum Anchor {
 #[derive(Debug, Clone)]
 pub struct Scope {
     anchor: Anchor,
-    below: Box<[Box<str>]>,
+    /// Each segment after a slash; none contains one itself.
+    below: Box<str>,
 }
 
 /// A text that does not name a scope.
@@ -36,22 +37,32 @@ pub enum ScopeError {
 }
 
 impl Scope {
-    /// A scope from its parts; `below` holds decoded segments without slashes.
+    /// All that hangs there.
     #[must_use]
-    pub fn new(anchor: Anchor, below: Vec<Box<str>>) -> Self {
-        Self { anchor, below: below.into_boxed_slice() }
+    pub fn whole(anchor: Anchor) -> Self {
+        Self { anchor, below: Box::default() }
     }
 
     /// The whole subscription.
     #[must_use]
     pub fn subscription(id: SubscriptionId) -> Self {
-        Self::new(Anchor::Subscription(id), Vec::new())
+        Self::whole(Anchor::Subscription(id))
     }
 
     /// One resource group of a subscription.
     #[must_use]
     pub fn resource_group(id: SubscriptionId, name: &str) -> Self {
-        Self::new(Anchor::Subscription(id), vec!["resourceGroups".into(), name.into()])
+        Self::below_anchor(Anchor::Subscription(id), &["resourceGroups", name])
+    }
+
+    /// `segments` are decoded and without slashes.
+    fn below_anchor(anchor: Anchor, segments: &[&str]) -> Self {
+        let mut below = String::with_capacity(segments.iter().map(|segment| 1 + segment.len()).sum());
+        for segment in segments {
+            below.push('/');
+            below.push_str(segment);
+        }
+        Self { anchor, below: below.into() }
     }
 
     /// Reads `/`, `/subscriptions/…` or `/providers/Microsoft.Management/managementGroups/…`.
@@ -63,7 +74,7 @@ impl Scope {
         let rest = text.strip_prefix('/').ok_or_else(not_an_id)?;
         let segments: Vec<&str> = rest.split('/').collect();
         match segments.as_slice() {
-            [""] => return Ok(Self::new(Anchor::Tenant, Vec::new())),
+            [""] => return Ok(Self::whole(Anchor::Tenant)),
             all if all.iter().any(|segment| !is_plain(segment)) => return Err(not_an_id()),
             _ => {}
         }
@@ -75,20 +86,19 @@ impl Scope {
     /// # Errors
     /// When a subscription is named by something else than a GUID.
     pub fn from_segments(segments: &[&str]) -> Result<Self, ScopeError> {
-        let boxed = |rest: &[&str]| rest.iter().map(|segment| (*segment).into()).collect();
         match segments {
             [first, id, rest @ ..] if first.eq_ignore_ascii_case("subscriptions") => {
                 let id = id.parse().map_err(|_cause: crate::ids::NotAGuid| ScopeError::SubscriptionId(id.chars().take(64).collect()))?;
-                Ok(Self::new(Anchor::Subscription(id), boxed(rest)))
+                Ok(Self::below_anchor(Anchor::Subscription(id), rest))
             }
             [providers, namespace, kind, name, rest @ ..]
                 if providers.eq_ignore_ascii_case("providers")
                     && namespace.eq_ignore_ascii_case("Microsoft.Management")
                     && kind.eq_ignore_ascii_case("managementGroups") =>
             {
-                Ok(Self::new(Anchor::ManagementGroup((*name).into()), boxed(rest)))
+                Ok(Self::below_anchor(Anchor::ManagementGroup((*name).into()), rest))
             }
-            rest => Ok(Self::new(Anchor::Tenant, boxed(rest))),
+            rest => Ok(Self::below_anchor(Anchor::Tenant, rest)),
         }
     }
 
@@ -98,10 +108,15 @@ impl Scope {
         &self.anchor
     }
 
-    /// The segments below the anchor.
+    /// The decoded segments below the anchor, each after a slash.
     #[must_use]
-    pub const fn below(&self) -> &[Box<str>] {
+    pub const fn below(&self) -> &str {
         &self.below
+    }
+
+    /// The decoded segments below the anchor.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
+        self.below.get(1..).into_iter().flat_map(|segments| segments.split('/'))
     }
 
     /// The subscription that the scope lies in, if it lies in one.
@@ -116,10 +131,9 @@ impl Scope {
     /// The resource group that the scope is or lies in.
     #[must_use]
     pub fn resource_group_name(&self) -> Option<&str> {
-        match &*self.below {
-            [groups, name, ..] if groups.eq_ignore_ascii_case("resourceGroups") => Some(name),
-            _ => None,
-        }
+        let mut segments = self.segments();
+        segments.next().filter(|groups| groups.eq_ignore_ascii_case("resourceGroups"))?;
+        segments.next()
     }
 
     /// Whether `other` is this scope or lies below it.
@@ -131,9 +145,9 @@ impl Scope {
             (Anchor::Subscription(mine), Anchor::Subscription(theirs)) => mine == theirs,
             (Anchor::Tenant | Anchor::ManagementGroup(_) | Anchor::Subscription(_), _) => false,
         };
-        same_anchor
-            && self.below.len() <= other.below.len()
-            && self.below.iter().zip(&other.below).all(|(mine, theirs)| mine.eq_ignore_ascii_case(theirs))
+        let begins_alike = || other.below.get(..self.below.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&self.below));
+        let is_whole_segments = || matches!(other.below.as_bytes().get(self.below.len()), None | Some(b'/'));
+        same_anchor && is_whole_segments() && begins_alike()
     }
 }
 
@@ -158,7 +172,7 @@ impl fmt::Display for Scope {
             Anchor::ManagementGroup(name) => write!(f, "/providers/Microsoft.Management/managementGroups/{name}")?,
             Anchor::Subscription(id) => write!(f, "/subscriptions/{id}")?,
         }
-        self.below.iter().try_for_each(|segment| write!(f, "/{segment}"))
+        f.write_str(&self.below)
     }
 }
 

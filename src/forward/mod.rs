@@ -8,7 +8,6 @@ mod fabric;
 mod pool;
 mod reply;
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -19,7 +18,8 @@ use std::time::Duration;
 
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, Uri};
+use hyper::http::uri::{InvalidUri, PathAndQuery};
+use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
 use crate::arm::action;
@@ -194,7 +194,8 @@ impl Backend {
     ) -> Result<Response<AnswerBody>, SendError> {
         let (body, watch) = Outgoing::new(body, &standing, &self.config);
         let headers = || request.headers();
-        let message = Message { method: request.method(), target: request.path_and_query().into(), headers: &headers };
+        let target = request.target().map_err(not_a_target)?;
+        let message = Message { method: request.method(), target, headers: &headers };
         self.transmit(&message, body, &watch, standing).await
     }
 
@@ -204,7 +205,8 @@ impl Backend {
     /// As for [`send`](Self::send).
     pub async fn run(&self, errand: &Errand) -> Result<Response<AnswerBody>, ForwardError> {
         let headers = || errand.headers().clone();
-        let message = Message { method: errand.method(), target: errand.target().into(), headers: &headers };
+        let target = errand.target().try_into().map_err(not_a_target)?;
+        let message = Message { method: errand.method(), target, headers: &headers };
         let (body, watch) = Outgoing::new(RequestBody::Whole(errand.body()), &Unconditional, &self.config);
         match self.transmit(&message, body, &watch, Unconditional).await {
             Ok(answer) => Ok(answer),
@@ -248,13 +250,12 @@ impl Backend {
 
     fn head(&self, message: &Message<'_>, body: Outgoing) -> Result<Request<Outgoing>, ForwardError> {
         let target = match self.config.protocol {
-            Protocol::Http1 => Cow::Borrowed(&*message.target),
-            Protocol::Http2 => Cow::Owned(format!("{}{}", self.config.url, message.target)),
+            Protocol::Http1 => message.target.clone().into(),
+            Protocol::Http2 => format!("{}{}", self.config.url, message.target).try_into().map_err(not_a_target)?,
         };
         let mut outgoing = Request::new(body);
         *outgoing.method_mut() = method(message.method);
-        // The path was read as a URI when it came in and only lost ambiguous parts since, so it is one still.
-        *outgoing.uri_mut() = Uri::try_from(&*target).map_err(|_cause| ForwardError::Unexpected { status: 0 })?;
+        *outgoing.uri_mut() = target;
         *outgoing.headers_mut() = (message.headers)();
         if self.config.protocol == Protocol::Http1 {
             outgoing.headers_mut().insert(header::HOST, self.pool.host());
@@ -291,7 +292,7 @@ impl Backend {
 /// The head of a request: all of it that does not frame it.
 struct Message<'a> {
     method: action::Method,
-    target: Cow<'a, str>,
+    target: PathAndQuery,
     /// Made for each attempt: there is hardly ever a second one.
     headers: &'a (dyn Fn() -> HeaderMap + Sync),
 }
@@ -304,6 +305,10 @@ impl Standing for Unconditional {
     fn holds(&mut self) -> bool {
         true
     }
+}
+
+fn not_a_target(_cause: InvalidUri) -> ForwardError {
+    ForwardError::Unexpected { status: 0 }
 }
 
 fn unreachable_backend(cause: ConnectError) -> ForwardError {

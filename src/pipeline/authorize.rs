@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::onboarding;
 use super::operations::Operation;
-use super::own;
+use super::own::Service;
 use super::resolve::{Place, Scoped};
 use super::trail::CheckName;
 use super::{Context, Refused};
@@ -193,7 +193,7 @@ impl Scoped {
         {
             return Ok(basis);
         }
-        if self.is_open_to_all() || own::cuts_down_to_caller(&self.request.path) {
+        if self.is_open_to_all() || self.is_cut_down_to_caller() {
             return Ok(Basis::Open);
         }
         if self.speaks_for_oneself() {
@@ -252,8 +252,7 @@ impl Scoped {
     /// Activations need no role: who may activate or approve is said by the offer, and looked up there.
     fn speaks_for_oneself(&self) -> bool {
         let is_own = |action: &Action| ONESELF.iter().any(|kind| action.key().starts_with(kind));
-        let stays_here = own::is_access(&self.request.path);
-        stays_here && matches!(self.place, Place::Subscription { .. }) && self.derived.actions.iter().all(is_own)
+        self.service == Some(Service::Access) && matches!(self.place, Place::Subscription { .. }) && self.derived.actions.iter().all(is_own)
     }
 
     /// A list above the caller's grants is answered with what the caller may read, as Azure answers it.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hyper::Version;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 
-use super::trail::{CheckName, Trail};
+use super::trail::{self, CheckName, Trail};
 use super::{Context, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
@@ -34,6 +35,8 @@ pub struct ManagementRequest {
     pub(super) method: Method,
     pub(super) path: CanonicalPath,
     pub(super) query: Option<Box<str>>,
+    /// Path and query as they came in, where the path is canonical as it stands: they need not be put together and read again.
+    pub(super) sent: Option<PathAndQuery>,
     pub(super) headers: HeaderMap,
     /// Which of our authorities the client used; links in the answer are built from it.
     pub(super) authority: Box<str>,
@@ -123,10 +126,15 @@ impl Arrival {
                 self.trail.pass(CheckName::Connection);
                 self.trail.pass(CheckName::Plane);
                 self.trail.path = path.as_str().into();
-                let query = self.head.uri.query().map(Box::from);
-                Ok(ManagementRequest { method, path, query, headers: self.head.headers, authority, trail: self.trail })
+                let uri = &self.head.uri;
+                let query = uri.query().map(Box::from);
+                let sent = uri.path_and_query().filter(|sent| sent.path() == path.as_str()).cloned();
+                Ok(ManagementRequest { method, path, query, sent, headers: self.head.headers, authority, trail: self.trail })
             }
-            Err(error) => Err(self.trail.refuse(Rejection::Classify(error))),
+            Err(error) => {
+                self.trail.path = trail::printable(self.head.uri.path());
+                Err(self.trail.refuse(Rejection::Classify(error)))
+            }
         }
     }
 

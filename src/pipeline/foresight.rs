@@ -59,7 +59,7 @@ impl OwnRequest {
         }
         trail.pass(CheckName::Tenant);
         let authority = self.authority.clone();
-        let request = ManagementRequest { method, path, query, headers: HeaderMap::new(), authority, trail };
+        let request = ManagementRequest { method, path, query, sent: None, headers: HeaderMap::new(), authority, trail };
         match Authenticated::part(request, Arc::clone(&supposed.caller)).resolve(context)? {
             Target::Gateway(question) => Ok(Foreseen::Asked(question)),
             Target::Customer(scoped) => Ok(Foreseen::Permitted(scoped.authorize(context)?.scoped.request.trail)),

@@ -79,8 +79,15 @@ pub fn admit_meant(meant: &Meant<'_>, context: &Context<'_>) -> Result<Result<Ad
     let path = CanonicalPath::parse(meant.path)?;
     let trail = Box::new(TrailSeed::came_in(meant.came_in).trail(meant.method, &path, meant.caller, context));
     let authority = context.site.authorities.first().cloned().unwrap_or_default();
-    let request =
-        ManagementRequest { method: meant.method, path, query: Some(meant.query.into()), headers: HeaderMap::new(), authority, trail };
+    let request = ManagementRequest {
+        method: meant.method,
+        path,
+        query: Some(meant.query.into()),
+        sent: None,
+        headers: HeaderMap::new(),
+        authority,
+        trail,
+    };
     Ok(admit(Authenticated::part(request, Arc::clone(meant.caller)), context))
 }
 

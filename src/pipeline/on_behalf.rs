@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::{InvalidUri, PathAndQuery};
 
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
@@ -28,6 +29,7 @@ pub struct Outbound {
     method: Method,
     path: CanonicalPath,
     query: Option<Box<str>>,
+    sent: Option<PathAndQuery>,
     /// As the client sent them.
     received: HeaderMap,
     assertion: HeaderValue,
@@ -99,6 +101,7 @@ impl Authorized {
             method: request.method,
             path: request.path,
             query: request.query,
+            sent: request.sent,
             received: request.headers,
             assertion,
             own,
@@ -160,17 +163,17 @@ fn introduce(caller: &Caller) -> HeaderMap {
         ("x-ms-client-authentication-methods", &caller.amr.join(",")),
         ("x-ms-client-identity-provider", caller.identity_provider.as_deref().unwrap_or(&caller.issuer)),
     ];
-    fields.into_iter().filter_map(|(name, value)| field(name, value)).collect()
+    fields.into_iter().filter_map(|(name, value)| field(HeaderName::from_static(name), value.to_owned())).collect()
 }
 
 /// What is said of one request alone.
 fn own_fields(scoped: &Scoped, context: &Context<'_>) -> [Option<(HeaderName, HeaderValue)>; 4] {
     let trail = &scoped.request.trail;
     [
-        field("x-ms-correlation-request-id", &trail.correlation_id),
-        field("x-ms-client-ip-address", &trail.peer.ip().to_string()),
-        field("x-ms-arm-request-tracking-id", &trail.id.to_string()),
-        ancestors(scoped.place, context).and_then(|names| field("x-ms-management-group-ancestors", &names)),
+        field(CORRELATION_REQUEST_ID, trail.correlation_id.clone()),
+        field(CLIENT_IP_ADDRESS, trail.peer.ip().to_string()),
+        field(TRACKING_ID, trail.id.to_string()),
+        ancestors(scoped.place, context).and_then(|names| field(MANAGEMENT_GROUP_ANCESTORS, names)),
     ]
 }
 
@@ -180,20 +183,25 @@ fn ancestors(place: Place, context: &Context<'_>) -> Option<String> {
     (!known.is_empty()).then(|| known.join(","))
 }
 
+const CLIENT_IP_ADDRESS: HeaderName = HeaderName::from_static("x-ms-client-ip-address");
+const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const MANAGEMENT_GROUP_ANCESTORS: HeaderName = HeaderName::from_static("x-ms-management-group-ancestors");
+const TRACKING_ID: HeaderName = HeaderName::from_static("x-ms-arm-request-tracking-id");
+
 /// A display name may hold what a header cannot; it is percent-encoded then, never left out.
-fn field(name: &'static str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+fn field(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
     if value.is_empty() {
         return None;
     }
     let plain = |byte: u8| (0x20..0x7f).contains(&byte);
     let value = match value.bytes().all(plain) {
-        true => HeaderValue::from_str(value),
+        true => HeaderValue::try_from(value),
         false => {
             let escaped = |byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
             HeaderValue::try_from(value.bytes().map(escaped).collect::<String>())
         }
     };
-    value.ok().map(|value| (HeaderName::from_static(name), value))
+    value.ok().map(|value| (name, value))
 }
 
 impl Forwardable {
@@ -215,6 +223,7 @@ impl Outbound {
             method: self.method,
             path: self.path.clone(),
             query: self.query.clone(),
+            sent: None,
             headers: HeaderMap::new(),
             authority: self.authority.clone(),
             trail,
@@ -235,11 +244,14 @@ impl Outbound {
     }
 
     /// Path and query as the backend gets them: the path in the form it was judged in, the query byte for byte.
-    #[must_use]
-    pub fn path_and_query(&self) -> String {
-        match &self.query {
-            Some(query) => [self.path.as_str(), "?", query].concat(),
-            None => self.path.as_str().to_owned(),
+    ///
+    /// # Errors
+    /// Never for what was read as a URI when it came in, which only lost ambiguous parts since.
+    pub fn target(&self) -> Result<PathAndQuery, InvalidUri> {
+        match (&self.sent, &self.query) {
+            (Some(sent), _) => Ok(sent.clone()),
+            (None, Some(query)) => [self.path.as_str(), "?", query].concat().try_into(),
+            (None, None) => self.path.as_str().try_into(),
         }
     }
 
@@ -266,7 +278,7 @@ impl Outbound {
         if self.query.is_some() {
             referer.extend(["?", query]);
         }
-        field("referer", &referer)
+        field(header::REFERER, referer)
     }
 
     /// The authority of ours that links in the answer are built from.

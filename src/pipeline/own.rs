@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::authorize::{Authorized, Basis};
-use super::resolve::Place;
+use super::resolve::{Place, Scoped};
 use super::trail::{Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest};
 use crate::arm::action::Method;
@@ -66,7 +66,8 @@ impl OwnRequest {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let trail = Box::new(self.seed.trail(method, &path, &self.caller, context));
-        let request = ManagementRequest { method, path, query: Some(query.into()), headers, authority: self.authority.clone(), trail };
+        let request =
+            ManagementRequest { method, path, query: Some(query.into()), sent: None, headers, authority: self.authority.clone(), trail };
         Ok(Authenticated::part(request, Arc::clone(&self.caller)))
     }
 }
@@ -91,7 +92,12 @@ pub enum Service {
 impl Authorized {
     pub(super) fn route(self, context: &Context<'_>) -> Route {
         let scope_itself = || (Service::PrivateCloud, self.scoped.derived.scope.clone(), Vec::new());
-        let found = own_service(&self.scoped.request.path).or_else(|| self.scoped.is_in_private_cloud(context).then(scope_itself));
+        let path = &self.scoped.request.path;
+        let found = self
+            .scoped
+            .service
+            .and_then(|service| address(service, path))
+            .or_else(|| self.scoped.is_in_private_cloud(context).then(scope_itself));
         let Some((service, scope, rest)) = found else {
             return Route::Backend(Box::new(self));
         };
@@ -128,11 +134,6 @@ fn parts_headers(whole: &HeaderMap) -> HeaderMap {
     kept.collect()
 }
 
-/// Whether a path leads to a deployment that the gateway carries out itself.
-pub(super) fn is_deployment(path: &CanonicalPath) -> bool {
-    service_of(path) == Some(Service::Deployments)
-}
-
 /// A subscription or a resource group: nothing above them can be delegated.
 fn is_in_a_subscription<'p>(mut above: impl Iterator<Item = &'p str>) -> bool {
     let mut next = || above.next();
@@ -145,15 +146,12 @@ fn is_in_a_subscription<'p>(mut above: impl Iterator<Item = &'p str>) -> bool {
     }
 }
 
-/// Whether a path leads to what the gateway keeps about access.
-pub(super) fn is_access(path: &CanonicalPath) -> bool {
-    service_of(path) == Some(Service::Access)
-}
-
-/// Whether a path leads to answers that hold nothing but what their caller may see, so that asking takes no grant.
-pub(super) fn cuts_down_to_caller(path: &CanonicalPath) -> bool {
-    let is_at_root = || path.split_at_last("providers").is_some_and(|(mut above, _)| above.next().is_none());
-    matches!(service_of(path), Some(Service::ActivityLog | Service::Views)) && is_at_root()
+impl Scoped {
+    /// Whether answers hold nothing but what their caller may see, so that asking takes no grant.
+    pub(super) fn is_cut_down_to_caller(&self) -> bool {
+        let is_at_root = || self.request.path.split_at_last("providers").is_some_and(|(above, _)| above.len() == 0);
+        matches!(self.service, Some(Service::ActivityLog | Service::Views)) && is_at_root()
+    }
 }
 
 /// The types of `Microsoft.Authorization` that the gateway keeps.
@@ -169,15 +167,14 @@ const ACCESS: [&str; 8] = [
 ];
 
 /// The service, the scope before it, and what comes after it.
-fn own_service(path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> {
-    let service = service_of(path)?;
+fn address(service: Service, path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> {
     let (above, block) = path.split_at_last("providers")?;
     let above: Vec<&str> = above.collect();
     Some((service, Scope::from_segments(&above).ok()?, block.skip(1).map(Box::from).collect()))
 }
 
 /// The service that a path leads to. Most lead to none, and that is found without making anything.
-fn service_of(path: &CanonicalPath) -> Option<Service> {
+pub(super) fn service_of(path: &CanonicalPath) -> Option<Service> {
     let (above, mut block) = path.split_at_last("providers")?;
     let namespace = block.next()?;
     if !NAMESPACES.iter().any(|known| is(namespace, known)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::classify::ManagementRequest;
 use super::operations::Operation;
-use super::own;
+use super::own::{self, Service};
 use super::trail::{CheckName, Trail};
 use super::{Context, Refused};
 use crate::arm::action::{self, ActionError, Derived, Method};
@@ -30,6 +30,8 @@ pub struct Scoped {
     pub(super) caller: Arc<Caller>,
     pub(super) derived: Derived,
     pub(super) place: Place,
+    /// Which of the gateway's own services the path leads to.
+    pub(super) service: Option<Service>,
     /// Set when the path is that of an operation whose starter is known.
     pub(super) operation: Option<Operation>,
 }
@@ -193,9 +195,9 @@ impl Authenticated {
                 let ManagementRequest { authority, trail, .. } = self.request;
                 Ok(Target::Gateway(OwnQuestion { topic, caller: self.caller, authority, trail }))
             }
-            Ok(Judged::Placed { derived, place, operation }) => {
+            Ok(Judged::Placed { derived, place, service, operation }) => {
                 self.request.trail.pass(CheckName::Scope);
-                Ok(Target::Customer(Box::new(Scoped { request: self.request, caller: self.caller, derived, place, operation })))
+                Ok(Target::Customer(Box::new(Scoped { request: self.request, caller: self.caller, derived, place, service, operation })))
             }
             Err(error) => {
                 let authority = self.request.challenge_authority(context);
@@ -214,14 +216,15 @@ impl Authenticated {
         let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
+        let service = own::service_of(&self.request.path);
         // What a deployment names is judged part by part.
-        if derived.body_names_scopes() && !own::is_deployment(&self.request.path) {
+        if derived.body_names_scopes() && service != Some(Service::Deployments) {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
         }
         let place = self.place(&derived, operation, context)?;
         match own_topic(self.request.method, &self.request.path, &derived) {
             Some(topic) => Ok(Judged::Own(topic)),
-            None => Ok(Judged::Placed { derived, place, operation }),
+            None => Ok(Judged::Placed { derived, place, service, operation }),
         }
     }
 
@@ -264,12 +267,15 @@ impl Authenticated {
 /// The operation of the gateway's own that a path polls: it is in the snapshot.
 fn own_operation(path: &CanonicalPath, method: Method, context: &Context<'_>) -> Option<Operation> {
     let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    if path.segments().len() != 6 || !matches!(method, Method::Get | Method::Head) {
+        return None;
+    }
     let segments: Vec<&str> = path.segments().collect();
     let [first, subscription, _providers, namespace, kind, id] = segments.as_slice() else { return None };
     let polls = is(first, "subscriptions")
         && is(namespace, "Microsoft.ManagedServices")
         && (is(kind, "operationStatuses") || is(kind, "operationResults"));
-    if !polls || !matches!(method, Method::Get | Method::Head) {
+    if !polls {
         return None;
     }
     let started = &context.directory.registry().operation(id.parse().ok()?)?.body;
@@ -278,7 +284,7 @@ fn own_operation(path: &CanonicalPath, method: Method, context: &Context<'_>) ->
 
 enum Judged {
     Own(Topic),
-    Placed { derived: Derived, place: Place, operation: Option<Operation> },
+    Placed { derived: Derived, place: Place, service: Option<Service>, operation: Option<Operation> },
 }
 
 fn by_cause(error: ActionError) -> ScopeError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::Version;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ pub struct Trail {
     pub started: Instant,
     /// The method as sent, cut.
     pub method: String,
-    /// The canonical path; the raw one, cut, while there is none. Never the query.
+    /// The canonical path; the raw one, cut, where there is none. Never the query.
     pub path: String,
     /// The words of the Azure CLI command.
     pub command: Option<String>,
@@ -262,19 +262,19 @@ impl TrailSeed {
 impl Trail {
     pub(super) fn begin(head: &Parts, connection: &Connection, id: RequestId, context: &Context<'_>) -> Self {
         let started = Clock::instant();
-        let client_request_id = text_field(&head.headers, "x-ms-client-request-id");
-        let correlation_id = text_field(&head.headers, "x-ms-correlation-request-id").filter(|id| id.parse::<RequestId>().is_ok());
+        let client_request_id = text_field(&head.headers, CLIENT_REQUEST_ID);
+        let correlation_id = text_field(&head.headers, CORRELATION_REQUEST_ID).filter(|id| id.parse::<RequestId>().is_ok());
         Self {
             id,
             correlation_id: correlation_id.unwrap_or_else(|| id.to_string()),
             client_request_id,
-            returns_client_request_id: text_field(&head.headers, "x-ms-return-client-request-id")
+            returns_client_request_id: text_field(&head.headers, RETURN_CLIENT_REQUEST_ID)
                 .is_some_and(|text| text.eq_ignore_ascii_case("true")),
             received: context.now,
             started,
-            method: head.method.as_str().chars().take(METHOD_CHARS_MAX).collect(),
-            path: printable(head.uri.path()),
-            command: text_field(&head.headers, "commandname"),
+            method: shown_method(head.method.as_str()),
+            path: String::new(),
+            command: text_field(&head.headers, COMMAND_NAME),
             peer: connection.peer,
             transport: transport(head, connection),
             directory: Arc::clone(&context.directory),
@@ -362,12 +362,24 @@ fn transport(head: &Parts, connection: &Connection) -> Cow<'static, str> {
     }
 }
 
-fn text_field(headers: &HeaderMap, name: &str) -> Option<String> {
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+const COMMAND_NAME: HeaderName = HeaderName::from_static("commandname");
+const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const RETURN_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-return-client-request-id");
+
+fn shown_method(method: &str) -> String {
+    match method.len() <= METHOD_CHARS_MAX {
+        true => method.to_owned(),
+        false => method.chars().take(METHOD_CHARS_MAX).collect(),
+    }
+}
+
+fn text_field(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
 }
 
 /// Bounded, and free of control characters that could forge lines or colours in a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     if text.len() <= TEXT_CHARS_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return text.to_owned();
     }

@@ -1,5 +1,7 @@
 //! The header fields on every answer. Source: Azure Resource Manager RPC, "Common API response details".
 
+use std::cell::Cell;
+
 use hyper::Response;
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -63,14 +65,15 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
         headers.insert(name, value);
     }
     let id = echo.id.to_string();
-    insert(headers, "x-ms-routing-request-id", &["STEWARD:", &compact(now), ":", &id].concat());
-    insert(headers, "x-ms-request-id", &id);
-    insert(headers, "x-ms-correlation-request-id", echo.correlation_id);
-    insert(headers, "x-steward-revision", &echo.revision.to_string());
-    insert(headers, "x-steward-state-revision", &echo.state_revision.to_string());
+    let time = compact(now);
+    insert(headers, ROUTING_REQUEST_ID, ["STEWARD:", std::str::from_utf8(&time).unwrap_or_default(), ":", &id].concat());
+    insert(headers, REQUEST_ID, id);
+    insert(headers, CORRELATION_REQUEST_ID, echo.correlation_id.to_owned());
+    headers.insert(REVISION, HeaderValue::from(echo.revision));
+    headers.insert(STATE_REVISION, HeaderValue::from(echo.state_revision.0));
     match echo.client_request_id {
-        Some(id) => insert(headers, "x-ms-client-request-id", id),
-        None => drop(headers.remove("x-ms-client-request-id")),
+        Some(id) => insert(headers, CLIENT_REQUEST_ID, id.to_owned()),
+        None => drop(headers.remove(CLIENT_REQUEST_ID)),
     }
     if has_body && !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -80,33 +83,55 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
 /// Fields that are added besides those that are always the same.
 const OWN_MAX: usize = 8;
 
+const FAILURE_CAUSE: HeaderName = HeaderName::from_static("x-ms-failure-cause");
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const REVISION: HeaderName = HeaderName::from_static("x-steward-revision");
+const ROUTING_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-routing-request-id");
+const STATE_REVISION: HeaderName = HeaderName::from_static("x-steward-state-revision");
+
 /// `20270301T100005Z`.
-fn compact(time: Timestamp) -> String {
+type Compact = [u8; 16];
+
+/// The time in the form it has in the ids of requests. Most come in the same second as the one before.
+fn compact(time: Timestamp) -> Compact {
+    thread_local! {
+        static LAST: Cell<(Timestamp, Compact)> = const { Cell::new((Timestamp::MIN, *b"00000000T000000Z")) };
+    }
+    let (last, text) = LAST.get();
+    if last.as_second() == time.as_second() {
+        return text;
+    }
     // `2027-03-01T10:00:05Z`, as RFC 3339 has it.
-    format!("{time:.0}").replace(['-', ':'], "")
+    let mut compact = text;
+    let digits = format!("{time:.0}").into_bytes().into_iter().filter(|byte| !matches!(byte, b'-' | b':'));
+    compact.iter_mut().zip(digits).for_each(|(place, byte)| *place = byte);
+    LAST.set((time, compact));
+    compact
 }
 
 /// Adds what the gateway's own answer carries.
 pub(super) fn add(headers: &mut HeaderMap, fields: Vec<(&'static str, String)>) {
     for (name, value) in fields {
-        insert(headers, name, &value);
+        insert(headers, HeaderName::from_static(name), value);
     }
 }
 
 /// Adds what a refusal carries.
 pub(super) fn refusal(headers: &mut HeaderMap, answer: &Answer, default_authority: &str) {
     if let Some(challenge) = &answer.challenge {
-        insert(headers, "www-authenticate", &challenge.header(default_authority, &answer.message));
+        insert(headers, header::WWW_AUTHENTICATE, challenge.header(default_authority, &answer.message));
     }
     if let Some(seconds) = answer.retry_after_s {
-        insert(headers, "retry-after", &seconds.to_string());
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    insert(headers, "x-ms-failure-cause", "gateway");
+    headers.insert(FAILURE_CAUSE, HeaderValue::from_static("gateway"));
 }
 
 /// Sets a field; a text that no header can carry is left out.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
     }
 }

@@ -189,7 +189,7 @@ impl<'p> Target<'p> {
 
     fn push_type(&mut self, kind: &'p str) -> Result<(), ActionError> {
         // A dot would let `…/virtualMachines/providers/Microsoft.Authorization/…` pass for types of the first provider.
-        if kind.contains('.') {
+        if kind.bytes().any(|byte| byte == b'.') {
             return Err(ActionError::NotAWord { word: kind.chars().take(SHOWN_MAX).collect() });
         }
         check_word(kind)?;
@@ -210,12 +210,7 @@ impl<'p> Target<'p> {
     }
 
     fn action_by_rule(&self, verb: Verb) -> Action {
-        let mut text = self.namespace.to_owned();
-        for word in self.types.iter().copied().chain([verb.suffix()]) {
-            text.push('/');
-            text.push_str(word);
-        }
-        Action::new(text)
+        Action::of([self.namespace].into_iter().chain(self.types.iter().copied()).chain([verb.suffix()]))
     }
 }
 

@@ -62,7 +62,7 @@ impl Exception {
 
     pub(super) fn action(&self) -> Action {
         let (Needs::Also(text) | Needs::Instead(text)) = self.needs;
-        Action::new(text.to_owned())
+        Action::of(text.split('/'))
     }
 
     /// Whether the last segment is what a `POST` does, and no name.

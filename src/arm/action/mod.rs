@@ -18,8 +18,8 @@ const SHOWN_MAX: usize = 128;
 /// An action such as `Microsoft.Compute/virtualMachines/start/action`. Compared without case, printed as it was written.
 #[derive(Clone)]
 pub struct Action {
-    text: Box<str>,
-    key: Box<str>,
+    /// As it was written, and then once more in lower case.
+    both: Box<str>,
 }
 
 /// A text that is not an action.
@@ -28,21 +28,31 @@ pub struct Action {
 pub struct NotAnAction(String);
 
 impl Action {
-    fn new(text: String) -> Self {
-        let key = text.to_ascii_lowercase().into();
-        Self { text: text.into(), key }
+    /// The words of an action, which are put between slashes.
+    fn of<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Self {
+        let length: usize = words.clone().map(|word| word.len() + 1).sum::<usize>().saturating_sub(1);
+        let mut both = String::with_capacity(2 * length);
+        for (before, word) in words.enumerate() {
+            both.extend((before > 0).then_some('/'));
+            both.push_str(word);
+        }
+        both.extend_from_within(..);
+        if let Some(key) = both.get_mut(length..) {
+            key.make_ascii_lowercase();
+        }
+        Self { both: both.into() }
     }
 
     /// The action as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.both.get(..self.both.len() / 2).unwrap_or_default()
     }
 
     /// The action in lower case: equal for equal actions.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        self.both.get(self.both.len() / 2..).unwrap_or_default()
     }
 }
 
@@ -53,7 +63,7 @@ impl FromStr for Action {
         let verb = text.rsplit('/').next().unwrap_or_default();
         let known_verb = ["read", "write", "delete", "action"].iter().any(|known| known.eq_ignore_ascii_case(verb));
         let well_formed = text.contains('/') && text.split('/').all(is_word);
-        if known_verb && well_formed { Ok(Self::new(text.to_owned())) } else { Err(NotAnAction(text.chars().take(SHOWN_MAX).collect())) }
+        if known_verb && well_formed { Ok(Self::of(text.split('/'))) } else { Err(NotAnAction(text.chars().take(SHOWN_MAX).collect())) }
     }
 }
 
@@ -64,7 +74,7 @@ fn is_word(segment: &str) -> bool {
 
 impl PartialEq for Action {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        self.key() == other.key()
     }
 }
 
@@ -72,19 +82,19 @@ impl Eq for Action {}
 
 impl Hash for Action {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key.hash(state);
+        self.key().hash(state);
     }
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 

@@ -51,7 +51,8 @@ pub fn assignment_from(body: &Value, context: &AssignmentContext<'_>) -> Result<
 }
 
 fn check_scope(scope: &Scope) -> Result<SubscriptionId, OfferError> {
-    let is_assignable = match (scope.anchor(), scope.below()) {
+    let segments: Vec<&str> = scope.segments().collect();
+    let is_assignable = match (scope.anchor(), segments.as_slice()) {
         (Anchor::Subscription(_), []) => true,
         (Anchor::Subscription(_), [groups, _]) => groups.eq_ignore_ascii_case("resourceGroups"),
         (Anchor::Tenant | Anchor::ManagementGroup(_) | Anchor::Subscription(_), _) => false,
@@ -67,7 +68,8 @@ fn definition_key(node: &Node<'_>) -> Result<DefinitionKey, OfferError> {
 
 fn parse_key(text: &str) -> Option<DefinitionKey> {
     let scope = Scope::parse(text).ok()?;
-    let [providers, namespace, kind, name] = scope.below() else {
+    let segments: Vec<&str> = scope.segments().collect();
+    let [providers, namespace, kind, name] = segments.as_slice() else {
         return None;
     };
     let is_definition = providers.eq_ignore_ascii_case("providers") && format!("{namespace}/{kind}").eq_ignore_ascii_case(DEFINITION_TYPE);

@@ -537,7 +537,7 @@ proptest! {
         prop_assert!(read_assignment(&bytes, &context).is_err());
         prop_assert!(parse_filter(&text).is_err());
         prop_assert!(ManagedServicesVersion::parse(&text).is_err_and(|error| is_told_in_one_line(&error)));
-        let scope = Scope::parse(&format!("/{text}")).unwrap_or_else(|_| Scope::new(crate::arm::scope::Anchor::Tenant, vec![text.into()]));
+        let scope = Scope::parse(&format!("/{text}")).or_else(|_| Scope::from_segments(&[&text])).unwrap();
         prop_assert!(check_definition_scope(&scope).is_err_and(|error| is_told_in_one_line(&error)));
     }
 }

@@ -294,12 +294,12 @@ struct ResourceKind {
 
 /// The type of a resource in a subscription; none for other scopes.
 fn kind_of(scope: &Scope) -> Option<ResourceKind> {
-    let segments = scope.below();
+    let segments: Vec<&str> = scope.segments().collect();
     let providers = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"))?;
     let [_providers, namespace, rest @ ..] = segments.get(providers..)? else { return None };
     let is_whole = !rest.is_empty() && rest.len().is_multiple_of(2);
-    let path: Vec<&str> = rest.iter().step_by(2).map(AsRef::as_ref).collect();
-    is_whole.then(|| ResourceKind { namespace: namespace.to_string(), path: path.join("/") })
+    let path: Vec<&str> = rest.iter().step_by(2).copied().collect();
+    is_whole.then(|| ResourceKind { namespace: (*namespace).to_owned(), path: path.join("/") })
 }
 
 /// The version in which the resource manager tells which versions its providers have.

@@ -102,7 +102,7 @@ impl<'e> Done<'e> {
 
     /// Provider and type of the resource.
     fn resource_type(&self) -> (&str, String) {
-        let segments: Vec<&str> = self.scope.below().iter().map(AsRef::as_ref).collect();
+        let segments: Vec<&str> = self.scope.segments().collect();
         let providers = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"));
         let block = providers.and_then(|at| segments.get(at + 1..)).unwrap_or_default();
         match block {

@@ -63,7 +63,7 @@ impl Call<'_> {
 
     /// Which events the caller sees.
     pub(in crate::management) fn sight(&self) -> Sight<'_> {
-        let root = Scope::new(Anchor::Tenant, Vec::new());
+        let root = Scope::whole(Anchor::Tenant);
         Sight { call: self, reads_tenant_log: self.may(READ_TENANT_LOG, &root), readable: HashMap::new() }
     }
 }

@@ -149,7 +149,8 @@ impl Delegations {
 
 /// Delegations reach subscriptions and resource groups. Source: Azure Lighthouse, registration assignments.
 fn is_delegable(place: &Place) -> bool {
-    match (place.scope.anchor(), place.scope.below()) {
+    let segments: Vec<&str> = place.scope.segments().collect();
+    match (place.scope.anchor(), segments.as_slice()) {
         (Anchor::Subscription(_), []) => true,
         (Anchor::Subscription(_), [groups, _name]) => groups.eq_ignore_ascii_case("resourceGroups"),
         (Anchor::Subscription(_) | Anchor::ManagementGroup(_) | Anchor::Tenant, _) => false,

@@ -187,7 +187,7 @@ impl Places {
             context.push(diagnostic.help("write the whole id: /subscriptions/… or /providers/Microsoft.Management/managementGroups/…"));
             return None;
         }
-        Some(Place { scope: Scope::new(Anchor::ManagementGroup(group.name.clone()), Vec::new()), tenant: Some(group.tenant) })
+        Some(Place { scope: Scope::whole(Anchor::ManagementGroup(group.name.clone())), tenant: Some(group.tenant) })
     }
 
     fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Subscription> {
@@ -340,7 +340,8 @@ pub(super) fn reach(subscriptions: &Map<SubscriptionId, Subscription>) -> Map<Te
 /// Whether a scope ends with the name of something: half an id, such as `…/resourceGroups`, would cover more than it says.
 /// Management groups are taken whole only, because what is granted on them is handed down to subscriptions.
 fn is_grantable(scope: &Scope) -> bool {
-    let below = match (scope.anchor(), scope.below()) {
+    let segments: Vec<&str> = scope.segments().collect();
+    let below = match (scope.anchor(), segments.as_slice()) {
         (Anchor::Subscription(_), [groups, _name, below @ ..]) if groups.eq_ignore_ascii_case("resourceGroups") => below,
         (Anchor::Subscription(_) | Anchor::ManagementGroup(_), below) => below,
         (Anchor::Tenant, _) => return false,

@@ -118,10 +118,7 @@ pub(super) fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
             push_guid(out, id.as_bytes());
         }
     }
-    for segment in scope.below() {
-        out.push(b'/');
-        out.extend_from_slice(segment.as_bytes());
-    }
+    out.extend_from_slice(scope.below().as_bytes());
 }
 
 /// An address and its port, quoted.
