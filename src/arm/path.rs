@@ -244,20 +244,10 @@ fn push_encoded(text: &mut String, name: &str) {
 
 /// What stands in a segment as it is: `pchar` of RFC 3986, without escapes and the semicolon.
 const fn is_plain(byte: u8) -> bool {
-    const PLAIN: [bool; 256] = {
-        let mut plain = [false; 256];
-        let mut byte = 0;
-        while byte < 128_u8 {
-            plain[byte as usize] = byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
-                );
-            byte += 1;
-        }
-        plain
-    };
-    PLAIN[byte as usize]
+    matches!(
+        byte,
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
+    )
 }
 
 #[cfg(test)]
