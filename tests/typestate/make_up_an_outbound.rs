@@ -13,6 +13,7 @@ fn cheat(path: CanonicalPath, caller: Arc<Caller>) -> Outbound {
         method: Method::Delete,
         path,
         query: None,
+        sent: None,
         received: HeaderMap::new(),
         assertion: HeaderValue::from_static("Bearer mine"),
         own: [None, None, None, None],
