@@ -5,7 +5,7 @@ use std::fmt;
 use crate::ids::SubscriptionId;
 
 /// Where a scope hangs in the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Anchor {
     /// `/`: the caller's home tenant.
     Tenant,

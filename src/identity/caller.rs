@@ -119,7 +119,7 @@ impl Groups {
 }
 
 /// Where the groups of a decision came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GroupSource {
     /// The token listed this many.
     Token(usize),

@@ -1,7 +1,7 @@
 //! The public keys of one issuer. Source: RFC 7517.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256};
@@ -23,8 +23,9 @@ const CURVE_BYTES: usize = 32;
 pub(super) struct VerificationKey {
     algorithm: SignatureAlgorithm,
     material: Material,
-    /// Parsed once: that takes longer than what else is around a signature.
-    parsed: ParsedPublicKey,
+    /// Parsed once, and only when it is needed: that takes longer than what else is around a signature. Nothing when it is no key, which then
+    /// verifies nothing.
+    parsed: OnceLock<Option<ParsedPublicKey>>,
 }
 
 impl std::fmt::Debug for VerificationKey {
@@ -47,7 +48,8 @@ impl VerificationKey {
 
     /// Whether this key made `signature` (base64url) over `signed`.
     pub(super) fn verifies(&self, signed: &str, signature: &str) -> bool {
-        strict::base64url(signature).is_some_and(|signature| self.parsed.verify_sig(signed.as_bytes(), &signature).is_ok())
+        let key = self.parsed.get_or_init(|| self.material.parsed(self.algorithm)).as_ref();
+        key.zip(strict::base64url(signature)).is_some_and(|(key, signature)| key.verify_sig(signed.as_bytes(), &signature).is_ok())
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -70,8 +72,7 @@ impl VerificationKey {
             Some(named) => algorithm_named(named.as_str()?).filter(|named| material.fits(*named) && allowed.contains(named)),
             None => allowed.iter().copied().find(|allowed| material.fits(*allowed)),
         }?;
-        let parsed = material.parsed(algorithm)?;
-        Some(Self { algorithm, material, parsed })
+        Some(Self { algorithm, material, parsed: OnceLock::new() })
     }
 }
 

@@ -128,7 +128,8 @@ impl Arrival {
                 self.trail.path = path.as_str().into();
                 let uri = &self.head.uri;
                 let query = uri.query().map(Box::from);
-                let sent = uri.path_and_query().filter(|sent| sent.path() == path.as_str()).cloned();
+                // Of a target without a path it says that the path is `/`, and does not have it.
+                let sent = uri.path_and_query().filter(|sent| sent.path() == path.as_str() && sent.as_str().starts_with('/')).cloned();
                 Ok(ManagementRequest { method, path, query, sent, headers: self.head.headers, authority, trail: self.trail })
             }
             Err(error) => {

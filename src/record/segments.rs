@@ -1,5 +1,6 @@
 //! Segment files: `00000001.ndjson`, one record a line, the newest open for writing. Bounded together by bytes.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -28,15 +29,18 @@ struct Place {
     length: u32,
 }
 
-/// One file, and where its records are. Ids are random: they stay in the order of the file while it grows, and are sorted once
-/// when it is closed.
+/// One file, and where its records are. Ids are random, so new places are at the end until so many of them are there when one is looked for.
 #[derive(Debug)]
 struct Segment {
     number: u64,
     size: u64,
     places: Vec<Place>,
-    is_sorted: bool,
+    /// So many of the places are in the order of their ids.
+    sorted: usize,
 }
+
+/// Places that are looked through one by one.
+const UNSORTED_MAX: usize = 1_024;
 
 /// The segments of one folder and where each record stands in them.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ pub(super) struct Segments {
 
 impl Segment {
     const fn new(number: u64) -> Self {
-        Self { number, size: 0, places: Vec::new(), is_sorted: false }
+        Self { number, size: 0, places: Vec::new(), sorted: 0 }
     }
 
     /// The first line of an id counts: what follows it is the same for other eyes.
@@ -66,24 +70,35 @@ impl Segment {
     }
 
     fn close(&mut self) {
-        self.places.sort_by_key(|place| place.id);
+        self.sort();
         self.places.shrink_to_fit();
-        self.is_sorted = true;
+    }
+
+    /// Makes looking for an id cheap, whatever came in since the last time.
+    fn settle(&mut self) {
+        if self.places.len() - self.sorted > UNSORTED_MAX {
+            self.sort();
+        }
+    }
+
+    /// What is sorted already is one run for this sort, and costs little.
+    fn sort(&mut self) {
+        self.places.sort_by_key(|place| place.id);
+        self.sorted = self.places.len();
     }
 
     /// The records with ids from the first to the last of these.
     fn between(&self, ids: RangeInclusive<RequestId>) -> impl Iterator<Item = &Place> {
-        let from = if self.is_sorted { self.places.partition_point(|place| place.id < *ids.start()) } else { 0 };
-        let to = if self.is_sorted { self.places.partition_point(|place| place.id <= *ids.end()) } else { self.places.len() };
-        self.places.get(from..to).unwrap_or_default().iter().filter(move |place| ids.contains(&place.id))
+        let (sorted, rest) = self.places.split_at_checked(self.sorted).unwrap_or((&[], &self.places));
+        let from = sorted.partition_point(|place| place.id < *ids.start());
+        let to = sorted.partition_point(|place| place.id <= *ids.end());
+        let found = sorted.get(from..to).unwrap_or_default();
+        found.iter().chain(rest.iter().filter(move |place| ids.contains(&place.id)))
     }
 
     fn newest_first(&self) -> Vec<Place> {
         let mut places = self.places.clone();
-        if self.is_sorted {
-            places.sort_unstable_by_key(|place| place.offset);
-        }
-        places.reverse();
+        places.sort_by_key(|place| Reverse(place.offset));
         places
     }
 }
@@ -221,6 +236,7 @@ impl Segments {
     pub(super) fn find(&mut self, prefix: &str) -> Found {
         self.flush();
         let Some(ids) = ids_with(prefix) else { return Found::None };
+        self.settle();
         let mut matching = self.segments.iter().flat_map(|segment| segment.between(ids.clone()).map(|place| (segment.number, *place)));
         let Some((segment, first)) = matching.next() else { return Found::None };
         match matching.filter(|(_, place)| place.id != first.id).count() {
@@ -230,10 +246,17 @@ impl Segments {
     }
 
     /// The record of this id, of what was flushed.
-    pub(super) fn get(&self, id: RequestId) -> Option<Record> {
+    pub(super) fn get(&mut self, id: RequestId) -> Option<Record> {
+        self.settle();
         let newest_first = self.segments.iter().rev();
         let mut found = newest_first.filter_map(|segment| segment.between(id..=id).next().map(|place| (segment.number, *place)));
         found.next().and_then(|(segment, place)| self.read(segment, place))
+    }
+
+    fn settle(&mut self) {
+        if let Some(open) = self.segments.back_mut() {
+            open.settle();
+        }
     }
 
     pub(super) fn recent(&mut self, filter: &Filter) -> Vec<Record> {
@@ -275,4 +298,31 @@ fn ids_with(prefix: &str) -> Option<RangeInclusive<RequestId>> {
     const HIGHEST: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
     let with = |rest: &str| format!("{prefix}{}", rest.get(prefix.len()..)?).parse().ok();
     Some(with(LOWEST)?..=with(HIGHEST)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_is_found_once_however_many_came_since_the_last_look() {
+        let mut segment = Segment::new(1);
+        let ids: Vec<_> = (0..3 * UNSORTED_MAX).map(|_| RequestId::random()).collect();
+        for (line, id) in ids.iter().enumerate() {
+            segment.remember(*id, line as u64, 1);
+            segment.remember(*id, line as u64, 1);
+            if line % 700 == 0 {
+                segment.settle();
+            }
+        }
+        assert!((1..segment.places.len()).contains(&segment.sorted), "some of them are sorted: {}", segment.sorted);
+        for (line, id) in ids.iter().enumerate() {
+            let found: Vec<_> = segment.between(*id..=*id).map(|place| place.offset as usize).collect();
+            assert_eq!(found, [line]);
+        }
+        let newest_first: Vec<_> = segment.newest_first().iter().map(|place| place.id).collect();
+        assert!(newest_first.iter().eq(ids.iter().rev()));
+        segment.close();
+        assert_eq!(segment.between(ids_with("").unwrap()).count(), ids.len());
+    }
 }

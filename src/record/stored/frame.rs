@@ -5,7 +5,8 @@
 //! coming to mean something else: a weak reference keeps an allocation, and not what is in it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,8 @@ use crate::directory::Directory;
 use crate::identity::{Caller, GroupSource};
 use crate::ids::{ObjectId, TenantId};
 
-/// Frames kept: about 2 KB each. When there are more, all are made again as they are needed.
-const FRAMES_MAX: usize = 4_096;
+/// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
+const FRAMES_BYTES_MAX: usize = 8 << 20;
 
 /// Who called. There is no `id` in it: the first one in a line is the record's.
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,6 +83,7 @@ pub(in crate::record) struct Frames {
     hasher: foldhash::fast::RandomState,
     directory: Weak<Directory>,
     frames: HashMap<Key, Frame, foldhash::fast::RandomState>,
+    bytes: usize,
 }
 
 impl Frames {
@@ -89,12 +91,26 @@ impl Frames {
     pub(in crate::record) fn of(&mut self, evidence: &Evidence<'_>) -> &Frame {
         let directory = &evidence.trail().directory;
         let is_same_policy = std::ptr::eq(self.directory.as_ptr(), Arc::as_ptr(directory));
-        if !is_same_policy || self.frames.len() >= FRAMES_MAX {
+        if !is_same_policy || self.bytes > FRAMES_BYTES_MAX {
             self.frames.clear();
+            self.bytes = 0;
             self.directory = Arc::downgrade(directory);
         }
-        let entry = self.frames.entry(Key::of(evidence, Kind::hash(evidence, &self.hasher)));
-        entry.and_modify(|frame| frame.keep_to(evidence)).or_insert_with(|| Frame::of(evidence))
+        let bytes = &mut self.bytes;
+        let mut made = || {
+            let frame = Frame::of(evidence);
+            *bytes += frame.bytes();
+            frame
+        };
+        match self.frames.entry(Key::of(evidence, Kind::hash(evidence, &self.hasher))) {
+            Entry::Vacant(place) => place.insert(made()),
+            Entry::Occupied(mut place) => {
+                if !place.get().is_of(evidence) {
+                    place.insert(made());
+                }
+                place.into_mut()
+            }
+        }
     }
 }
 
@@ -152,15 +168,20 @@ impl Frame {
     }
 
     /// One origin can give a grant more than once, and not all of what is in a frame is in its key.
-    fn keep_to(&mut self, evidence: &Evidence<'_>) {
+    fn is_of(&self, evidence: &Evidence<'_>) -> bool {
         let is_same_grant = match (&self.grant, evidence.only_grant()) {
             (Some(mine), Some(theirs)) => is_same(mine, theirs),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if !is_same_grant || !self.kind.is_of(evidence) {
-            *self = Self::of(evidence);
-        }
+        is_same_grant && self.kind.is_of(evidence)
+    }
+
+    /// About what it takes: actions are in its text and in its kind.
+    fn bytes(&self) -> usize {
+        const HASH_STATE_BYTES: usize = 256;
+        let actions: usize = self.kind.actions.iter().map(|action| action.len()).sum();
+        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions
     }
 }
 
@@ -183,6 +204,12 @@ impl Kind {
         hasher.write(trail.method.as_bytes());
         hasher.write(trail.transport.as_bytes());
         trail.actions.iter().for_each(|action| hasher.write(action.as_str().as_bytes()));
+        trail.group_source.hash(&mut hasher);
+        // One origin often gives the same role on several scopes.
+        if let Some(grant) = evidence.only_grant() {
+            grant.scope.anchor().hash(&mut hasher);
+            hasher.write(grant.scope.below().as_bytes());
+        }
         hasher.finish()
     }
 
