@@ -52,11 +52,7 @@ pub fn check(path: &CanonicalPath) -> Result<(), NameError> {
     if in_group && let Some(name) = segments.next() {
         check_resource_group(name)?;
     }
-    // Most paths have none of the characters at all, and that is seen at once.
-    if path.decoded().bytes().any(is_delimiter) || path.segments().any(|name| name.len() > RESOURCE_NAME_MAX) {
-        return path.segments().try_for_each(check_resource);
-    }
-    Ok(())
+    path.segments().try_for_each(check_resource)
 }
 
 fn check_resource_group(name: &str) -> Result<(), NameError> {

@@ -157,11 +157,6 @@ impl CanonicalPath {
         Some((self.segments_in(0..at), self.segments_in(at + 1..self.ends.len())))
     }
 
-    /// The decoded segments as one text, each after a slash.
-    pub(super) fn decoded(&self) -> &str {
-        self.decoded.as_deref().unwrap_or(&self.text)
-    }
-
     fn segments_in(&self, places: Range<usize>) -> impl ExactSizeIterator<Item = &str> + Clone {
         places.map(|place| self.segment(place))
     }
@@ -170,7 +165,7 @@ impl CanonicalPath {
     fn segment(&self, place: usize) -> &str {
         let end = |place: usize| self.ends.get(place).copied().map_or(0, usize::from);
         let from = if place == 0 { 0 } else { end(place - 1) };
-        self.decoded().get(from + 1..end(place)).unwrap_or_default()
+        self.decoded.as_deref().unwrap_or(&self.text).get(from + 1..end(place)).unwrap_or_default()
     }
 }
 

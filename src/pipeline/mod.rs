@@ -41,7 +41,7 @@ pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};
 pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
-pub use trail::{CheckName, Outcome, ScoredGrant, Trail};
+pub use trail::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, CheckName, Outcome, ScoredGrant, Trail};
 
 /// Everything a request is judged by. One value per request; the directory in it is one snapshot.
 #[derive(Debug)]

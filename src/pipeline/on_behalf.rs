@@ -8,7 +8,7 @@ use hyper::http::uri::{InvalidUri, PathAndQuery};
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
 use super::resolve::{Place, Scoped};
-use super::trail::{Trail, TrailSeed};
+use super::trail::{CORRELATION_REQUEST_ID, Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::{Kind, Method};
 use crate::arm::path::CanonicalPath;
@@ -184,7 +184,6 @@ fn ancestors(place: Place, context: &Context<'_>) -> Option<String> {
 }
 
 const CLIENT_IP_ADDRESS: HeaderName = HeaderName::from_static("x-ms-client-ip-address");
-const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const MANAGEMENT_GROUP_ANCESTORS: HeaderName = HeaderName::from_static("x-ms-management-group-ancestors");
 const TRACKING_ID: HeaderName = HeaderName::from_static("x-ms-arm-request-tracking-id");
 

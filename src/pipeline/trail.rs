@@ -221,14 +221,12 @@ impl TrailSeed {
     /// The trail of a request that nobody sent: nothing of it is proven.
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
-        let method: String = supposed.method.chars().take(METHOD_CHARS_MAX).collect();
-        self.begin(&printable(&method), &printable(path), Some(&supposed.caller), context)
+        self.begin(&printable(&shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
     }
 
     /// The trail of a request of another interface.
     pub(super) fn arrived(&self, arrived: &Arrived<'_>, context: &Context<'_>) -> Trail {
-        let method: String = arrived.method.chars().take(METHOD_CHARS_MAX).collect();
-        self.begin(&printable(&method), &printable(arrived.path), arrived.caller, context)
+        self.begin(&printable(&shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
     }
 
     fn begin(&self, method: &str, path: &str, caller: Option<&Arc<Caller>>, context: &Context<'_>) -> Trail {
@@ -362,9 +360,11 @@ fn transport(head: &Parts, connection: &Connection) -> Cow<'static, str> {
     }
 }
 
-const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+/// The client's own id of a request.
+pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const COMMAND_NAME: HeaderName = HeaderName::from_static("commandname");
-const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+/// Joins the requests of one operation.
+pub const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const RETURN_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-return-client-request-id");
 
 fn shown_method(method: &str) -> String {

@@ -10,7 +10,7 @@ use crate::arm::query;
 use crate::clock::Timestamp;
 use crate::ids::RequestId;
 use crate::management::MIN_REVISION;
-use crate::pipeline::Trail;
+use crate::pipeline::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, Trail};
 use crate::rejection::Answer;
 use crate::store::Revision;
 
@@ -84,8 +84,6 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
 const OWN_MAX: usize = 8;
 
 const FAILURE_CAUSE: HeaderName = HeaderName::from_static("x-ms-failure-cause");
-const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
-const CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const REVISION: HeaderName = HeaderName::from_static("x-steward-revision");
 const ROUTING_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-routing-request-id");
