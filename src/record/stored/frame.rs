@@ -1,8 +1,8 @@
 //! The beginning of a line: form, policy, caller, owner, grant, and what kind of request it was, which are the same for many.
 //!
 //! It is more than half of a line. It is made once for each caller, grant, action and policy, together with its SHA-256 up to there, so that only
-//! what differs is written and hashed for each record. A frame is known by the addresses of what it was made from, which it keeps from
-//! coming to mean something else: a weak reference keeps an allocation, and not what is in it.
+//! what differs is written and hashed for each record; another token of a caller makes no other frame. The policy it was made for is known by its
+//! address, which a weak reference keeps from coming to mean something else: it keeps an allocation, and not what is in it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,8 +20,8 @@ use super::text::{push_json, push_list, push_member, push_number};
 use crate::arm::action::Action;
 use crate::delegation::{Grant, Origin, RoleIndex};
 use crate::directory::Directory;
-use crate::identity::{Caller, GroupSource};
-use crate::ids::{ObjectId, TenantId};
+use crate::identity::{Caller, CallerKind, GroupSource};
+use crate::ids::{ObjectId, PrincipalId, TenantId};
 
 /// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
 const FRAMES_BYTES_MAX: usize = 8 << 20;
@@ -39,13 +39,14 @@ pub(super) struct StoredPrincipal {
     pub(super) groups: Option<String>,
     /// Whom its token was issued for.
     pub(super) audience: String,
-    /// When its token ends.
-    pub(super) until: String,
+    /// When its token ends, in lines from before this stood with what differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    caller: Option<usize>,
+    caller: Option<PrincipalId>,
     origin: Option<usize>,
     role: Option<RoleIndex>,
     customer: Option<TenantId>,
@@ -64,17 +65,25 @@ pub(in crate::record) struct Frame {
     pub(in crate::record) grant_key: Option<GrantKey>,
     grant: Option<Grant>,
     kind: Kind,
-    _caller: Option<Weak<Caller>>,
 }
 
 /// What else is the same for many requests.
 #[derive(Debug)]
 struct Kind {
+    caller: Option<Known>,
     groups: Option<GroupSource>,
     method: Box<str>,
     actions: Box<[Box<str>]>,
     transport: Box<str>,
     status: u16,
+}
+
+/// What is told of a caller besides who it is.
+#[derive(Debug)]
+struct Known {
+    kind: CallerKind,
+    name: Box<str>,
+    audience: Box<str>,
 }
 
 /// Those made for the policy in force.
@@ -118,7 +127,7 @@ impl Key {
     fn of(evidence: &Evidence<'_>, kind: u64) -> Self {
         let grant = evidence.only_grant();
         Self {
-            caller: evidence.trail().caller.as_ref().map(|caller| Arc::as_ptr(caller).addr()),
+            caller: evidence.trail().caller.as_ref().map(|caller| caller.principal),
             origin: grant.map(|grant| Arc::<Origin>::as_ptr(&grant.origin).addr()),
             role: grant.map(|grant| grant.role),
             customer: evidence.customer(),
@@ -163,7 +172,6 @@ impl Frame {
             grant_key: tenant.zip(grant).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
             grant: grant.cloned(),
             kind: Kind::of(evidence),
-            _caller: trail.caller.as_ref().map(Arc::downgrade),
         }
     }
 
@@ -177,11 +185,12 @@ impl Frame {
         is_same_grant && self.kind.is_of(evidence)
     }
 
-    /// About what it takes: actions are in its text and in its kind.
+    /// About what it takes: actions and the caller are in its text and in its kind.
     fn bytes(&self) -> usize {
         const HASH_STATE_BYTES: usize = 256;
         let actions: usize = self.kind.actions.iter().map(|action| action.len()).sum();
-        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions
+        let caller = self.kind.caller.as_ref().map_or(0, |caller| caller.name.len() + caller.audience.len());
+        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + caller
     }
 }
 
@@ -189,6 +198,7 @@ impl Kind {
     fn of(evidence: &Evidence<'_>) -> Self {
         let trail = evidence.trail();
         Self {
+            caller: trail.caller.as_deref().map(Known::of),
             groups: trail.group_source,
             method: (*trail.method).into(),
             actions: trail.actions.iter().map(|action| action.as_str().into()).collect(),
@@ -205,6 +215,11 @@ impl Kind {
         hasher.write(trail.transport.as_bytes());
         trail.actions.iter().for_each(|action| hasher.write(action.as_str().as_bytes()));
         trail.group_source.hash(&mut hasher);
+        if let Some(caller) = &trail.caller {
+            caller.kind.hash(&mut hasher);
+            hasher.write(caller.name.as_bytes());
+            hasher.write(caller.audience.as_bytes());
+        }
         // One origin often gives the same role on several scopes.
         if let Some(grant) = evidence.only_grant() {
             grant.scope.anchor().hash(&mut hasher);
@@ -215,11 +230,27 @@ impl Kind {
 
     fn is_of(&self, evidence: &Evidence<'_>) -> bool {
         let trail = evidence.trail();
-        self.groups == trail.group_source
+        let is_same_caller = match (&self.caller, trail.caller.as_deref()) {
+            (Some(mine), Some(caller)) => mine.is_of(caller),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        is_same_caller
+            && self.groups == trail.group_source
             && self.status == evidence.status()
             && *self.method == *trail.method
             && *self.transport == *trail.transport
             && self.actions.iter().map(|action| &**action).eq(trail.actions.iter().map(Action::as_str))
+    }
+}
+
+impl Known {
+    fn of(caller: &Caller) -> Self {
+        Self { kind: caller.kind, name: caller.name.clone(), audience: caller.audience.clone() }
+    }
+
+    fn is_of(&self, caller: &Caller) -> bool {
+        self.kind == caller.kind && self.name == caller.name && self.audience == caller.audience
     }
 }
 
@@ -233,6 +264,5 @@ fn is_same(mine: &Grant, theirs: &Grant) -> bool {
 
 fn principal(caller: &Caller, evidence: &Evidence<'_>) -> StoredPrincipal {
     let entry::PrincipalEntry { id, name, tenant, tenant_name, kind, groups } = entry::principal(caller, evidence.trail());
-    let (audience, until) = (caller.audience.to_string(), entry::token_end(caller));
-    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, audience, until }
+    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, audience: caller.audience.to_string(), until: None }
 }
