@@ -47,10 +47,12 @@ pub trait Standing: std::fmt::Debug + Send + Sync {
 
 /// What the sender of a request can see of its body while it is under way.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watch {
-    /// Counts the pieces that were passed on.
-    pub(super) moves: Arc<AtomicU64>,
-    fault: Arc<AtomicU8>,
+pub(super) struct Watch(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    moves: AtomicU64,
+    fault: AtomicU8,
 }
 
 /// Why a body ended before its end.
@@ -89,15 +91,20 @@ impl Outgoing {
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.watch.fault.store(fault as u8 + 1, Ordering::Relaxed);
+        self.watch.0.fault.store(fault as u8 + 1, Ordering::Relaxed);
         Poll::Ready(Some(Err(fault)))
     }
 }
 
 impl Watch {
+    /// How many pieces were passed on.
+    pub(super) fn moves(&self) -> u64 {
+        self.0.moves.load(Ordering::Relaxed)
+    }
+
     /// What went wrong with the client's body, if that is why the request failed.
     pub(super) fn fault(&self, config: &BackendConfig) -> Option<SendError> {
-        let error = match self.fault.load(Ordering::Relaxed).checked_sub(1)? {
+        let error = match self.0.fault.load(Ordering::Relaxed).checked_sub(1)? {
             fault if fault == BodyFault::Ended as u8 => return Some(SendError::Ended),
             fault if fault == BodyFault::TooLarge as u8 => ForwardError::BodyTooLarge { max: config.body_bytes_max },
             fault if fault == BodyFault::Idle as u8 => ForwardError::BodyTooSlow,
@@ -137,7 +144,7 @@ impl Body for Outgoing {
             }
         };
         this.patience.renew();
-        this.watch.moves.fetch_add(1, Ordering::Relaxed);
+        this.watch.0.moves.fetch_add(1, Ordering::Relaxed);
         match this.bytes_left.checked_sub(data.len() as u64) {
             Some(left) => this.bytes_left = left,
             None => return this.fail(BodyFault::TooLarge),
@@ -198,6 +205,13 @@ impl AnswerBody {
     pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, idle_time_max: Duration) -> Self {
         let patience = Patience::new(idle_time_max);
         Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool: Arc::clone(pool), patience })))
+    }
+}
+
+impl Default for AnswerBody {
+    /// Nothing.
+    fn default() -> Self {
+        Self(Kind::Full(None))
     }
 }
 

@@ -12,7 +12,6 @@ use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -270,14 +269,14 @@ impl Backend {
     {
         let mut sent = pin!(sent);
         let started = Instant::now();
-        let mut moved = watch.moves.load(Ordering::Relaxed);
+        let mut moved = watch.moves();
         patience.renew();
         poll_fn(|cx| {
             if let Poll::Ready(answered) = sent.as_mut().poll(cx) {
                 return Poll::Ready(Ok(answered));
             }
             while patience.poll_over(cx).is_ready() {
-                let before = std::mem::replace(&mut moved, watch.moves.load(Ordering::Relaxed));
+                let before = std::mem::replace(&mut moved, watch.moves());
                 if moved == before {
                     return Poll::Ready(Err(ForwardError::Silent { waited_ms: started.elapsed().as_millis() }));
                 }

@@ -17,11 +17,11 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustix::net::RecvFlags;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -110,13 +110,14 @@ pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Default + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let drain_time_max = limits.drain_time_max;
     let permits = Arc::new(Semaphore::new(limits.connections_max));
-    let listening = Arc::new(Listening { http1: http1(&limits), http2: http2(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
+    let listening =
+        Arc::new(Listening { http1: http1(&limits), http2: http2(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
     let (close, closing) = watch::channel(false);
     // Every connection holds a sender: when the last one is gone, so are the connections.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -237,7 +238,7 @@ impl Listening {
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Send + 'static,
+        B: Body + Default + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -278,7 +279,7 @@ impl Listening {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Send + 'static,
+        B: Body + Default + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -288,6 +289,7 @@ impl Listening {
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
         let lengths = Arc::new(Lengths::default());
+        let head_bytes_max = self.limits.head_bytes_max;
         let stream = TokioIo::new(Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
@@ -296,31 +298,53 @@ impl Listening {
             if is_ambiguous {
                 request.extensions_mut().insert(AmbiguousFraming);
             }
-            let answer = Box::pin(handler(request, Arc::clone(&connection)));
+            let is_too_large = closes_after && head_bytes(&request) > head_bytes_max;
+            let answer = (!is_too_large).then(|| Box::pin(handler(request, Arc::clone(&connection))));
             let stop = stop.clone();
             async move {
-                let mut response = answer.await;
-                if is_ambiguous || closes_after && *stop.borrow() {
+                let mut response = match answer {
+                    Some(answer) => answer.await,
+                    None => too_large(),
+                };
+                if is_ambiguous || is_too_large || closes_after && *stop.borrow() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
         if is_http2 {
-            let served = Box::pin(self.http2.serve_connection(stream, service));
-            Box::pin(until_end(served, peer, first_request, begun))
+            let mut served = self.http2.serve_connection(stream, service);
+            Box::pin(async move { until_end(&mut served, peer, first_request, begun).await })
         } else {
-            let served = Box::pin(self.http1.serve_connection(stream, service));
-            Box::pin(until_end(served, peer, first_request, begun))
+            let mut served = self.http1.serve_connection(stream, service);
+            Box::pin(async move {
+                until_end(&mut served, peer, first_request, begun).await;
+                linger(served.into_parts().io.into_inner()).await;
+            })
         }
     }
 }
 
+/// What the library answers itself while a head is still coming; one that came at once is read as a whole.
+fn too_large<B: Default>() -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response
+}
+
+/// The target and all fields, with what stands between them.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    const BETWEEN: usize = ": \r\n".len();
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    request.headers().iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + BETWEEN)
+}
+
 /// Serves a connection to its end, or until idle ones are closed, or until it is clear that no request comes.
-async fn until_end<C>(mut served: Pin<Box<C>>, peer: SocketAddr, first_request: OwnedNotified, begun: Begun)
+async fn until_end<C>(served: &mut C, peer: SocketAddr, first_request: OwnedNotified, begun: Begun)
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    C: GracefulConnection<Error = hyper::Error> + Unpin,
 {
+    let mut served = Pin::new(served);
     let ended = tokio::select! {
         biased;
         ended = served.as_mut() => ended,
@@ -335,6 +359,21 @@ where
     if let Err(cause) = ended {
         tracing::debug!(%peer, %cause, "connection ended early");
     }
+}
+
+/// What a peer still sends after its last answer is taken in for so long, and so much of it.
+const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Takes in what a peer still sends of a request that was answered before its end: to close at once would be a reset, which takes the
+/// answer away from it. Source: RFC 9112 §9.6.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let rest = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // Whatever comes of it, the connection has ended.
+    drop(timeout(LINGER_TIME_MAX, rest).await);
 }
 
 /// How long a connection may be without its first request. The library times a head from its first byte on; a peer that sends

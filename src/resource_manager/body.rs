@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use super::faults::Fault;
 
 /// A body in steps.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct AnswerBody {
     /// What was announced, even if less will come.
     length: u64,

@@ -167,6 +167,7 @@ impl Client {
         let mut stream = self.connect("localhost", b"http/1.1").await.unwrap();
         let answered = async {
             stream.write_all(bytes).await.unwrap();
+            stream.flush().await.unwrap();
             let mut answer = Vec::new();
             // A connection that ends without a farewell of TLS ended all the same; what came before counts.
             let _ended = stream.read_to_end(&mut answer).await.is_ok();

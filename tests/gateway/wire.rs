@@ -93,6 +93,13 @@ async fn heads_and_targets_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let head = head("PUT /subscriptions/x HTTP/1.1", "Content-Length: 600000\r\n");
+    let answer = exchange(&[head.as_bytes(), &vec![b'x'; 600_000]].concat()).await;
+    assert_eq!(statuses(&answer), ["401"], "{answer}");
+}
+
+#[tokio::test]
 async fn unmet_expectations_and_other_methods_are_answered() {
     check(&head(GET, &format!("{CLOSE}Expect: the-unexpected\r\n")), "417", Some("ExpectationFailed")).await;
     for (line, status, code) in [
