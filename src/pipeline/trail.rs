@@ -302,9 +302,8 @@ impl Trail {
     /// Marks the check that a rejection stands for as failed.
     pub fn fail(&mut self, rejection: &Rejection) {
         self.lap(rejection.check(), Outcome::Fail);
-        let seen = rejection.to_string();
         if let Some(lap) = self.laps.get_mut(rejection.check() as usize) {
-            lap.seen = Some(printable(&seen));
+            lap.seen = Some(printable(rejection.to_string()));
         }
     }
 
@@ -379,9 +378,10 @@ fn text_field(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 }
 
 /// Bounded, and free of control characters that could forge lines or colours in a terminal.
-pub(super) fn printable(text: &str) -> String {
-    if text.len() <= TEXT_CHARS_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return text.to_owned();
+pub(super) fn printable(text: impl AsRef<str> + Into<String>) -> String {
+    let shown = text.as_ref();
+    if shown.len() <= TEXT_CHARS_MAX && shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.into();
     }
-    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    shown.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -16,12 +16,14 @@ use super::super::entry::{self, Customer, Policy};
 use super::super::ledger::GrantKey;
 use super::SCHEMA;
 use super::evidence::Evidence;
-use super::text::{push_json, push_list, push_member, push_number};
+use super::grants::push_grants;
+use super::text::{push_json, push_list, push_number};
 use crate::arm::action::Action;
 use crate::delegation::{Grant, Origin, RoleIndex};
 use crate::directory::Directory;
 use crate::identity::{Caller, GroupSource};
 use crate::ids::{ObjectId, TenantId};
+use crate::json::push_member;
 
 /// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
 const FRAMES_BYTES_MAX: usize = 8 << 20;
@@ -147,7 +149,7 @@ impl Frame {
         let grant = evidence.only_grant();
         if grant.is_some() {
             text.extend_from_slice(br#","grants":"#);
-            push_json(&mut text, &entry::grants(evidence.grants(), directory));
+            push_grants(&mut text, evidence.grants(), directory);
         }
         push_member(&mut text, br#","method":"#, &trail.method);
         push_list(&mut text, br#","actions":"#, trail.actions.iter().map(Action::as_str));

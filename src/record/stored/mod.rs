@@ -6,6 +6,7 @@
 
 mod evidence;
 mod frame;
+mod grants;
 mod read;
 mod text;
 mod write;
