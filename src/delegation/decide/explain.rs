@@ -26,20 +26,20 @@ pub(super) fn explain(grants: &[Grant], roles: &RoleCatalogue, question: &Questi
     if let Some(reason) = whole_delegation_ended(&covering, question.now) {
         return reason;
     }
-    let mine = held(grants, question.principals).filter(covers);
-    if is_empty(&mine) {
+    let mine: Vec<&Grant> = held(grants, question.principals).filter(covers).collect();
+    if mine.is_empty() {
         return DenyReason::OtherPrincipals { holders: holders(covering) };
     }
     let granting = roles.granting(action);
-    let permitting = mine.clone().filter(|grant| granting.contains(grant.role));
+    let permitting = mine.iter().copied().filter(|grant| granting.contains(grant.role));
     if is_empty(&permitting) {
-        return no_role(mine, roles, action);
+        return no_role(&mine, roles, action);
     }
     not_in_force(&permitting, action, question.now)
-        .unwrap_or_else(|| DenyReason::ActionMissing { action: action.clone(), held: held_roles(mine) })
+        .unwrap_or_else(|| DenyReason::ActionMissing { action: action.clone(), held: held_roles(&mine) })
 }
 
-/// Some grants. They are looked at again rather than collected: nearly always the first ones say enough.
+/// Some grants, looked at again rather than collected: nearly always the first one says enough.
 trait Grants<'g>: Iterator<Item = &'g Grant> + Clone {}
 
 impl<'g, I: Iterator<Item = &'g Grant> + Clone> Grants<'g> for I {}
@@ -89,16 +89,16 @@ fn holders<'g>(grants: impl Grants<'g>) -> Vec<Arc<str>> {
     names
 }
 
-fn no_role<'g>(mine: impl Grants<'g>, roles: &RoleCatalogue, action: &Action) -> DenyReason {
-    let conditional = |grant: &&Grant| roles.role(grant.role).is_some_and(|role| role.permits_conditionally(action));
-    match mine.clone().find(conditional) {
+fn no_role(mine: &[&Grant], roles: &RoleCatalogue, action: &Action) -> DenyReason {
+    let conditional = |grant: &&&Grant| roles.role(grant.role).is_some_and(|role| role.permits_conditionally(action));
+    match mine.iter().find(conditional) {
         Some(grant) => DenyReason::Condition { action: action.clone(), role: grant.role, origin: Arc::clone(&grant.origin) },
         None => DenyReason::ActionMissing { action: action.clone(), held: held_roles(mine) },
     }
 }
 
-fn held_roles<'g>(grants: impl Grants<'g>) -> Vec<crate::delegation::RoleIndex> {
-    let mut held: Vec<_> = grants.map(|grant| grant.role).collect();
+fn held_roles(grants: &[&Grant]) -> Vec<crate::delegation::RoleIndex> {
+    let mut held: Vec<_> = grants.iter().map(|grant| grant.role).collect();
     held.sort_unstable();
     held.dedup();
     held.truncate(NAMED_MAX);

@@ -207,7 +207,7 @@ fn permitting<'g>(grants: &'g [Grant], roles: &RoleCatalogue, question: &Questio
 }
 
 /// The grants of these principals, found by binary search.
-fn held<'g>(grants: &'g [Grant], principals: &[PrincipalId]) -> impl Iterator<Item = &'g Grant> + Clone {
+fn held<'g>(grants: &'g [Grant], principals: &[PrincipalId]) -> impl Iterator<Item = &'g Grant> {
     principals.iter().flat_map(move |principal| {
         let start = grants.partition_point(|grant| grant.principal < *principal);
         let its = grants.iter().skip(start).take_while(move |grant| grant.principal == *principal);
