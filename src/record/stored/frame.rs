@@ -1,6 +1,6 @@
-//! The beginning of a line: form, policy, caller, owner, grant, and what kind of request it was, which are the same for many.
+//! The beginning of a line: form, policy, caller, owner, grants, and what kind of request it was, which are the same for many.
 //!
-//! It is more than half of a line. It is made once for each caller, grant, action and policy, together with its SHA-256 up to there, so that only
+//! It is more than half of a line. It is made once for each caller, its grants, action and policy, together with its SHA-256 up to there, so that only
 //! what differs is written and hashed for each record. A frame is known by the addresses of what it was made from, which it keeps from
 //! coming to mean something else: a weak reference keeps an allocation, and not what is in it.
 
@@ -19,11 +19,11 @@ use super::evidence::Evidence;
 use super::grants::push_grants;
 use super::text::{push_json, push_list, push_number};
 use crate::arm::action::Action;
-use crate::delegation::{Grant, Origin, RoleIndex};
 use crate::directory::Directory;
 use crate::identity::{Caller, GroupSource};
 use crate::ids::{ObjectId, TenantId};
 use crate::json::push_member;
+use crate::pipeline::ScoredGrant;
 
 /// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
 const FRAMES_BYTES_MAX: usize = 8 << 20;
@@ -48,8 +48,6 @@ pub(super) struct StoredPrincipal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     caller: Option<usize>,
-    origin: Option<usize>,
-    role: Option<RoleIndex>,
     customer: Option<TenantId>,
     /// Hash of what else is in the frame.
     kind: u64,
@@ -62,9 +60,9 @@ pub(in crate::record) struct Frame {
     pub(super) text: Box<[u8]>,
     /// Its hash so far.
     pub(super) hasher: LineHasher,
-    /// The grant in it, as the ledger knows it.
+    /// The grant in it that permitted the request, as the ledger knows it.
     pub(in crate::record) grant_key: Option<GrantKey>,
-    grant: Option<Grant>,
+    grants: Box<[ScoredGrant]>,
     kind: Kind,
     _caller: Option<Weak<Caller>>,
 }
@@ -118,14 +116,7 @@ impl Frames {
 
 impl Key {
     fn of(evidence: &Evidence<'_>, kind: u64) -> Self {
-        let grant = evidence.only_grant();
-        Self {
-            caller: evidence.trail().caller.as_ref().map(|caller| Arc::as_ptr(caller).addr()),
-            origin: grant.map(|grant| Arc::<Origin>::as_ptr(&grant.origin).addr()),
-            role: grant.map(|grant| grant.role),
-            customer: evidence.customer(),
-            kind,
-        }
+        Self { caller: evidence.trail().caller.as_ref().map(|caller| Arc::as_ptr(caller).addr()), customer: evidence.customer(), kind }
     }
 }
 
@@ -146,8 +137,7 @@ impl Frame {
             text.extend_from_slice(br#","customer":"#);
             push_json(&mut text, &Customer::of(tenant, directory));
         }
-        let grant = evidence.only_grant();
-        if grant.is_some() {
+        if !evidence.grants().is_empty() {
             text.extend_from_slice(br#","grants":"#);
             push_grants(&mut text, evidence.grants(), directory);
         }
@@ -162,28 +152,26 @@ impl Frame {
         Self {
             text: text.into_boxed_slice(),
             hasher,
-            grant_key: tenant.zip(grant).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
-            grant: grant.cloned(),
+            grant_key: tenant.zip(evidence.only_grant()).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
+            grants: evidence.grants().into(),
             kind: Kind::of(evidence),
             _caller: trail.caller.as_ref().map(Arc::downgrade),
         }
     }
 
-    /// One origin can give a grant more than once, and not all of what is in a frame is in its key.
+    /// Not all of what is in a frame is in its key.
     fn is_of(&self, evidence: &Evidence<'_>) -> bool {
-        let is_same_grant = match (&self.grant, evidence.only_grant()) {
-            (Some(mine), Some(theirs)) => is_same(mine, theirs),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        is_same_grant && self.kind.is_of(evidence)
+        let (mine, theirs) = (&self.grants, evidence.grants());
+        let has_same_grants = mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(mine, theirs)| is_same(mine, theirs));
+        has_same_grants && self.kind.is_of(evidence)
     }
 
-    /// About what it takes: actions are in its text and in its kind.
+    /// About what it takes: actions and scopes are in its text and once more beside it.
     fn bytes(&self) -> usize {
         const HASH_STATE_BYTES: usize = 256;
         let actions: usize = self.kind.actions.iter().map(|action| action.len()).sum();
-        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions
+        let grants: usize = self.grants.iter().map(|scored| size_of_val(scored) + scored.grant.scope.below().len()).sum();
+        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + grants
     }
 }
 
@@ -207,11 +195,7 @@ impl Kind {
         hasher.write(trail.transport.as_bytes());
         trail.actions.iter().for_each(|action| hasher.write(action.as_str().as_bytes()));
         trail.group_source.hash(&mut hasher);
-        // One origin often gives the same role on several scopes.
-        if let Some(grant) = evidence.only_grant() {
-            grant.scope.anchor().hash(&mut hasher);
-            hasher.write(grant.scope.below().as_bytes());
-        }
+        evidence.grants().iter().for_each(|scored| hash_grant(scored, &mut hasher));
         hasher.finish()
     }
 
@@ -225,9 +209,24 @@ impl Kind {
     }
 }
 
+/// One origin often gives the same role on several scopes.
+fn hash_grant(scored: &ScoredGrant, hasher: &mut impl Hasher) {
+    let ScoredGrant { grant, principal, scope, action, in_force } = scored;
+    hasher.write_usize(Arc::as_ptr(&grant.origin).addr());
+    grant.role.hash(hasher);
+    grant.scope.anchor().hash(hasher);
+    hasher.write(grant.scope.below().as_bytes());
+    [principal, scope, action, in_force].hash(hasher);
+}
+
 /// Scopes are equal in any case, and shown as they are written.
-fn is_same(mine: &Grant, theirs: &Grant) -> bool {
-    mine.principal == theirs.principal
+fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
+    let ticks = |scored: &ScoredGrant| [scored.principal, scored.scope, scored.action, scored.in_force];
+    let (mine, theirs, has_same_ticks) = (&mine.grant, &theirs.grant, ticks(mine) == ticks(theirs));
+    has_same_ticks
+        && Arc::ptr_eq(&mine.origin, &theirs.origin)
+        && mine.role == theirs.role
+        && mine.principal == theirs.principal
         && mine.window == theirs.window
         && mine.scope.anchor() == theirs.scope.anchor()
         && mine.scope.below() == theirs.scope.below()

@@ -3,7 +3,6 @@
 use super::super::audit::LineHasher;
 use super::evidence::Evidence;
 use super::frame::Frame;
-use super::grants::push_grants;
 use super::text::{Times, push_guid, push_list, push_number, push_peer, push_scope};
 use crate::json::{push_member, push_text};
 use crate::pipeline::{CheckName, Outcome};
@@ -76,10 +75,6 @@ fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
         push_member(line, br#","hint":"#, hint);
     }
     push_list(line, br#","notes":"#, evidence.notes().iter().copied());
-    if evidence.only_grant().is_none() && !evidence.grants().is_empty() {
-        line.extend_from_slice(br#","grants":"#);
-        push_grants(line, evidence.grants(), &evidence.trail().directory);
-    }
 }
 
 /// How the checks ended, unless all passed; how long those took that were reached; why those failed that did.
