@@ -444,25 +444,12 @@ impl Denial<'_> {
     /// Tools cut the client, the action and the scope out of this text: the quoted parts keep Azure's order and words before them.
     fn sentence(&self, reason: &DenyReason) -> String {
         let action = self.actions.first().map_or("", Action::as_str);
-        let (object, reason) = (self.caller.object.to_string(), reason.to_string());
         let (before_hint, hint) = self.hint.map_or(("", ""), |hint| (" ", hint));
-        [
-            "The client '",
-            self.client,
-            "' with object id '",
-            &object,
-            "' does not have authorization to perform action '",
-            action,
-            "' over scope '",
-            self.scope,
-            "': ",
-            &reason,
-            ".",
-            before_hint,
-            hint,
-            " If access was granted a moment ago, refresh your credentials.",
-        ]
-        .concat()
+        format!(
+            "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope '{}': \
+             {reason}.{before_hint}{hint} If access was granted a moment ago, refresh your credentials.",
+            self.client, self.caller.object, self.scope
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use super::onboarding;
 use super::operations::Operation;
 use super::own::Service;
 use super::resolve::{Place, Scoped};
-use super::trail::CheckName;
+use super::trail::{CheckName, text_of};
 use super::{Context, Refused};
 use crate::arm::action::{Action, Kind, Method};
 use crate::arm::scope::Scope;
@@ -330,7 +330,7 @@ impl Scoped {
             client: self.caller.name.to_string(),
             caller: self.caller.principal,
             actions: std::mem::take(&mut self.derived.actions),
-            scope: self.derived.scope.to_string(),
+            scope: text_of(&self.derived.scope),
             hint,
         }
     }

@@ -1,6 +1,7 @@
 //! What every stage saw of one request: the evidence that its decision record is made of.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -303,7 +304,7 @@ impl Trail {
     pub fn fail(&mut self, rejection: &Rejection) {
         self.lap(rejection.check(), Outcome::Fail);
         if let Some(lap) = self.laps.get_mut(rejection.check() as usize) {
-            lap.seen = Some(printable(rejection.to_string()));
+            lap.seen = Some(printable(text_of(rejection)));
         }
     }
 
@@ -375,6 +376,14 @@ fn shown_method(method: &str) -> String {
 
 fn text_field(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
+}
+
+/// A text as it is displayed; one of usual length does not grow meanwhile.
+pub(super) fn text_of(shown: &impl fmt::Display) -> String {
+    let mut text = String::with_capacity(TEXT_CHARS_MAX);
+    // Writing to a string cannot fail.
+    write!(text, "{shown}").unwrap_or_default();
+    text
 }
 
 /// Bounded, and free of control characters that could forge lines or colours in a terminal.
