@@ -222,12 +222,12 @@ impl TrailSeed {
     /// The trail of a request that nobody sent: nothing of it is proven.
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
-        self.begin(&printable(&shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
+        self.begin(&printable(shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
     }
 
     /// The trail of a request of another interface.
     pub(super) fn arrived(&self, arrived: &Arrived<'_>, context: &Context<'_>) -> Trail {
-        self.begin(&printable(&shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
+        self.begin(&printable(shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
     }
 
     fn begin(&self, method: &str, path: &str, caller: Option<&Arc<Caller>>, context: &Context<'_>) -> Trail {

@@ -55,7 +55,7 @@ fn whole_delegation_ended<'g>(grants: &impl Grants<'g>, now: Timestamp) -> Optio
         Window::Between { until, .. } => until.is_some_and(|until| until <= now),
         Window::Standing | Window::Eligible => false,
     };
-    if !grants.clone().all(|grant| over(grant)) {
+    if !grants.clone().all(over) {
         return None;
     }
     let suspended = grants.clone().find(|grant| grant.window == Window::Suspended);

@@ -75,13 +75,13 @@ mod tests {
         const GROUP: &str = "/subscriptions/8f2c1a10-0000-4000-8000-000000000001/resourceGroups/";
         let directory = crate::identity::testing::directory(1, Vec::new());
         let delegation = || OriginKind::Delegation { offer: "Man\"aged".into(), managing_tenant: TenantId::from_bytes([1; 16]) };
-        let until = Some("2027-03-01T10:00:00Z".parse().unwrap());
+        let end = "2027-03-01T10:00:00Z".parse().unwrap();
         let all = [
             scored(0, "plain", "/", Window::Standing, OriginKind::RoleAssignment),
-            scored(1, "Aydın \"D\"", &format!("{GROUP}a \"b\""), Window::Between { from: None, until }, delegation()),
+            scored(1, "Aydın \"D\"", &format!("{GROUP}a \"b\""), Window::Between { from: None, until: Some(end) }, delegation()),
             scored(2, "\\", &format!("{GROUP}a"), Window::Eligible, delegation()),
             scored(3, "\n", "/providers/Microsoft.Management/managementGroups/Root", Window::Suspended, delegation()),
-            scored(u16::MAX, "", GROUP.trim_end_matches('/'), Window::Unused { since: until.unwrap() }, OriginKind::RoleAssignment),
+            scored(u16::MAX, "", GROUP.trim_end_matches('/'), Window::Unused { since: end }, OriginKind::RoleAssignment),
         ];
         for some in [&all[..0], &all[..1], &all] {
             let mut out = Vec::new();
