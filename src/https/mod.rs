@@ -9,21 +9,23 @@ mod patience;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper_util::server::graceful::GracefulConnection;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
@@ -114,7 +116,7 @@ where
 {
     let drain_time_max = limits.drain_time_max;
     let permits = Arc::new(Semaphore::new(limits.connections_max));
-    let listening = Arc::new(Listening { builder: builder(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
+    let listening = Arc::new(Listening { http1: http1(&limits), http2: http2(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
     let (close, closing) = watch::channel(false);
     // Every connection holds a sender: when the last one is gone, so are the connections.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -199,11 +201,15 @@ async fn turned(signal: &mut Stop) {
     drop(signal.wait_for(|given| *given).await);
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.keep_alive_time_max).max_buf_size(limits.head_bytes_max);
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive_time_max).max_buf_size(limits.head_bytes_max);
     builder
-        .http2()
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
@@ -219,7 +225,8 @@ const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// What every connection of one listener shares.
 struct Listening {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     limits: Limits,
     tls: Option<TlsAcceptor>,
     stop: Stop,
@@ -239,19 +246,34 @@ impl Listening {
             return;
         }
         let Some(acceptor) = &self.tls else {
-            return self.exchanges(stream, Connection { peer, tls: None }, closing, handler).await;
+            let begun = Begun { by: Instant::now() + self.limits.head_time_max, closing };
+            return match begun.in_time(begins_http2(&stream)).await {
+                Some(Ok(is_http2)) => self.exchanges(stream, is_http2, Connection { peer, tls: None }, begun, handler).await,
+                Some(Err(cause)) => tracing::debug!(%peer, %cause, "connection was gone before it was served"),
+                None => tracing::debug!(%peer, "connection without a request"),
+            };
         };
         match timeout(self.limits.handshake_time_max, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
-                let tls = negotiated(stream.get_ref().1);
-                self.exchanges(stream, Connection { peer, tls: Some(tls) }, closing, handler).await;
+                let begun = Begun { by: Instant::now() + self.limits.head_time_max, closing };
+                let session = stream.get_ref().1;
+                let (tls, is_http2) = (Some(negotiated(session)), session.alpn_protocol() == Some(b"h2"));
+                self.exchanges(stream, is_http2, Connection { peer, tls }, begun, handler).await;
             }
             Ok(Err(cause)) => tracing::debug!(%peer, %cause, "no TLS handshake"),
             Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
     }
 
-    async fn exchanges<S, H, F, B>(&self, stream: S, connection: Connection, mut closing: Stop, handler: H)
+    /// What is said on one connection. Its state is behind pointers: there are many more connections than requests.
+    fn exchanges<S, H, F, B>(
+        &self,
+        stream: S,
+        is_http2: bool,
+        connection: Connection,
+        begun: Begun,
+        handler: H,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
@@ -266,7 +288,7 @@ impl Listening {
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
         let lengths = Arc::new(Lengths::default());
-        let stream = Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max);
+        let stream = TokioIo::new(Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
             let closes_after = request.version() < Version::HTTP_2;
@@ -274,7 +296,7 @@ impl Listening {
             if is_ambiguous {
                 request.extensions_mut().insert(AmbiguousFraming);
             }
-            let answer = handler(request, Arc::clone(&connection));
+            let answer = Box::pin(handler(request, Arc::clone(&connection)));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;
@@ -284,38 +306,78 @@ impl Listening {
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut served = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
+        if is_http2 {
+            let served = Box::pin(self.http2.serve_connection(stream, service));
+            Box::pin(until_end(served, peer, first_request, begun))
+        } else {
+            let served = Box::pin(self.http1.serve_connection(stream, service));
+            Box::pin(until_end(served, peer, first_request, begun))
+        }
+    }
+}
+
+/// Serves a connection to its end, or until idle ones are closed, or until it is clear that no request comes.
+async fn until_end<C>(mut served: Pin<Box<C>>, peer: SocketAddr, first_request: OwnedNotified, begun: Begun)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let ended = tokio::select! {
+        biased;
+        ended = served.as_mut() => ended,
+        closed = begun.then_closed(first_request) => match closed {
+            true => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+            false => return tracing::debug!(%peer, "connection without a request"),
+        },
+    };
+    if let Err(cause) = ended {
+        tracing::debug!(%peer, %cause, "connection ended early");
+    }
+}
+
+/// How long a connection may be without its first request. The library times a head from its first byte on; a peer that sends
+/// none would stay for ever.
+struct Begun {
+    by: Instant,
+    closing: Stop,
+}
+
+impl Begun {
+    /// What comes, unless it does not come in time.
+    async fn in_time<T>(&self, coming: impl Future<Output = T>) -> Option<T> {
+        let (mut coming, mut closing) = (pin!(coming), self.closing.clone());
+        tokio::select! {
             biased;
-            ended = served.as_mut() => ended,
-            begun = self.begun(first_request, closing.clone()) => match begun {
-                true => tokio::select! {
-                    biased;
-                    ended = served.as_mut() => ended,
-                    () = turned(&mut closing) => {
-                        served.as_mut().graceful_shutdown();
-                        served.await
-                    }
-                },
-                false => return tracing::debug!(%peer, "connection without a request"),
-            },
-        };
-        if let Err(cause) = ended {
-            tracing::debug!(%peer, cause, "connection ended early");
+            come = coming.as_mut() => Some(come),
+            () = turned(&mut closing) => timeout(FIRST_REQUEST_TIME, coming).await.ok(),
+            () = sleep_until(self.by) => None,
         }
     }
 
-    /// Whether the first request comes in time. The library times a head from its first byte on; a peer that sends none
-    /// would stay for ever.
-    async fn begun(&self, first_request: OwnedNotified, mut closing: Stop) -> bool {
-        let mut first_request = pin!(first_request);
-        tokio::select! {
-            biased;
-            () = first_request.as_mut() => true,
-            () = turned(&mut closing) => timeout(FIRST_REQUEST_TIME, first_request).await.is_ok(),
-            () = sleep(self.limits.head_time_max) => false,
+    /// Waits until idle connections are closed. `false` when the first request does not come in time.
+    async fn then_closed(mut self, first_request: OwnedNotified) -> bool {
+        if Box::pin(self.in_time(first_request)).await.is_none() {
+            return false;
         }
+        turned(&mut self.closing).await;
+        true
     }
+}
+
+/// Whether a peer begins with the preface of HTTP/2, as one may on clear text. Nothing is taken from the connection. Source: RFC 9113 §3.4.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let look = || {
+        let mut begun = [0; PREFACE.len()];
+        let (length, _) = rustix::net::recv(stream, &mut begun, RecvFlags::PEEK)?;
+        let is_preface = length > 0 && begun.get(..length).is_some_and(|begun| PREFACE.starts_with(begun));
+        // Of a part of it, the rest decides.
+        let is_part = is_preface && length < PREFACE.len();
+        if is_part { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(is_preface) }
+    };
+    stream.async_io(Interest::READABLE, look).await
 }
 
 fn negotiated(connection: &ServerConnection) -> Tls {

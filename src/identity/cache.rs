@@ -2,10 +2,12 @@
 //!
 //! A hit costs a look-up and four comparisons and neither verifies nor parses. It counts only while the token is alive, the
 //! very key that verified it is in its issuer's present key set, and the tenant has the same issuer and is not suspended.
-//! Refusals are not kept: an attacker would fill the cache with them.
+//! Refusals are not kept: an attacker would fill the cache with them. Neither is a token that is seen for the first time: many are used once, and
+//! keeping one costs more memory than verifying it twice costs time.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
@@ -14,6 +16,9 @@ use super::key_set::VerificationKey;
 use super::key_store::KeyOrigin;
 use crate::clock::Timestamp;
 use crate::directory::{Directory, IssuerOf, TokenIssuer};
+
+/// Tokens seen once that are remembered, 4 bytes each: as many as are kept.
+const SEEN_MAX: u64 = 64 * 1024;
 
 /// How much the cache may hold.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +92,8 @@ impl Proven {
 #[derive(Debug)]
 pub(super) struct TokenCache {
     tokens: DashMap<Box<[u8]>, Proven, foldhash::fast::RandomState>,
+    /// Hashes of valid tokens that were seen once, each in the place that it has by itself; a later one takes the place of the one before.
+    seen: Box<[AtomicU32]>,
     limits: CacheLimits,
     count: AtomicUsize,
     bytes: AtomicUsize,
@@ -97,6 +104,7 @@ impl TokenCache {
     pub(super) fn new(limits: CacheLimits) -> Self {
         Self {
             tokens: DashMap::default(),
+            seen: (0..SEEN_MAX).map(|_| AtomicU32::new(0)).collect(),
             limits,
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -110,8 +118,11 @@ impl TokenCache {
         proven.counts(directory, now).then(|| Arc::clone(&proven.caller))
     }
 
-    /// Keeps what a token proved, unless there is no room for it.
+    /// Keeps what a token proved, when it is not the first time and there is room for it.
     pub(super) fn keep(&self, token: &str, proven: Proven, now: Timestamp) {
+        if !self.was_seen(token) {
+            return;
+        }
         let cost = cost(token.len());
         if !self.reserve(cost) {
             self.make_room(now);
@@ -122,6 +133,14 @@ impl TokenCache {
         if self.tokens.insert(token.as_bytes().into(), proven).is_some() {
             self.release(cost);
         }
+    }
+
+    /// Whether this token was here a while ago. To take another one for it does no harm: what is kept is known by its bytes.
+    fn was_seen(&self, token: &str) -> bool {
+        let hash = self.tokens.hasher().hash_one(token.as_bytes());
+        let place = usize::try_from(hash % SEEN_MAX).ok().and_then(|place| self.seen.get(place));
+        let mark = u32::try_from(hash >> u32::BITS).unwrap_or_default();
+        place.is_some_and(|place| place.swap(mark, Ordering::Relaxed) == mark)
     }
 
     /// Tokens held at present.

@@ -241,6 +241,7 @@ async fn a_token_counts_from_its_first_to_its_last_second_also_when_cached() {
     check("issued later", &world.verdict(&later).await, "token.expired: the token is valid from");
     let token = lived(json!(now), json!(now + 300));
     check("fresh", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("kept", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.clock.advance(Duration::from_secs(302));
     check("within the leeway", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.clock.advance(Duration::from_secs(4));
@@ -248,12 +249,14 @@ async fn a_token_counts_from_its_first_to_its_last_second_also_when_cached() {
 }
 
 #[tokio::test]
-async fn a_valid_token_is_verified_once_and_then_found() {
+async fn a_valid_token_that_comes_again_is_kept_and_then_found() {
     let world = World::start().await;
     let token = world.token();
     let first = world.verify(&token).await.unwrap();
+    assert_eq!(world.verifier.cached_tokens(), 0);
     let second = world.verify(&token).await.unwrap();
-    assert!(std::sync::Arc::ptr_eq(&first, &second));
+    assert!(!std::sync::Arc::ptr_eq(&first, &second));
+    assert!(std::sync::Arc::ptr_eq(&second, &world.verify(&token).await.unwrap()));
     assert_eq!(world.verifier.cached_tokens(), 1);
     check("refused", &world.verdict(&format!("{token}A")).await, "token.");
     assert_eq!(world.verifier.cached_tokens(), 1);
@@ -293,6 +296,7 @@ async fn a_key_of_the_same_name_and_other_material_ends_cached_tokens() {
     let world = World::start().await;
     let token = world.token();
     check("before", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("kept", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.server.keys.send_replace(key_set(&[RIVAL_KEY.jwk("home")]));
     world.clock.advance(Duration::from_secs(11));
     let unknown = HOME_KEY.token(&header("any"), &claims(HOME, &world.clock).to_string());
@@ -335,7 +339,8 @@ async fn keys_outlive_their_issuers_outage_for_a_day() {
     world.clock.advance(Duration::from_hours(23));
     check("an outage", &world.verdict(&world.token()).await, OPERATOR_IS_IN);
     let token = world.token();
-    check("cached", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("seen", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("kept", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.clock.advance(Duration::from_mins(61));
     let fresh = world.token();
     check("a day of it", &world.verdict(&fresh).await, "token.signature: the keys of the issuer of tenant `01010101");
@@ -349,6 +354,7 @@ async fn a_changed_issuer_or_a_suspended_tenant_ends_cached_tokens_at_once() {
     let world = World::start().await;
     let token = world.token();
     check("before", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("kept", &world.verdict(&token).await, OPERATOR_IS_IN);
     world.publish(|tenant| tenant.suspended = tenant.id == HOME);
     check("suspended", &world.verdict(&token).await, "tenant.suspended: the tenant `01010101");
     world.publish(|tenant| tenant.suspended = false);
@@ -375,6 +381,7 @@ async fn an_issuer_that_comes_back_does_not_bring_its_old_keys_along() {
     let world = World::start().await;
     let token = world.token();
     check("before", &world.verdict(&token).await, OPERATOR_IS_IN);
+    check("kept", &world.verdict(&token).await, OPERATOR_IS_IN);
     let keys_at = |base: &str| {
         let source = crate::directory::KeySource::KeySetUrl(format!("{base}/keys"));
         world.publish(|tenant| {
@@ -485,6 +492,7 @@ async fn the_cache_never_holds_more_than_it_may() {
     for n in 0..30 {
         let token = world.token_of(&with(claims(HOME, &world.clock), json!({ "uti": format!("t{n}") })));
         check("valid", &world.verdict(&token).await, OPERATOR_IS_IN);
+        check("again", &world.verdict(&token).await, OPERATOR_IS_IN);
         assert!(world.verifier.cached_tokens() <= 8);
     }
     assert!(world.verifier.cached_tokens() >= 7);
@@ -492,6 +500,7 @@ async fn the_cache_never_holds_more_than_it_may() {
     for n in 0..5 {
         let token = tight.token_of(&with(claims(HOME, &tight.clock), json!({ "uti": format!("t{n}") })));
         check("valid", &tight.verdict(&token).await, OPERATOR_IS_IN);
+        check("again", &tight.verdict(&token).await, OPERATOR_IS_IN);
         assert!(tight.verifier.cached_tokens() <= 2);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Finished;
 use super::audit::{Link, Log};
+use crate::clock::Timestamp;
 use crate::delegation::roles::Role;
 use crate::delegation::{Grant, OriginKind, SourceLocation, Window};
 use crate::directory::Directory;
@@ -299,7 +300,7 @@ fn seen(name: CheckName, trail: &Trail) -> Option<String> {
     let caller = trail.caller.as_deref();
     match name {
         CheckName::Connection => Some(trail.transport.to_string()),
-        CheckName::Token => caller.map(|caller| genuine(&token_end(caller))),
+        CheckName::Token => caller.map(|caller| genuine(&token_end(caller.expires_at))),
         CheckName::Audience => caller.map(|caller| caller.audience.to_string()),
         CheckName::Tenant => caller.and_then(|caller| name_of(&trail.directory, caller.principal.tenant)),
         CheckName::Plane => Some(trail.path.clone()),
@@ -314,8 +315,8 @@ fn seen(name: CheckName, trail: &Trail) -> Option<String> {
 }
 
 /// When a caller's token ends, RFC 3339 in whole seconds.
-pub(super) fn token_end(caller: &Caller) -> String {
-    format!("{:.0}", caller.expires_at)
+pub(super) fn token_end(expires_at: Timestamp) -> String {
+    format!("{expires_at:.0}")
 }
 
 /// What the check of the token saw.

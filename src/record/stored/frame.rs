@@ -1,8 +1,8 @@
 //! The beginning of a line: form, policy, caller, owner, grants, and what kind of request it was, which are the same for many.
 //!
 //! It is more than half of a line. It is made once for each caller, its grants, action and policy, together with its SHA-256 up to there, so that only
-//! what differs is written and hashed for each record. A frame is known by the addresses of what it was made from, which it keeps from
-//! coming to mean something else: a weak reference keeps an allocation, and not what is in it.
+//! what differs is written and hashed for each record; another token of a caller makes no other frame. The policy it was made for is known by its
+//! address, which a weak reference keeps from coming to mean something else: it keeps an allocation, and not what is in it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,8 +20,8 @@ use super::grants::push_grants;
 use super::text::{push_json, push_list, push_number};
 use crate::arm::action::Action;
 use crate::directory::Directory;
-use crate::identity::{Caller, GroupSource};
-use crate::ids::{ObjectId, TenantId};
+use crate::identity::{Caller, CallerKind, GroupSource};
+use crate::ids::{ObjectId, PrincipalId, TenantId};
 use crate::json::push_member;
 use crate::pipeline::ScoredGrant;
 
@@ -41,13 +41,14 @@ pub(super) struct StoredPrincipal {
     pub(super) groups: Option<String>,
     /// Whom its token was issued for.
     pub(super) audience: String,
-    /// When its token ends.
-    pub(super) until: String,
+    /// When its token ends, in lines from before this stood with what differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    caller: Option<usize>,
+    caller: Option<PrincipalId>,
     customer: Option<TenantId>,
     /// Hash of what else is in the frame.
     kind: u64,
@@ -64,17 +65,25 @@ pub(in crate::record) struct Frame {
     pub(in crate::record) grant_key: Option<GrantKey>,
     grants: Box<[ScoredGrant]>,
     kind: Kind,
-    _caller: Option<Weak<Caller>>,
 }
 
 /// What else is the same for many requests.
 #[derive(Debug)]
 struct Kind {
+    caller: Option<Known>,
     groups: Option<GroupSource>,
     method: Box<str>,
     actions: Box<[Box<str>]>,
     transport: Box<str>,
     status: u16,
+}
+
+/// What is told of a caller besides who it is.
+#[derive(Debug)]
+struct Known {
+    kind: CallerKind,
+    name: Box<str>,
+    audience: Box<str>,
 }
 
 /// Those made for the policy in force.
@@ -116,7 +125,7 @@ impl Frames {
 
 impl Key {
     fn of(evidence: &Evidence<'_>, kind: u64) -> Self {
-        Self { caller: evidence.trail().caller.as_ref().map(|caller| Arc::as_ptr(caller).addr()), customer: evidence.customer(), kind }
+        Self { caller: evidence.trail().caller.as_ref().map(|caller| caller.principal), customer: evidence.customer(), kind }
     }
 }
 
@@ -155,7 +164,6 @@ impl Frame {
             grant_key: tenant.zip(evidence.only_grant()).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
             grants: evidence.grants().into(),
             kind: Kind::of(evidence),
-            _caller: trail.caller.as_ref().map(Arc::downgrade),
         }
     }
 
@@ -166,12 +174,13 @@ impl Frame {
         has_same_grants && self.kind.is_of(evidence)
     }
 
-    /// About what it takes: actions and scopes are in its text and once more beside it.
+    /// About what it takes: actions, scopes and the caller are in its text and once more beside it.
     fn bytes(&self) -> usize {
         const HASH_STATE_BYTES: usize = 256;
         let actions: usize = self.kind.actions.iter().map(|action| action.len()).sum();
+        let caller = self.kind.caller.as_ref().map_or(0, |caller| caller.name.len() + caller.audience.len());
         let grants: usize = self.grants.iter().map(|scored| size_of_val(scored) + scored.grant.scope.below().len()).sum();
-        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + grants
+        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + caller + grants
     }
 }
 
@@ -179,6 +188,7 @@ impl Kind {
     fn of(evidence: &Evidence<'_>) -> Self {
         let trail = evidence.trail();
         Self {
+            caller: trail.caller.as_deref().map(Known::of),
             groups: trail.group_source,
             method: (*trail.method).into(),
             actions: trail.actions.iter().map(|action| action.as_str().into()).collect(),
@@ -195,13 +205,24 @@ impl Kind {
         hasher.write(trail.transport.as_bytes());
         trail.actions.iter().for_each(|action| hasher.write(action.as_str().as_bytes()));
         trail.group_source.hash(&mut hasher);
+        if let Some(caller) = &trail.caller {
+            caller.kind.hash(&mut hasher);
+            hasher.write(caller.name.as_bytes());
+            hasher.write(caller.audience.as_bytes());
+        }
         evidence.grants().iter().for_each(|scored| hash_grant(scored, &mut hasher));
         hasher.finish()
     }
 
     fn is_of(&self, evidence: &Evidence<'_>) -> bool {
         let trail = evidence.trail();
-        self.groups == trail.group_source
+        let is_same_caller = match (&self.caller, trail.caller.as_deref()) {
+            (Some(mine), Some(caller)) => mine.is_of(caller),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        is_same_caller
+            && self.groups == trail.group_source
             && self.status == evidence.status()
             && *self.method == *trail.method
             && *self.transport == *trail.transport
@@ -219,6 +240,16 @@ fn hash_grant(scored: &ScoredGrant, hasher: &mut impl Hasher) {
     [principal, scope, action, in_force].hash(hasher);
 }
 
+impl Known {
+    fn of(caller: &Caller) -> Self {
+        Self { kind: caller.kind, name: caller.name.clone(), audience: caller.audience.clone() }
+    }
+
+    fn is_of(&self, caller: &Caller) -> bool {
+        self.kind == caller.kind && self.name == caller.name && self.audience == caller.audience
+    }
+}
+
 /// Scopes are equal in any case, and shown as they are written.
 fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
     let ticks = |scored: &ScoredGrant| [scored.principal, scored.scope, scored.action, scored.in_force];
@@ -234,6 +265,5 @@ fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
 
 fn principal(caller: &Caller, evidence: &Evidence<'_>) -> StoredPrincipal {
     let entry::PrincipalEntry { id, name, tenant, tenant_name, kind, groups } = entry::principal(caller, evidence.trail());
-    let (audience, until) = (caller.audience.to_string(), entry::token_end(caller));
-    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, audience, until }
+    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, audience: caller.audience.to_string(), until: None }
 }

@@ -8,6 +8,7 @@ use super::super::entry::{self, CheckEntry, Customer, GrantEntry, Policy, Princi
 use super::SCHEMA;
 use super::frame::StoredPrincipal;
 use super::write::letter;
+use crate::clock::Timestamp;
 use crate::ids::RequestId;
 use crate::pipeline::{CheckName, Outcome};
 
@@ -21,6 +22,8 @@ struct Stored {
     grants: Vec<GrantEntry>,
     id: RequestId,
     time: String,
+    /// When the caller's token ends, in seconds since 1970.
+    until: Option<i64>,
     correlation_id: Option<String>,
     client_request_id: Option<String>,
     method: String,
@@ -161,12 +164,17 @@ impl Stored {
         Ok(outcomes)
     }
 
+    fn token_end(&self) -> Option<String> {
+        let stated = self.until.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        stated.map(entry::token_end).or_else(|| self.principal.as_ref()?.until.clone())
+    }
+
     /// What a passed check saw.
     fn seen(&self, check: CheckName, scope: Option<&str>) -> Option<String> {
         let caller = self.principal.as_ref();
         match check {
             CheckName::Connection => Some(self.transport.clone()),
-            CheckName::Token => caller.map(|caller| entry::genuine(&caller.until)),
+            CheckName::Token => self.token_end().map(|until| entry::genuine(&until)),
             CheckName::Audience => caller.map(|caller| caller.audience.clone()),
             CheckName::Tenant => caller.and_then(|caller| caller.tenant_name.clone()),
             CheckName::Plane => Some(self.path.clone()),

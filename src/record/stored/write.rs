@@ -36,6 +36,10 @@ impl Scribe {
         let is_own_correlation = line.get(from..) == Some(trail.correlation_id.as_bytes());
         line.extend_from_slice(br#"","time":"#);
         self.times.push(line, trail.received);
+        if let Some(until) = trail.caller.as_ref().and_then(|caller| u64::try_from(caller.expires_at.as_second()).ok()) {
+            line.extend_from_slice(br#","until":"#);
+            push_number(line, until);
+        }
         if !is_own_correlation {
             push_member(line, br#","correlation_id":"#, &trail.correlation_id);
         }
