@@ -11,6 +11,29 @@ pub fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_cause| UNWRITABLE.to_owned())
 }
 
+/// Appends a text in quotation marks; one that needs no escapes, as nearly all do, is copied as it is.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text.as_bytes()) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(self::text(&text).as_bytes());
+    }
+}
+
+/// Whether a text stands in JSON as it is.
+#[must_use]
+pub fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, byte| plain & (*byte >= 0x20) & (*byte != b'"') & (*byte != b'\\'))
+}
+
+/// Appends a name, with what stands around it, and a text.
+pub fn push_member(out: &mut Vec<u8>, name: &[u8], text: &str) {
+    out.extend_from_slice(name);
+    push_text(out, text);
+}
+
 const UNWRITABLE: &str = r#"{"error":{"code":"InternalServerError","message":"the answer could not be written"}}"#;
 
 /// Reads JSON in which no object has a name twice: of two, one reader keeps the first and another the last.

@@ -4,14 +4,13 @@
 
 use hyper::StatusCode;
 
-use crate::arm::action::ActionError;
-use crate::arm::error::{AdditionalInfo, ErrorBody};
+use crate::arm::action::{Action, ActionError};
 use crate::arm::query::ApiVersionError;
 use crate::delegation::decide::DenyReason;
 use crate::forward::{FabricError, ForwardError};
 use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
-use crate::json;
+use crate::json::{self, push_member, push_text};
 use crate::management::{BodyError, OwnError, PartAnswer};
 use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
 
@@ -38,7 +37,7 @@ pub enum Rejection {
         /// The caller.
         caller: PrincipalId,
         /// The actions asked for.
-        actions: Vec<String>,
+        actions: Vec<Action>,
         /// The scope asked for.
         scope: String,
         /// The smallest change that would help.
@@ -129,21 +128,41 @@ impl Answer {
 
     /// The JSON body. What strangers get differs in nothing but the ids in the headers.
     #[must_use]
-    pub fn body(&self, rejection: &Rejection, id: RequestId) -> String {
-        let body = ErrorBody::new(self.code, self.message.clone());
-        if !self.explained {
-            return json::text(&body);
+    pub fn body(&self, rejection: &Rejection, id: RequestId) -> Vec<u8> {
+        let mut body = Vec::with_capacity(BODY_BYTES + self.message.len());
+        push_member(&mut body, br#"{"error":{"code":"#, self.code);
+        push_member(&mut body, br#","message":"#, &self.message);
+        if self.explained {
+            body.extend_from_slice(br#","additionalInfo":["#);
+            push_decision(&mut body, rejection, &id.to_string());
+            if let Some(violation) = rejection.violation() {
+                body.push(b',');
+                body.extend_from_slice(violation.to_string().as_bytes());
+            }
+            body.push(b']');
         }
-        let info = serde_json::json!({
-            "reason": rejection.reason(),
-            "check": rejection.check(),
-            "id": id.to_string(),
-            "hint": rejection.hint(),
-            "explain": format!("steward explain {id}"),
-        });
-        let decision = AdditionalInfo { kind: "StewardDecision", info };
-        json::text(&body.with_info([decision].into_iter().chain(rejection.violation()).collect()))
+        body.extend_from_slice(b"}}");
+        body
     }
+}
+
+/// What a body takes besides its message, with a hint of usual length.
+const BODY_BYTES: usize = 512;
+
+/// What Azure's clients print after the message, and `steward explain` begins with.
+fn push_decision(body: &mut Vec<u8>, rejection: &Rejection, id: &str) {
+    push_member(body, br#"{"type":"StewardDecision","info":{"reason":"#, rejection.reason());
+    body.extend_from_slice(br#","check":"#);
+    body.extend_from_slice(json::text(&rejection.check()).as_bytes());
+    push_member(body, br#","id":"#, id);
+    body.extend_from_slice(br#","hint":"#);
+    match rejection.hint() {
+        Some(hint) => push_text(body, hint),
+        None => body.extend_from_slice(b"null"),
+    }
+    body.extend_from_slice(br#","explain":"steward explain "#);
+    body.extend_from_slice(id.as_bytes());
+    body.extend_from_slice(br#""}}"#);
 }
 
 impl Rejection {
@@ -178,7 +197,7 @@ impl Rejection {
     }
 
     /// What Azure's clients show of a refusal by a policy. Source: Azure Policy, `PolicyViolation` in `additionalInfo`.
-    fn violation(&self) -> Option<AdditionalInfo<serde_json::Value>> {
+    fn violation(&self) -> Option<serde_json::Value> {
         let Self::Own(OwnError::ManagingTenant { tenant, at }) = self else { return None };
         let info = serde_json::json!({
             "policyDefinitionId": format!("/providers/Microsoft.Authorization/policyDefinitions/{MANAGING_TENANTS_POLICY}"),
@@ -187,7 +206,7 @@ impl Rejection {
             "managedByTenantId": tenant,
             "definedAt": format!("{}:{}", at.file, at.line),
         });
-        Some(AdditionalInfo { kind: "PolicyViolation", info })
+        Some(serde_json::json!({ "type": "PolicyViolation", "info": info }))
     }
 
     /// The check that failed.
@@ -403,7 +422,7 @@ fn scope(error: &ScopeError, wrong_tenant: WrongTenant, authority: Option<&Strin
 struct Denial<'a> {
     client: &'a str,
     caller: &'a PrincipalId,
-    actions: &'a [String],
+    actions: &'a [Action],
     scope: &'a str,
     hint: Option<&'a str>,
 }
@@ -424,17 +443,13 @@ fn denied(error: &AuthorizeError, denial: &Denial<'_>) -> Answer {
 impl Denial<'_> {
     /// Tools cut the client, the action and the scope out of this text: the quoted parts keep Azure's order and words before them.
     fn sentence(&self, reason: &DenyReason) -> String {
-        let action = self.actions.first().map_or("", String::as_str);
-        let mut text = format!(
-            "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope '{}': {reason}.",
+        let action = self.actions.first().map_or("", Action::as_str);
+        let (before_hint, hint) = self.hint.map_or(("", ""), |hint| (" ", hint));
+        format!(
+            "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope '{}': \
+             {reason}.{before_hint}{hint} If access was granted a moment ago, refresh your credentials.",
             self.client, self.caller.object, self.scope
-        );
-        if let Some(hint) = self.hint {
-            text.push(' ');
-            text.push_str(hint);
-        }
-        text.push_str(" If access was granted a moment ago, refresh your credentials.");
-        text
+        )
     }
 }
 
@@ -584,4 +599,56 @@ pub fn sentence(error: &impl std::fmt::Display) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| if is_word { first.to_ascii_uppercase() } else { first });
     first.into_iter().chain(chars).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ObjectId, SubscriptionId, TenantId};
+
+    fn denied(client: &str, hint: Option<&str>) -> Rejection {
+        Rejection::Denied {
+            error: AuthorizeError::Denied { reason: Box::new(DenyReason::NoDelegation) },
+            client: client.to_owned(),
+            caller: PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([2; 16]) },
+            actions: vec!["A.B/c/read".parse().unwrap(), "A.B/d/read".parse().unwrap()],
+            scope: "/subscriptions/x".to_owned(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    #[track_caller]
+    fn check(rejection: &Rejection, rest: &str) {
+        let (answer, id) = (rejection.answer(), RequestId::from_bytes([0xab; 16]));
+        let (code, message) = (answer.code, serde_json::to_string(&answer.message).unwrap());
+        let expected = format!(r#"{{"error":{{"code":"{code}","message":{message}{rest}}}}}"#);
+        assert_eq!(String::from_utf8(answer.body(rejection, id)).unwrap(), expected);
+        serde_json::from_str::<serde_json::Value>(&expected).unwrap();
+    }
+
+    #[test]
+    fn a_denial_is_explained_in_its_body() {
+        const DECISION: &str = r#","additionalInfo":[{"type":"StewardDecision","info":{"reason":"delegation.none","check":"delegation","id":"abababab-abab-abab-abab-abababababab","hint":HINT,"explain":"steward explain abababab-abab-abab-abab-abababababab"}}]"#;
+        check(&denied("Deniz", Some("Ask Oak.")), &DECISION.replace("HINT", r#""Ask Oak.""#));
+        check(&denied("D\"\\\u{1}", Some("\"\n")), &DECISION.replace("HINT", r#""\"\n""#));
+        check(&denied("", None), &DECISION.replace("HINT", "null"));
+    }
+
+    #[test]
+    fn strangers_get_a_message_and_nothing_else() {
+        let error = ScopeError::Subscription { id: SubscriptionId::from_bytes([3; 16]), owner: None };
+        check(&Rejection::Scope { error, wrong_tenant: WrongTenant::Hide, authority: None }, "");
+    }
+
+    #[test]
+    fn tools_find_client_action_and_scope_in_the_message() {
+        let object = "02020202-0202-0202-0202-020202020202";
+        let expected = format!(
+            "The client 'Deniz' with object id '{object}' does not have authorization to perform action 'A.B/c/read' over scope \
+             '/subscriptions/x': nothing is delegated to the caller's tenant here. Ask Oak. If access was granted a moment ago, \
+             refresh your credentials."
+        );
+        assert_eq!(denied("Deniz", Some("Ask Oak.")).answer().message, expected);
+        assert_eq!(denied("Deniz", None).answer().message, expected.replace(" Ask Oak.", ""));
+    }
 }

@@ -232,7 +232,7 @@ fn denials() -> Vec<Row> {
         error,
         client: text("Deniz Aydin"),
         caller: PrincipalId { tenant: tenant(), object: ObjectId::from_bytes([0x0b; 16]) },
-        actions: vec![text("Microsoft.Compute/virtualMachines/deallocate/action")],
+        actions: vec!["Microsoft.Compute/virtualMachines/deallocate/action".parse().unwrap()],
         scope: text("/subscriptions/…"),
         hint: None,
     };

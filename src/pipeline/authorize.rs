@@ -1,16 +1,18 @@
 //! Stages 5 to 7: is anything delegated there, does a grant permit the action, does no rule stand against it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::onboarding;
 use super::operations::Operation;
 use super::own::Service;
 use super::resolve::{Place, Scoped};
-use super::trail::CheckName;
+use super::trail::{CheckName, text_of};
 use super::{Context, Refused};
 use crate::arm::action::{Action, Kind, Method};
 use crate::arm::scope::Scope;
 use crate::delegation::decide::{self, Decision, DenyReason, Question};
+use crate::delegation::roles::Role;
 use crate::delegation::{DenyAssignment, Grant, RoleIndex};
 use crate::directory::{Directory, SubscriptionState};
 use crate::ids::{PrincipalId, SubscriptionId};
@@ -327,8 +329,8 @@ impl Scoped {
             error,
             client: self.caller.name.to_string(),
             caller: self.caller.principal,
-            actions: self.derived.actions.iter().map(ToString::to_string).collect(),
-            scope: self.derived.scope.to_string(),
+            actions: std::mem::take(&mut self.derived.actions),
+            scope: text_of(&self.derived.scope),
             hint,
         }
     }
@@ -341,7 +343,7 @@ impl Scoped {
             Place::ManagementGroup | Place::Tenant => self.caller.principal.tenant,
         };
         let is_own = owner == self.caller.principal.tenant;
-        let owner = directory.tenant(owner).map_or_else(|| owner.to_string(), |tenant| tenant.name.to_string());
+        let owner = directory.tenant(owner).map_or_else(|| Cow::Owned(owner.to_string()), |tenant| Cow::Borrowed(&*tenant.name));
         let onboards = self.derived.actions.iter().find_map(onboarding::Change::of);
         match onboards.filter(|_| !is_own) {
             Some(onboarding::Change::RemoveAssignment) | None => hint(reason, &owner, directory),
@@ -352,7 +354,7 @@ impl Scoped {
 }
 
 fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<String> {
-    let role_name = |role| directory.roles().role(role).map(|role| format!("`{}`", role.name()));
+    let role_name = |role| directory.roles().role(role).map(Role::name);
     match reason {
         DenyReason::NoDelegation | DenyReason::ScopeNotCovered => Some(format!("{owner} would have to delegate this scope.")),
         DenyReason::Suspended { .. } | DenyReason::GrantSuspended { .. } => Some(format!("{owner} would have to resume it.")),
@@ -361,14 +363,14 @@ fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<Strin
         }
         DenyReason::OtherPrincipals { holders } => Some(format!("Held here by {}.", holders.join(", "))),
         DenyReason::ActionMissing { action, .. } => {
-            let roles = directory.roles().smallest_with(action, ROLES_NAMED_MAX);
-            let names: Vec<String> = roles.into_iter().filter_map(role_name).collect();
-            (!names.is_empty()).then(|| format!("The smallest roles with this action are {}.", names.join(", ")))
+            let granting = directory.roles().granting(action);
+            let names: Vec<&str> = granting.narrowest().iter().filter_map(|role| role_name(*role)).collect();
+            (!names.is_empty()).then(|| ["The smallest roles with this action are `", &names.join("`, `"), "`."].concat())
         }
         DenyReason::NotActive { role, .. } => {
-            role_name(*role).map(|role| format!("{role} is available on request and has to be activated."))
+            role_name(*role).map(|role| format!("`{role}` is available on request and has to be activated."))
         }
-        DenyReason::Condition { role, .. } => role_name(*role).map(|role| format!("{role} holds it under a condition only.")),
+        DenyReason::Condition { role, .. } => role_name(*role).map(|role| format!("`{role}` holds it under a condition only.")),
         DenyReason::NotStarted { .. } | DenyReason::DenyAssignment { .. } => None,
     }
 }
@@ -399,7 +401,5 @@ const OPEN: [&str; 4] = [
     "steward.privatecloud/plans/read",
 ];
 
-/// Roles named in a hint.
-const ROLES_NAMED_MAX: usize = 3;
 /// Grants kept as the evidence of a denial. Source: `docs/codes/`, "the nearest three".
 const NEAREST_MAX: usize = 3;

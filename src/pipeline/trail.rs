@@ -1,6 +1,7 @@
 //! What every stage saw of one request: the evidence that its decision record is made of.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -221,12 +222,12 @@ impl TrailSeed {
     /// The trail of a request that nobody sent: nothing of it is proven.
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
-        self.begin(&printable(&shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
+        self.begin(&printable(shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
     }
 
     /// The trail of a request of another interface.
     pub(super) fn arrived(&self, arrived: &Arrived<'_>, context: &Context<'_>) -> Trail {
-        self.begin(&printable(&shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
+        self.begin(&printable(shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
     }
 
     fn begin(&self, method: &str, path: &str, caller: Option<&Arc<Caller>>, context: &Context<'_>) -> Trail {
@@ -302,9 +303,8 @@ impl Trail {
     /// Marks the check that a rejection stands for as failed.
     pub fn fail(&mut self, rejection: &Rejection) {
         self.lap(rejection.check(), Outcome::Fail);
-        let seen = rejection.to_string();
         if let Some(lap) = self.laps.get_mut(rejection.check() as usize) {
-            lap.seen = Some(printable(&seen));
+            lap.seen = Some(printable(text_of(rejection)));
         }
     }
 
@@ -378,10 +378,19 @@ fn text_field(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
 }
 
+/// A text as it is displayed; one of usual length does not grow meanwhile.
+pub(super) fn text_of(shown: &impl fmt::Display) -> String {
+    let mut text = String::with_capacity(TEXT_CHARS_MAX);
+    // Writing to a string cannot fail.
+    write!(text, "{shown}").unwrap_or_default();
+    text
+}
+
 /// Bounded, and free of control characters that could forge lines or colours in a terminal.
-pub(super) fn printable(text: &str) -> String {
-    if text.len() <= TEXT_CHARS_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return text.to_owned();
+pub(super) fn printable(text: impl AsRef<str> + Into<String>) -> String {
+    let shown = text.as_ref();
+    if shown.len() <= TEXT_CHARS_MAX && shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.into();
     }
-    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    shown.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

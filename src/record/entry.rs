@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Finished;
 use super::audit::{Link, Log};
 use crate::clock::Timestamp;
-use crate::delegation::{OriginKind, SourceLocation, Window};
+use crate::delegation::roles::Role;
+use crate::delegation::{Grant, OriginKind, SourceLocation, Window};
 use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind};
 use crate::ids::{ObjectId, RequestId, SubscriptionId, TenantId};
@@ -333,33 +334,43 @@ pub(super) fn delegated(offer: Option<&str>) -> &str {
     offer.unwrap_or("the tenant's own role assignments")
 }
 
-fn offer(scored: &ScoredGrant) -> Option<&str> {
+/// The role that a grant gives, for people.
+pub(super) fn role_name<'d>(grant: &Grant, directory: &'d Directory) -> &'d str {
+    directory.roles().role(grant.role).map(Role::name).unwrap_or_default()
+}
+
+/// Whether a grant is in force by itself.
+pub(super) const fn kind(window: Window) -> &'static str {
+    match window {
+        Window::Standing => "standing",
+        Window::Between { .. } => "limited",
+        Window::Eligible => "on_request",
+        Window::Suspended => "suspended",
+        Window::Unused { .. } => "unused",
+    }
+}
+
+/// The delegation that a grant is part of.
+pub(super) fn offer(scored: &ScoredGrant) -> Option<&str> {
     match &scored.grant.origin.kind {
         OriginKind::Delegation { offer, .. } => Some(offer),
         OriginKind::RoleAssignment => None,
     }
 }
 
-/// The grants of a decision, as they can be read after the policy has changed.
+/// The grants of a decision, as they can be read after the policy has changed. Files have them from [`stored`](super::stored).
 pub(super) fn grants(scored: &[ScoredGrant], directory: &Directory) -> Vec<GrantEntry> {
     scored.iter().map(|scored| grant(scored, directory)).collect()
 }
 
 fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
     let grant = &scored.grant;
-    let kind = match grant.window {
-        Window::Standing => "standing",
-        Window::Between { .. } => "limited",
-        Window::Eligible => "on_request",
-        Window::Suspended => "suspended",
-        Window::Unused { .. } => "unused",
-    };
     GrantEntry {
-        role: directory.roles().role(grant.role).map(|role| role.name().to_owned()).unwrap_or_default(),
+        role: role_name(grant, directory).to_owned(),
         granted_to: grant.origin.principal_name.to_string(),
         granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
-        kind: kind.to_owned(),
+        kind: kind(grant.window).to_owned(),
         delegation: offer(scored).map(str::to_owned),
         principal: scored.principal,
         scope: scored.scope,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
 use super::headers::{self, Echo};
@@ -241,7 +241,7 @@ impl Ended {
             trail.fail(&rejection);
         }
         let answer = rejection.answer();
-        let mut response = json(answer.status, answer.body(&rejection, trail.id));
+        let mut response = json(answer.status, Bytes::from(answer.body(&rejection, trail.id)));
         headers::refusal(response.headers_mut(), &answer, default_authority);
         Self { response, trail, rejection: Some(rejection), written: None }
     }
@@ -253,8 +253,8 @@ fn respond(answer: OwnAnswer) -> Response<AnswerBody> {
     response
 }
 
-fn json(status: StatusCode, text: String) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(text));
+fn json(status: StatusCode, text: impl Into<AnswerBody>) -> Response<AnswerBody> {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response
 }

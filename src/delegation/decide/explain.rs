@@ -14,41 +14,51 @@ const NAMED_MAX: usize = 8;
 /// The first reason that holds, in the order of the checks: the tenant's delegation first, then the caller's role.
 pub(super) fn explain(grants: &[Grant], roles: &RoleCatalogue, question: &Question<'_>, action: &Action) -> DenyReason {
     let of_tenant = |grant: &&Grant| question.principals.iter().any(|principal| principal.tenant == grant.principal.tenant);
-    let tenant: Vec<&Grant> = grants.iter().filter(of_tenant).collect();
-    if tenant.is_empty() {
+    let covers = |grant: &&Grant| grant.scope.covers(question.scope);
+    let tenant = grants.iter().filter(of_tenant);
+    if is_empty(&tenant) {
         return DenyReason::NoDelegation;
     }
-    let covering: Vec<&Grant> = tenant.into_iter().filter(|grant| grant.scope.covers(question.scope)).collect();
-    if covering.is_empty() {
+    let covering = tenant.filter(covers);
+    if is_empty(&covering) {
         return DenyReason::ScopeNotCovered;
     }
     if let Some(reason) = whole_delegation_ended(&covering, question.now) {
         return reason;
     }
-    let mine: Vec<&Grant> = held(grants, question.principals).filter(|grant| grant.scope.covers(question.scope)).collect();
+    let mine: Vec<&Grant> = held(grants, question.principals).filter(covers).collect();
     if mine.is_empty() {
-        return DenyReason::OtherPrincipals { holders: holders(&covering) };
+        return DenyReason::OtherPrincipals { holders: holders(covering) };
     }
     let granting = roles.granting(action);
-    let permitting: Vec<&Grant> = mine.iter().copied().filter(|grant| granting.contains(grant.role)).collect();
-    if permitting.is_empty() {
+    let permitting = mine.iter().copied().filter(|grant| granting.contains(grant.role));
+    if is_empty(&permitting) {
         return no_role(&mine, roles, action);
     }
     not_in_force(&permitting, action, question.now)
         .unwrap_or_else(|| DenyReason::ActionMissing { action: action.clone(), held: held_roles(&mine) })
 }
 
+/// Some grants, looked at again rather than collected: nearly always the first one says enough.
+trait Grants<'g>: Iterator<Item = &'g Grant> + Clone {}
+
+impl<'g, I: Iterator<Item = &'g Grant> + Clone> Grants<'g> for I {}
+
+fn is_empty<'g>(grants: &impl Grants<'g>) -> bool {
+    grants.clone().next().is_none()
+}
+
 /// When every grant is over or suspended; an eligible one, or one that is still to come, is not.
-fn whole_delegation_ended(grants: &[&Grant], now: Timestamp) -> Option<DenyReason> {
-    let over = |grant: &&Grant| match grant.window {
+fn whole_delegation_ended<'g>(grants: &impl Grants<'g>, now: Timestamp) -> Option<DenyReason> {
+    let over = |grant: &Grant| match grant.window {
         Window::Suspended | Window::Unused { .. } => true,
         Window::Between { until, .. } => until.is_some_and(|until| until <= now),
         Window::Standing | Window::Eligible => false,
     };
-    if !grants.iter().all(over) {
+    if !grants.clone().all(over) {
         return None;
     }
-    let suspended = grants.iter().find(|grant| grant.window == Window::Suspended);
+    let suspended = grants.clone().find(|grant| grant.window == Window::Suspended);
     match suspended {
         Some(grant) => Some(DenyReason::Suspended { origin: Arc::clone(&grant.origin) }),
         None => unused(grants)
@@ -56,23 +66,23 @@ fn whole_delegation_ended(grants: &[&Grant], now: Timestamp) -> Option<DenyReaso
     }
 }
 
-fn unused(grants: &[&Grant]) -> Option<DenyReason> {
-    grants.iter().find_map(|grant| match grant.window {
+fn unused<'g>(grants: &impl Grants<'g>) -> Option<DenyReason> {
+    grants.clone().find_map(|grant| match grant.window {
         Window::Unused { since } => Some(DenyReason::Unused { since, origin: Arc::clone(&grant.origin) }),
         Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended => None,
     })
 }
 
-fn last_ended<'g>(grants: &[&'g Grant]) -> Option<(Timestamp, &'g Grant)> {
-    let ends = grants.iter().filter_map(|grant| match grant.window {
-        Window::Between { until, .. } => until.map(|until| (until, *grant)),
+fn last_ended<'g>(grants: &impl Grants<'g>) -> Option<(Timestamp, &'g Grant)> {
+    let ends = grants.clone().filter_map(|grant| match grant.window {
+        Window::Between { until, .. } => until.map(|until| (until, grant)),
         Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     ends.max_by_key(|(until, _)| *until)
 }
 
-fn holders(grants: &[&Grant]) -> Vec<Arc<str>> {
-    let mut names: Vec<Arc<str>> = grants.iter().map(|grant| Arc::clone(&grant.origin.principal_name)).collect();
+fn holders<'g>(grants: impl Grants<'g>) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = grants.map(|grant| Arc::clone(&grant.origin.principal_name)).collect();
     names.sort_unstable();
     names.dedup();
     names.truncate(NAMED_MAX);
@@ -96,13 +106,13 @@ fn held_roles(grants: &[&Grant]) -> Vec<crate::delegation::RoleIndex> {
 }
 
 /// What the caller can act on comes first: an activation, then waiting, then a renewal.
-fn not_in_force(grants: &[&Grant], action: &Action, now: Timestamp) -> Option<DenyReason> {
+fn not_in_force<'g>(grants: &impl Grants<'g>, action: &Action, now: Timestamp) -> Option<DenyReason> {
     let origin = |grant: &Grant| Arc::clone(&grant.origin);
-    if let Some(grant) = grants.iter().find(|grant| grant.window == Window::Eligible) {
+    if let Some(grant) = grants.clone().find(|grant| grant.window == Window::Eligible) {
         return Some(DenyReason::NotActive { action: action.clone(), role: grant.role, origin: origin(grant) });
     }
-    let to_come = grants.iter().filter_map(|grant| match grant.window {
-        Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, *grant)),
+    let to_come = grants.clone().filter_map(|grant| match grant.window {
+        Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, grant)),
         Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     if let Some((from, grant)) = to_come.min_by_key(|(from, _)| *from) {
@@ -114,6 +124,6 @@ fn not_in_force(grants: &[&Grant], action: &Action, now: Timestamp) -> Option<De
     if let Some((until, grant)) = last_ended(grants) {
         return Some(DenyReason::GrantExpired { action: action.clone(), until, origin: origin(grant) });
     }
-    let suspended = grants.iter().find(|grant| grant.window == Window::Suspended);
+    let suspended = grants.clone().find(|grant| grant.window == Window::Suspended);
     suspended.map(|grant| DenyReason::GrantSuspended { action: action.clone(), origin: origin(grant) })
 }

@@ -8,15 +8,19 @@ use super::{Hasher, Role};
 use crate::arm::action::Action;
 use crate::delegation::RoleIndex;
 
+/// Roles of a set that are kept as the narrowest: as many as anybody is told.
+const NARROWEST_MAX: usize = 3;
+
 /// A set of roles of one catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleSet {
     words: Box<[u64]>,
+    narrowest: Box<[RoleIndex]>,
 }
 
 impl RoleSet {
     fn empty(roles: usize) -> Self {
-        Self { words: vec![0; roles.div_ceil(64)].into() }
+        Self { words: vec![0; roles.div_ceil(64)].into(), narrowest: Box::default() }
     }
 
     fn insert(&mut self, role: RoleIndex) {
@@ -24,6 +28,18 @@ impl RoleSet {
         if let Some(word) = self.words.get_mut(word) {
             *word |= bit;
         }
+    }
+
+    /// The same set, with those of it that can be delegated and come first in `ranked`.
+    pub(super) fn ranked(mut self, ranked: &[RoleIndex]) -> Self {
+        self.narrowest = ranked.iter().copied().filter(|role| self.contains(*role)).take(NARROWEST_MAX).collect();
+        self
+    }
+
+    /// The roles of the set that can be delegated, the narrowest first; at most three.
+    #[must_use]
+    pub const fn narrowest(&self) -> &[RoleIndex] {
+        &self.narrowest
     }
 
     /// Whether `role` is in the set.

@@ -179,7 +179,7 @@ impl RoleCatalogue {
         if let Some(known) = self.granting.get(action.key()) {
             return Arc::clone(&known);
         }
-        let set = Arc::new(self.index.granting(action, &self.roles));
+        let set = Arc::new(self.index.granting(action, &self.roles).ranked(&self.narrowest));
         if self.granting.len() < CACHED_ACTIONS_MAX {
             self.granting.insert(action.key().into(), Arc::clone(&set));
         }
@@ -201,13 +201,6 @@ impl RoleCatalogue {
     /// When it may not; the error names the role and the action at fault.
     pub fn delegable(&self, index: RoleIndex) -> Result<(), NotDelegable> {
         delegable::check(index, self.role(index))
-    }
-
-    /// At most `max` roles that can be delegated and grant `action`, the narrowest first.
-    #[must_use]
-    pub fn smallest_with(&self, action: &Action, max: usize) -> Vec<RoleIndex> {
-        let granting = self.granting(action);
-        self.narrowest.iter().copied().filter(|index| granting.contains(*index)).take(max).collect()
     }
 }
 

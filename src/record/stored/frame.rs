@@ -1,6 +1,6 @@
-//! The beginning of a line: form, policy, caller, owner, grant, and what kind of request it was, which are the same for many.
+//! The beginning of a line: form, policy, caller, owner, grants, and what kind of request it was, which are the same for many.
 //!
-//! It is more than half of a line. It is made once for each caller, grant, action and policy, together with its SHA-256 up to there, so that only
+//! It is more than half of a line. It is made once for each caller, its grants, action and policy, together with its SHA-256 up to there, so that only
 //! what differs is written and hashed for each record; another token of a caller makes no other frame. The policy it was made for is known by its
 //! address, which a weak reference keeps from coming to mean something else: it keeps an allocation, and not what is in it.
 
@@ -16,12 +16,14 @@ use super::super::entry::{self, Customer, Policy};
 use super::super::ledger::GrantKey;
 use super::SCHEMA;
 use super::evidence::Evidence;
-use super::text::{push_json, push_list, push_member, push_number};
+use super::grants::push_grants;
+use super::text::{push_json, push_list, push_number};
 use crate::arm::action::Action;
-use crate::delegation::{Grant, Origin, RoleIndex};
 use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind, GroupSource};
 use crate::ids::{ObjectId, PrincipalId, TenantId};
+use crate::json::push_member;
+use crate::pipeline::ScoredGrant;
 
 /// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
 const FRAMES_BYTES_MAX: usize = 8 << 20;
@@ -47,8 +49,6 @@ pub(super) struct StoredPrincipal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     caller: Option<PrincipalId>,
-    origin: Option<usize>,
-    role: Option<RoleIndex>,
     customer: Option<TenantId>,
     /// Hash of what else is in the frame.
     kind: u64,
@@ -61,9 +61,9 @@ pub(in crate::record) struct Frame {
     pub(super) text: Box<[u8]>,
     /// Its hash so far.
     pub(super) hasher: LineHasher,
-    /// The grant in it, as the ledger knows it.
+    /// The grant in it that permitted the request, as the ledger knows it.
     pub(in crate::record) grant_key: Option<GrantKey>,
-    grant: Option<Grant>,
+    grants: Box<[ScoredGrant]>,
     kind: Kind,
 }
 
@@ -125,14 +125,7 @@ impl Frames {
 
 impl Key {
     fn of(evidence: &Evidence<'_>, kind: u64) -> Self {
-        let grant = evidence.only_grant();
-        Self {
-            caller: evidence.trail().caller.as_ref().map(|caller| caller.principal),
-            origin: grant.map(|grant| Arc::<Origin>::as_ptr(&grant.origin).addr()),
-            role: grant.map(|grant| grant.role),
-            customer: evidence.customer(),
-            kind,
-        }
+        Self { caller: evidence.trail().caller.as_ref().map(|caller| caller.principal), customer: evidence.customer(), kind }
     }
 }
 
@@ -153,10 +146,9 @@ impl Frame {
             text.extend_from_slice(br#","customer":"#);
             push_json(&mut text, &Customer::of(tenant, directory));
         }
-        let grant = evidence.only_grant();
-        if grant.is_some() {
+        if !evidence.grants().is_empty() {
             text.extend_from_slice(br#","grants":"#);
-            push_json(&mut text, &entry::grants(evidence.grants(), directory));
+            push_grants(&mut text, evidence.grants(), directory);
         }
         push_member(&mut text, br#","method":"#, &trail.method);
         push_list(&mut text, br#","actions":"#, trail.actions.iter().map(Action::as_str));
@@ -169,28 +161,26 @@ impl Frame {
         Self {
             text: text.into_boxed_slice(),
             hasher,
-            grant_key: tenant.zip(grant).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
-            grant: grant.cloned(),
+            grant_key: tenant.zip(evidence.only_grant()).map(|(tenant, grant)| GrantKey::of_use(tenant, grant, directory.roles())),
+            grants: evidence.grants().into(),
             kind: Kind::of(evidence),
         }
     }
 
-    /// One origin can give a grant more than once, and not all of what is in a frame is in its key.
+    /// Not all of what is in a frame is in its key.
     fn is_of(&self, evidence: &Evidence<'_>) -> bool {
-        let is_same_grant = match (&self.grant, evidence.only_grant()) {
-            (Some(mine), Some(theirs)) => is_same(mine, theirs),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        is_same_grant && self.kind.is_of(evidence)
+        let (mine, theirs) = (&self.grants, evidence.grants());
+        let has_same_grants = mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(mine, theirs)| is_same(mine, theirs));
+        has_same_grants && self.kind.is_of(evidence)
     }
 
-    /// About what it takes: actions and the caller are in its text and in its kind.
+    /// About what it takes: actions, scopes and the caller are in its text and once more beside it.
     fn bytes(&self) -> usize {
         const HASH_STATE_BYTES: usize = 256;
         let actions: usize = self.kind.actions.iter().map(|action| action.len()).sum();
         let caller = self.kind.caller.as_ref().map_or(0, |caller| caller.name.len() + caller.audience.len());
-        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + caller
+        let grants: usize = self.grants.iter().map(|scored| size_of_val(scored) + scored.grant.scope.below().len()).sum();
+        size_of::<(Key, Self)>() + HASH_STATE_BYTES + self.text.len() + actions + caller + grants
     }
 }
 
@@ -220,11 +210,7 @@ impl Kind {
             hasher.write(caller.name.as_bytes());
             hasher.write(caller.audience.as_bytes());
         }
-        // One origin often gives the same role on several scopes.
-        if let Some(grant) = evidence.only_grant() {
-            grant.scope.anchor().hash(&mut hasher);
-            hasher.write(grant.scope.below().as_bytes());
-        }
+        evidence.grants().iter().for_each(|scored| hash_grant(scored, &mut hasher));
         hasher.finish()
     }
 
@@ -244,6 +230,16 @@ impl Kind {
     }
 }
 
+/// One origin often gives the same role on several scopes.
+fn hash_grant(scored: &ScoredGrant, hasher: &mut impl Hasher) {
+    let ScoredGrant { grant, principal, scope, action, in_force } = scored;
+    hasher.write_usize(Arc::as_ptr(&grant.origin).addr());
+    grant.role.hash(hasher);
+    grant.scope.anchor().hash(hasher);
+    hasher.write(grant.scope.below().as_bytes());
+    [principal, scope, action, in_force].hash(hasher);
+}
+
 impl Known {
     fn of(caller: &Caller) -> Self {
         Self { kind: caller.kind, name: caller.name.clone(), audience: caller.audience.clone() }
@@ -255,8 +251,13 @@ impl Known {
 }
 
 /// Scopes are equal in any case, and shown as they are written.
-fn is_same(mine: &Grant, theirs: &Grant) -> bool {
-    mine.principal == theirs.principal
+fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
+    let ticks = |scored: &ScoredGrant| [scored.principal, scored.scope, scored.action, scored.in_force];
+    let (mine, theirs, has_same_ticks) = (&mine.grant, &theirs.grant, ticks(mine) == ticks(theirs));
+    has_same_ticks
+        && Arc::ptr_eq(&mine.origin, &theirs.origin)
+        && mine.role == theirs.role
+        && mine.principal == theirs.principal
         && mine.window == theirs.window
         && mine.scope.anchor() == theirs.scope.anchor()
         && mine.scope.below() == theirs.scope.below()

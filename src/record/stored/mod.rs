@@ -2,10 +2,11 @@
 //! alike comes first.
 //!
 //! A line holds everything that its [`Record`](super::Record) says, and no reference to anything outside of it. Its beginning, which is
-//! the same in all records of a caller, a grant and a policy, is made and hashed once: see [`frame`]. Never is a record made in between.
+//! the same in all records of a caller, its grants and a policy, is made and hashed once: see [`frame`]. Never is a record made in between.
 
 mod evidence;
 mod frame;
+mod grants;
 mod read;
 mod text;
 mod write;

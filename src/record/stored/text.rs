@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::arm::scope::{Anchor, Scope};
 use crate::clock::Timestamp;
+use crate::json::{is_plain, push_text};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Every byte as two hexadecimal digits.
@@ -62,24 +63,6 @@ pub(in crate::record) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(digits.get(NUMBER_DIGITS_MAX - length..).unwrap_or_default());
 }
 
-/// A text in quotation marks.
-pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
-    let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
-    if is_plain {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        push_json(out, text);
-    }
-}
-
-/// A name, with what stands around it, and a text.
-pub(super) fn push_member(out: &mut Vec<u8>, name: &[u8], text: &str) {
-    out.extend_from_slice(name);
-    push_text(out, text);
-}
-
 /// A name, with what stands around it, and texts; nothing when there are none.
 pub(super) fn push_list<'a>(out: &mut Vec<u8>, name: &[u8], texts: impl Iterator<Item = &'a str>) {
     let mut before: &[u8] = name;
@@ -101,6 +84,19 @@ pub(super) fn push_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Siz
         tracing::error!(%cause, "a part of a decision record cannot be written as JSON");
         out.truncate(start);
         out.extend_from_slice(b"null");
+    }
+}
+
+/// A scope as it is displayed, in quotation marks.
+pub(super) fn push_quoted_scope(out: &mut Vec<u8>, scope: &Scope) {
+    out.push(b'"');
+    let start = out.len();
+    push_scope(out, scope);
+    if out.get(start..).is_some_and(is_plain) {
+        out.push(b'"');
+    } else {
+        out.truncate(start - 1);
+        push_text(out, &scope.to_string());
     }
 }
 
@@ -197,7 +193,9 @@ mod tests {
         const SUB: &str = "/subscriptions/8f2c1a10-0000-4000-8000-000000000001";
         let group = format!("{SUB}/resourceGroups/a \"b\"");
         for text in ["/", "/providers/Microsoft.Support/operations", "/providers/Microsoft.Management/managementGroups/Root", SUB, &group] {
-            assert_eq!(pushed(|out| push_scope(out, &Scope::parse(text).unwrap())), text);
+            let scope = Scope::parse(text).unwrap();
+            assert_eq!(pushed(|out| push_scope(out, &scope)), text);
+            assert_eq!(pushed(|out| push_quoted_scope(out, &scope)), serde_json::to_string(text).unwrap());
         }
         for peer in ["127.0.0.1:1", "203.0.113.255:65535", "[::1]:443", "[2001:db8::7]:80"] {
             assert_eq!(pushed(|out| push_peer(out, peer.parse().unwrap())), format!("\"{peer}\""));

@@ -1,10 +1,10 @@
 //! A line, from the evidence of a request.
 
 use super::super::audit::LineHasher;
-use super::super::entry;
 use super::evidence::Evidence;
 use super::frame::Frame;
-use super::text::{Times, push_guid, push_json, push_list, push_member, push_number, push_peer, push_scope, push_text};
+use super::text::{Times, push_guid, push_list, push_number, push_peer, push_scope};
+use crate::json::{push_member, push_text};
 use crate::pipeline::{CheckName, Outcome};
 
 /// Writes lines up to their links.
@@ -58,7 +58,7 @@ impl Scribe {
             match std::str::from_utf8(&self.scope) {
                 Ok(scope) if trail.path.starts_with(scope) => push_number(line, scope.len() as u64),
                 Ok(scope) => push_text(line, scope),
-                Err(_cut) => push_json(line, &scope.to_string()),
+                Err(_cut) => push_text(line, &scope.to_string()),
             }
         }
         if let Some(command) = &trail.command {
@@ -79,10 +79,6 @@ fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
         push_member(line, br#","hint":"#, hint);
     }
     push_list(line, br#","notes":"#, evidence.notes().iter().copied());
-    if evidence.only_grant().is_none() && !evidence.grants().is_empty() {
-        line.extend_from_slice(br#","grants":"#);
-        push_json(line, &entry::grants(evidence.grants(), &evidence.trail().directory));
-    }
 }
 
 /// How the checks ended, unless all passed; how long those took that were reached; why those failed that did.
@@ -103,12 +99,17 @@ fn checks(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
         }
     }
     line.push(b']');
-    if outcomes.contains(&Outcome::Fail) {
-        let failed = CheckName::ALL.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Fail);
-        let failures: Vec<_> = failed.map(|(check, _)| evidence.failure(check)).collect();
-        line.extend_from_slice(br#","failed":"#);
-        push_json(line, &failures);
+    let mut before: &[u8] = br#","failed":["#;
+    let mut end: &[u8] = b"";
+    for (check, _) in CheckName::ALL.into_iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Fail) {
+        line.extend_from_slice(before);
+        match evidence.failure(check) {
+            Some(failure) => push_text(line, &failure),
+            None => line.extend_from_slice(b"null"),
+        }
+        (before, end) = (b",", b"]");
     }
+    line.extend_from_slice(end);
 }
 
 /// The letter of an outcome in `checks`.
