@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arm::scope::Scope;
-use crate::delegation::{RoleIndex, SourceLocation, Window};
+use crate::delegation::{RoleIndex, SharedWindow, SourceLocation};
 use crate::ids::{PrincipalId, TenantId};
 
 /// One offer on one scope: a registration definition and its assignment.
@@ -17,7 +17,7 @@ pub struct Delegation {
     /// The tenant that owns the scope.
     pub customer: TenantId,
     /// A subscription or a resource group.
-    pub scope: Scope,
+    pub scope: Arc<Scope>,
     /// Who may do what; shared by all scopes of the offer.
     pub authorizations: Arc<[Authorization]>,
     /// Where the policy says so.
@@ -34,9 +34,9 @@ pub struct Authorization {
     /// What it may do.
     pub role: RoleIndex,
     /// When.
-    pub window: Window,
+    pub window: SharedWindow,
     /// How it is activated, for an eligible authorization.
-    pub on_request: Option<OnRequest>,
+    pub on_request: Option<Box<OnRequest>>,
     /// Where the policy says so.
     pub defined_at: SourceLocation,
 }

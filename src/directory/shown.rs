@@ -70,7 +70,7 @@ pub fn declaration<'d>(
     assignment: &Shown<RegistrationAssignment>,
 ) -> Option<&'d Delegation> {
     let Kept::Declared(location) = &assignment.kept else { return None };
-    declared(directory, subscription).find(|one| one.defined_at == *location && one.scope == assignment.body.scope)
+    declared(directory, subscription).find(|one| one.defined_at == *location && *one.scope == assignment.body.scope)
 }
 
 /// A role that a principal of the managing tenant may activate.
@@ -120,7 +120,7 @@ fn name(kind: &str, subscription: SubscriptionId, delegation: &Delegation, scope
 
 fn declared_assignment(subscription: SubscriptionId, delegation: &Delegation) -> RegistrationAssignment {
     RegistrationAssignment {
-        scope: delegation.scope.clone(),
+        scope: Scope::clone(&delegation.scope),
         name: AssignmentId::from_bytes(name("assignment", subscription, delegation, Some(&delegation.scope))),
         definition: DefinitionKey { subscription, name: DefinitionId::from_bytes(name("definition", subscription, delegation, None)) },
         created_at: Timestamp::UNIX_EPOCH,

@@ -346,7 +346,7 @@ pub(super) fn grants(scored: &[ScoredGrant], directory: &Directory) -> Vec<Grant
 
 fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
     let grant = &scored.grant;
-    let kind = match grant.window {
+    let kind = match *grant.window {
         Window::Standing => "standing",
         Window::Between { .. } => "limited",
         Window::Eligible => "on_request",

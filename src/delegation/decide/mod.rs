@@ -202,16 +202,21 @@ fn permitting<'g>(grants: &'g [Grant], roles: &RoleCatalogue, question: &Questio
             && grant.window.contains(question.now)
             && grant.scope.covers(question.scope)
             && !roles.constrains(grant, action)
+            && grant.is_held_by(question.principals)
     };
-    held(grants, question.principals).find(permits)
+    given(grants, question.principals).find(permits)
 }
 
-/// The grants of these principals, found by binary search.
+/// The grants that these principals hold.
 fn held<'g>(grants: &'g [Grant], principals: &[PrincipalId]) -> impl Iterator<Item = &'g Grant> {
+    given(grants, principals).filter(|grant| grant.is_held_by(principals))
+}
+
+/// The grants to these principals, found by binary search; one through a group that the caller has left among them.
+fn given<'g>(grants: &'g [Grant], principals: &[PrincipalId]) -> impl Iterator<Item = &'g Grant> {
     principals.iter().flat_map(move |principal| {
         let start = grants.partition_point(|grant| grant.principal < *principal);
-        let its = grants.iter().skip(start).take_while(move |grant| grant.principal == *principal);
-        its.filter(|grant| grant.is_held_by(principals))
+        grants.iter().skip(start).take_while(move |grant| grant.principal == *principal)
     })
 }
 

@@ -143,7 +143,7 @@ impl Namer<'_> {
             role_definition_id: id,
             role_name: name,
             kind,
-            force: self.force(one.window),
+            force: self.force(*one.window),
         }
     }
 

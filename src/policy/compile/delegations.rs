@@ -13,7 +13,7 @@ use crate::arm::scope::Anchor;
 use crate::delegation::roles::NotDelegable;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::directory::{Authorization, Delegation, OnRequest, PrincipalKind};
-use crate::ids::TenantId;
+use crate::ids::{SubscriptionId, TenantId};
 use crate::policy::diagnostics::{Diagnostic, Span};
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
@@ -29,8 +29,8 @@ const APPROVERS_MAX: usize = 10;
 pub(super) struct Delegations {
     pub(super) list: Vec<Delegation>,
     pub(super) written: Vec<Written>,
-    /// Where an offer is bound to a scope: both as text, without case.
-    bound: HashMap<(String, String), Span>,
+    /// Where an offer is bound to a scope: its subscription, and what lies below it with the name of the offer, without case.
+    bound: HashMap<(Option<SubscriptionId>, String), Span, foldhash::fast::RandomState>,
 }
 
 /// What the authorizations of one offer share.
@@ -65,6 +65,7 @@ pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> D
         let authorizations = offer.authorizations(context);
         delegations.bind(context, (entry, managing_tenant), scopes, authorizations);
     }
+    delegations.list.shrink_to_fit();
     delegations
 }
 
@@ -108,7 +109,7 @@ impl Delegations {
     /// One offer of a name per scope: removal and suspension go by that name.
     fn claim(&mut self, context: &mut Context<'_>, entry: &Entry<file::Delegation>, scope: &At<String>, place: &Place) {
         let offer = &entry.body.offer.value;
-        let key = (offer.to_lowercase(), place.scope.to_string().to_lowercase());
+        let key = (place.scope.subscription_id(), format!("{}\n{offer}", place.scope.below()).to_lowercase());
         if let Some(first) = self.bound.get(&key) {
             let message = format!("the offer `{offer}` is bound to `{}` twice", scope.value);
             let diagnostic = Diagnostic::error("delegation.duplicate", message).at(entry.at(scope), "again here");
@@ -131,8 +132,9 @@ impl Delegations {
         let authorizations: Arc<[Authorization]> = authorizations.into_iter().map(|(authorization, _)| authorization).collect();
         for (place, customer) in scopes {
             for (authorization, (origin, span)) in authorizations.iter().zip(&grants) {
-                let Authorization { principal, role, window, .. } = *authorization;
-                let grant = Grant { principal, role, scope: place.scope.clone(), window, origin: Arc::clone(origin) };
+                let Authorization { principal, role, ref window, .. } = *authorization;
+                let (window, scope, origin) = (window.clone(), Arc::clone(&place.scope), Arc::clone(origin));
+                let grant = Grant { principal, role, scope, window, origin };
                 self.written.push(Written { grant, owner: customer, span: span.clone() });
             }
             self.list.push(Delegation {
@@ -204,13 +206,13 @@ impl Offer<'_> {
         }
         let (window, on_request) = match (window?, on_request) {
             (window, None) => (window, None),
-            (window, Some(on_request)) => (window, Some(on_request?)),
+            (window, Some(on_request)) => (window, Some(Box::new(on_request?))),
         };
         Some(Authorization {
             principal: who.id,
             principal_name: who.name,
             role: role?,
-            window,
+            window: window.into(),
             on_request,
             defined_at: context.location(&self.span(written)),
         })

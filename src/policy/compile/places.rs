@@ -24,16 +24,18 @@ pub(super) struct Places {
     pub(super) subscriptions: Map<SubscriptionId, Subscription>,
     pub(super) management_groups: Map<Box<str>, ManagementGroup>,
     /// Names in lower case; several subscriptions may share one.
-    by_name: HashMap<String, Vec<SubscriptionId>>,
-    parents: HashMap<Box<str>, Box<str>>,
-    spans: HashMap<Box<str>, Span>,
-    subscription_spans: HashMap<SubscriptionId, Span>,
+    by_name: Map<String, Vec<SubscriptionId>>,
+    parents: Map<Box<str>, Box<str>>,
+    spans: Map<Box<str>, Span>,
+    subscription_spans: Map<SubscriptionId, Span>,
+    /// Each whole subscription, for all the grants on it.
+    wholes: Map<SubscriptionId, Arc<Scope>>,
 }
 
 /// A scope and the tenant that owns it; nobody owns `/` until the entry says whose it is.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    pub(super) scope: Scope,
+    pub(super) scope: Arc<Scope>,
     pub(super) tenant: Option<TenantId>,
 }
 
@@ -148,6 +150,7 @@ impl Places {
             agreed_with: Vec::new(),
             defined_at: context.location(&entry.span()),
         };
+        self.wholes.insert(id, Arc::new(Scope::subscription(id)));
         self.subscriptions.insert(id, subscription);
     }
 
@@ -164,7 +167,7 @@ impl Places {
             None => self.resolve_name(context, span, text),
             Some((subscription, group)) if is_name(group) => {
                 let subscription = self.subscription_called(context, span, subscription)?;
-                Some(Place { scope: Scope::resource_group(subscription.id, group), tenant: Some(subscription.tenant) })
+                Some(Place { scope: Arc::new(Scope::resource_group(subscription.id, group)), tenant: Some(subscription.tenant) })
             }
             Some(_) => {
                 let diagnostic = Diagnostic::error("scope.form", format!("`{text}` is not a scope"));
@@ -179,7 +182,7 @@ impl Places {
         let group = self.management_groups.get(text.to_ascii_lowercase().as_str());
         let Some(group) = group else {
             let subscription = self.subscription_called(context, span, text)?;
-            return Some(Place { scope: Scope::subscription(subscription.id), tenant: Some(subscription.tenant) });
+            return Some(Place { scope: Arc::clone(self.wholes.get(&subscription.id)?), tenant: Some(subscription.tenant) });
         };
         if self.by_name.contains_key(&text.to_lowercase()) {
             let message = format!("`{text}` is a subscription and a management group");
@@ -187,7 +190,7 @@ impl Places {
             context.push(diagnostic.help("write the whole id: /subscriptions/… or /providers/Microsoft.Management/managementGroups/…"));
             return None;
         }
-        Some(Place { scope: Scope::whole(Anchor::ManagementGroup(group.name.clone())), tenant: Some(group.tenant) })
+        Some(Place { scope: Arc::new(Scope::whole(Anchor::ManagementGroup(group.name.clone()))), tenant: Some(group.tenant) })
     }
 
     fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Subscription> {
@@ -217,7 +220,7 @@ impl Places {
             }
         };
         let tenant = match scope.anchor() {
-            Anchor::Tenant if scope.below().is_empty() => return Some(Place { scope, tenant: None }),
+            Anchor::Tenant if scope.below().is_empty() => return Some(Place { scope: Arc::new(scope), tenant: None }),
             _ if !is_grantable(&scope) => {
                 let diagnostic = Diagnostic::error("scope.form", format!("`{text}` is not the id of a group or resource"));
                 let diagnostic = diagnostic.at(span, "nothing can be granted here");
@@ -231,7 +234,7 @@ impl Places {
         if tenant.is_none() {
             self.unknown_scope(context, span, text);
         }
-        tenant.map(|tenant| Place { scope, tenant: Some(tenant) })
+        tenant.map(|tenant| Place { scope: Arc::new(scope), tenant: Some(tenant) })
     }
 
     fn unknown_scope(&self, context: &mut Context<'_>, span: Span, text: &str) {
@@ -258,6 +261,7 @@ impl Places {
         for subscription in self.subscriptions.values_mut() {
             subscription.managed_by.sort_unstable();
             subscription.managed_by.dedup();
+            subscription.managed_by.shrink_to_fit();
         }
     }
 
@@ -300,9 +304,10 @@ impl Places {
         for subscription in self.subscriptions.values_mut() {
             let above = subscription.ancestors.iter().filter_map(|name| on_groups.get(name.to_ascii_lowercase().as_str())).flatten();
             let inherited = above.chain(roots.get(&subscription.tenant).into_iter().flatten());
-            let scope = Scope::subscription(subscription.id);
-            subscription.grants.extend(inherited.map(|grant| Grant { scope: scope.clone(), ..grant.clone() }));
+            let Some(scope) = self.wholes.get(&subscription.id) else { continue };
+            subscription.grants.extend(inherited.map(|grant| Grant { scope: Arc::clone(scope), ..grant.clone() }));
             subscription.grants.sort_by_key(|grant| grant.principal);
+            subscription.grants.shrink_to_fit();
         }
         for grants in roots.values_mut() {
             grants.sort_by_key(|grant| grant.principal);
@@ -319,6 +324,7 @@ pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, 
             places.entry(subscription).or_default().push(place);
         }
     }
+    places.values_mut().for_each(Vec::shrink_to_fit);
     places
 }
 
@@ -333,6 +339,7 @@ pub(super) fn reach(subscriptions: &Map<SubscriptionId, Subscription>) -> Map<Te
     for subscriptions in reach.values_mut() {
         subscriptions.sort_unstable();
         subscriptions.dedup();
+        subscriptions.shrink_to_fit();
     }
     reach
 }

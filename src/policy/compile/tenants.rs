@@ -16,8 +16,8 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// The tenants of a set. A key whose id is broken is known all the same, so that nobody calls it unknown.
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
-    by_key: HashMap<String, (Span, Option<TenantId>)>,
-    spans: HashMap<TenantId, Span>,
+    by_key: Map<String, (Span, Option<TenantId>)>,
+    spans: Map<TenantId, Span>,
     list: Map<TenantId, Tenant>,
 }
 
@@ -112,8 +112,8 @@ fn issuer(context: &mut Context<'_>, entry: &Entry<file::Tenant>, issuers: &Issu
 /// Who a domain and a value of `iss` belong to.
 #[derive(Debug, Default)]
 struct Owners {
-    domains: HashMap<String, Span>,
-    issuer_names: HashMap<String, Span>,
+    domains: Map<String, Span>,
+    issuer_names: Map<String, Span>,
 }
 
 impl Owners {

@@ -226,7 +226,7 @@ impl Kind {
 /// Scopes are equal in any case, and shown as they are written.
 fn is_same(mine: &Grant, theirs: &Grant) -> bool {
     mine.principal == theirs.principal
-        && mine.window == theirs.window
+        && *mine.window == *theirs.window
         && mine.scope.anchor() == theirs.scope.anchor()
         && mine.scope.below() == theirs.scope.below()
 }
