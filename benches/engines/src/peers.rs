@@ -187,7 +187,9 @@ fn regorus(world: &World, questions: &[Question]) -> Made {
     }
     let mut roles: BTreeMap<&str, BTreeMap<&str, bool>> = BTreeMap::new();
     for (action, permitting) in permitted() {
-        permitting.into_iter().for_each(|role| drop(roles.entry(role).or_default().insert(action, true)));
+        for role in permitting {
+            roles.entry(role).or_default().insert(action, true);
+        }
     }
     let value = |json: serde_json::Value| regorus::Value::from(json);
     let mut engine = regorus::Engine::new();

@@ -27,7 +27,7 @@ const QUESTIONS: usize = 50_000;
 /// Asked of the others, for they take longer.
 const QUESTIONS_OF_PEERS: usize = 2_000;
 /// The others have no more than this.
-const PEER_GRANTS_MAX: usize = 100_000;
+pub const PEER_GRANTS_MAX: usize = 100_000;
 /// A turn ends after this, however few questions were asked.
 const TURN_TIME_MAX: Duration = Duration::from_secs(2);
 const CHANGES: usize = 1_000;
@@ -73,9 +73,9 @@ struct Site {
     contenders: Vec<(Option<Box<dyn Engine>>, Row)>,
 }
 
-pub fn measure(sizes: &[usize], rounds: usize) -> Results {
+pub fn measure(sizes: &[usize], rounds: usize, peer_grants_max: usize) -> Results {
     let folder = std::env::temp_dir().join(format!("steward-engines-{}", std::process::id()));
-    let mut sites: Vec<Site> = sizes.iter().map(|size| Site::new(*size, folder.join(size.to_string()))).collect();
+    let mut sites: Vec<Site> = sizes.iter().map(|size| Site::new(*size, folder.join(size.to_string()), peer_grants_max)).collect();
     for round in 0..rounds {
         eprintln!("decisions, round {} of {rounds}", round + 1);
         for site in &mut sites {
@@ -149,7 +149,7 @@ impl Row {
 }
 
 impl Site {
-    fn new(size: usize, folder: PathBuf) -> Self {
+    fn new(size: usize, folder: PathBuf, peer_grants_max: usize) -> Self {
         let world = World::new(size);
         world.write(&folder);
         // What all snapshots of a process share is no part of this one.
@@ -157,7 +157,7 @@ impl Site {
         let ((directory, bytes), made_in) = seconds(|| heap::kept(|| load(&folder)));
         let questions = questions(&world, &directory);
         let mut contenders = vec![(None, Row::new("steward", world.grants, made_in, bytes))];
-        for (name, make) in PEERS.into_iter().filter(|_| size <= PEER_GRANTS_MAX) {
+        for (name, make) in PEERS.into_iter().filter(|_| size <= peer_grants_max) {
             eprintln!("{name} with {} grants", world.grants);
             let asked = &questions[..QUESTIONS_OF_PEERS];
             let ((mut engine, bytes), made_in) = seconds(|| heap::kept(|| make(&world, asked)));

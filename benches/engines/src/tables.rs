@@ -68,9 +68,8 @@ fn measured(results: &Results) -> String {
 
 /// What is wanted: the words, the figure, and the most it may be.
 fn judged(results: &Results) -> Vec<(String, f64, f64)> {
-    let of = |engine: &str| results.rows.iter().filter(move |row| row.engine == engine);
-    let (Some(few), Some(many)) = (of("steward").next(), of("steward").last()) else { return Vec::new() };
-    let peers: Vec<_> = results.rows.iter().filter(|row| row.engine != "steward").collect();
+    let (ours, peers): (Vec<_>, Vec<_>) = results.rows.iter().partition(|row| row.engine == "steward");
+    let [few, .., many] = ours.as_slice() else { return Vec::new() };
     let size = peers.iter().map(|row| row.grants).max().unwrap_or_default();
     let fastest = peers.iter().filter(|row| row.grants == size).min_by(|a, b| a.all.median().median.total_cmp(&b.all.median().median));
     let (short, long) = (few.all.median().median, many.all.p99().median);

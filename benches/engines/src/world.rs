@@ -174,12 +174,13 @@ impl World {
     }
 
     pub fn held(&self) -> impl Iterator<Item = Held<'_>> {
-        self.customers.iter().flat_map(|customer| {
+        let providers = &self.providers;
+        self.customers.iter().flat_map(move |customer| {
             let own = customer.own.iter().map(|(person, role, subscription)| (&customer.tenant, *person, *role, (*subscription, None)));
-            let offered = customer.offers.iter().flat_map(|offer| {
+            let offered = customer.offers.iter().flat_map(move |offer| {
                 let each = move |scope: &(usize, Option<usize>)| {
                     let scope = *scope;
-                    offer.authorizations.iter().map(move |(person, role)| (&self.providers[offer.provider], *person, *role, scope))
+                    offer.authorizations.iter().map(move |(person, role)| (&providers[offer.provider], *person, *role, scope))
                 };
                 offer.scopes.iter().flat_map(each)
             });
