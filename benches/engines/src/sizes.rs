@@ -173,14 +173,20 @@ impl Site {
         let Self { directory, questions, contenders, .. } = self;
         for (engine, row) in contenders {
             if let Some(engine) = engine {
-                row.all.take(QUESTIONS_OF_PEERS, TURN_TIME_MAX, |at| {
-                    black_box(engine.permits(at));
-                });
+                row.all.take(
+                    QUESTIONS_OF_PEERS,
+                    TURN_TIME_MAX,
+                    |at| at,
+                    |at| {
+                        black_box(engine.permits(*at));
+                    },
+                );
                 continue;
             }
-            row.all.take(QUESTIONS, TURN_TIME_MAX, |at| drop(black_box(decide(directory, &questions[at]))));
-            row.denied.take(QUESTIONS / 2, TURN_TIME_MAX, |at| drop(black_box(decide(directory, &questions[2 * at]))));
-            row.allowed.take(QUESTIONS / 2, TURN_TIME_MAX, |at| drop(black_box(decide(directory, &questions[2 * at + 1]))));
+            let ask = |question: &Question| drop(black_box(decide(directory, question)));
+            row.all.take(QUESTIONS, TURN_TIME_MAX, |at| questions[at].clone(), ask);
+            row.denied.take(QUESTIONS / 2, TURN_TIME_MAX, |at| questions[2 * at].clone(), ask);
+            row.allowed.take(QUESTIONS / 2, TURN_TIME_MAX, |at| questions[2 * at + 1].clone(), ask);
         }
     }
 

@@ -24,11 +24,10 @@ const DURATION_MAX: Duration = Duration::from_secs(8 * 60 * 60);
 /// Source: Azure Lighthouse, "Create eligible authorizations", approvers.
 const APPROVERS_MAX: usize = 10;
 
-/// All delegations and the grants they make.
+/// Delegations, and what was bound so far.
 #[derive(Debug, Default)]
-pub(super) struct Delegations {
-    pub(super) list: Vec<Delegation>,
-    pub(super) written: Vec<Written>,
+struct Delegations {
+    list: Vec<Delegation>,
     /// Where an offer is bound to a scope: its subscription, and what lies below it with the name of the offer, without case.
     bound: HashMap<(Option<SubscriptionId>, String), Span, foldhash::fast::RandomState>,
 }
@@ -44,7 +43,8 @@ pub(super) struct Offer<'a> {
     pub(super) authorizations: &'a [At<file::Authorization>],
 }
 
-pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> Delegations {
+/// All delegations; the grants they make are added to those that are `written`.
+pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants, written: &mut Vec<Written>) -> Vec<Delegation> {
     let parsed = context.parsed;
     let mut delegations = Delegations::default();
     for entry in &parsed.delegations {
@@ -63,10 +63,10 @@ pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> D
             authorizations: &entry.body.authorization,
         };
         let authorizations = offer.authorizations(context);
-        delegations.bind(context, (entry, managing_tenant), scopes, authorizations);
+        delegations.bind(context, (entry, managing_tenant), scopes, authorizations, written);
     }
     delegations.list.shrink_to_fit();
-    delegations
+    delegations.list
 }
 
 impl Delegations {
@@ -125,6 +125,7 @@ impl Delegations {
         (entry, managing_tenant): (&Entry<file::Delegation>, TenantId),
         scopes: Vec<(Place, TenantId)>,
         authorizations: Vec<(Authorization, Span)>,
+        written: &mut Vec<Written>,
     ) {
         let offer: Arc<str> = Arc::from(&*entry.body.offer.value);
         let kind = OriginKind::Delegation { offer: Arc::clone(&offer), managing_tenant };
@@ -135,7 +136,7 @@ impl Delegations {
                 let Authorization { principal, role, ref window, .. } = *authorization;
                 let (window, scope, origin) = (window.clone(), Arc::clone(&place.scope), Arc::clone(origin));
                 let grant = Grant { principal, role, scope, window, origin };
-                self.written.push(Written { grant, owner: customer, span: span.clone() });
+                written.push(Written { grant, owner: customer, span: span.clone() });
             }
             self.list.push(Delegation {
                 offer: Arc::clone(&offer),

@@ -20,10 +20,12 @@ pub(super) struct Written {
     pub(super) span: Span,
 }
 
-/// The grants of all role assignments.
+/// The grants of all role assignments, with room for those of delegations.
 pub(super) fn assignments(context: &mut Context<'_>) -> Vec<Written> {
     let parsed = context.parsed;
-    parsed.role_assignments.iter().filter_map(|entry| assignment(context, entry)).collect()
+    let mut written = Vec::with_capacity(parsed.grants());
+    written.extend(parsed.role_assignments.iter().filter_map(|entry| assignment(context, entry)));
+    written
 }
 
 fn assignment(context: &mut Context<'_>, entry: &Entry<RoleAssignment>) -> Option<Written> {

@@ -24,12 +24,10 @@ pub(super) struct Places {
     pub(super) subscriptions: Map<SubscriptionId, Subscription>,
     pub(super) management_groups: Map<Box<str>, ManagementGroup>,
     /// Names in lower case; several subscriptions may share one.
-    by_name: Map<String, Vec<SubscriptionId>>,
+    by_name: Map<String, Vec<Place>>,
     parents: Map<Box<str>, Box<str>>,
     spans: Map<Box<str>, Span>,
     subscription_spans: Map<SubscriptionId, Span>,
-    /// Each whole subscription, for all the grants on it.
-    wholes: Map<SubscriptionId, Arc<Scope>>,
 }
 
 /// A scope and the tenant that owns it; nobody owns `/` until the entry says whose it is.
@@ -133,7 +131,7 @@ impl Places {
         let id = context.id::<SubscriptionId, _>(entry, &body.id);
         let names = self.by_name.entry(body.name.value.to_lowercase()).or_default();
         let (Some(id), Some(tenant)) = (id, tenant) else { return };
-        names.push(id);
+        names.push(Place { scope: Arc::new(Scope::subscription(id)), tenant: Some(tenant) });
         if let Some(first) = self.subscription_spans.get(&id) {
             return context.duplicate(&format!("the subscription `{id}`"), entry.at(&body.id), first.clone());
         }
@@ -150,7 +148,6 @@ impl Places {
             agreed_with: Vec::new(),
             defined_at: context.location(&entry.span()),
         };
-        self.wholes.insert(id, Arc::new(Scope::subscription(id)));
         self.subscriptions.insert(id, subscription);
     }
 
@@ -167,7 +164,8 @@ impl Places {
             None => self.resolve_name(context, span, text),
             Some((subscription, group)) if is_name(group) => {
                 let subscription = self.subscription_called(context, span, subscription)?;
-                Some(Place { scope: Arc::new(Scope::resource_group(subscription.id, group)), tenant: Some(subscription.tenant) })
+                let id = subscription.scope.subscription_id()?;
+                Some(Place { scope: Arc::new(Scope::resource_group(id, group)), tenant: subscription.tenant })
             }
             Some(_) => {
                 let diagnostic = Diagnostic::error("scope.form", format!("`{text}` is not a scope"));
@@ -181,8 +179,7 @@ impl Places {
     fn resolve_name(&self, context: &mut Context<'_>, span: Span, text: &str) -> Option<Place> {
         let group = self.management_groups.get(text.to_ascii_lowercase().as_str());
         let Some(group) = group else {
-            let subscription = self.subscription_called(context, span, text)?;
-            return Some(Place { scope: Arc::clone(self.wholes.get(&subscription.id)?), tenant: Some(subscription.tenant) });
+            return self.subscription_called(context, span, text).cloned();
         };
         if self.by_name.contains_key(&text.to_lowercase()) {
             let message = format!("`{text}` is a subscription and a management group");
@@ -193,10 +190,10 @@ impl Places {
         Some(Place { scope: Arc::new(Scope::whole(Anchor::ManagementGroup(group.name.clone()))), tenant: Some(group.tenant) })
     }
 
-    fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Subscription> {
+    fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Place> {
         let found = self.by_name.get(&name.to_lowercase()).map(Vec::as_slice);
         match found {
-            Some([id]) => self.subscriptions.get(id),
+            Some([place]) => Some(place),
             // Declared, but with an id or a tenant that was reported there.
             Some([]) => None,
             Some([_, _, ..]) => {
@@ -303,9 +300,11 @@ impl Places {
         }
         for subscription in self.subscriptions.values_mut() {
             let above = subscription.ancestors.iter().filter_map(|name| on_groups.get(name.to_ascii_lowercase().as_str())).flatten();
-            let inherited = above.chain(roots.get(&subscription.tenant).into_iter().flatten());
-            let Some(scope) = self.wholes.get(&subscription.id) else { continue };
-            subscription.grants.extend(inherited.map(|grant| Grant { scope: Arc::clone(scope), ..grant.clone() }));
+            let mut inherited = above.chain(roots.get(&subscription.tenant).into_iter().flatten()).peekable();
+            if inherited.peek().is_some() {
+                let scope = Arc::new(Scope::subscription(subscription.id));
+                subscription.grants.extend(inherited.map(|grant| Grant { scope: Arc::clone(&scope), ..grant.clone() }));
+            }
             subscription.grants.sort_by_key(|grant| grant.principal);
             subscription.grants.shrink_to_fit();
         }
