@@ -107,7 +107,7 @@ pub fn eligibilities(directory: &Directory, subscription: SubscriptionId) -> Vec
 }
 
 fn declared(directory: &Directory, subscription: SubscriptionId) -> impl Iterator<Item = &Delegation> {
-    let places = directory.declared.places.get(&subscription).map_or(&[][..], Vec::as_slice);
+    let places = directory.declared.places.get(&subscription).map_or(&[][..], Box::as_ref);
     places.iter().filter_map(|place| directory.delegations().get(*place))
 }
 
@@ -164,7 +164,7 @@ fn as_offered(directory: &Directory, written: &[super::Authorization]) -> (Vec<A
     let mut eligible = Vec::new();
     for one in written {
         let Some(role) = directory.roles().role(one.role).map(crate::delegation::roles::Role::id) else { continue };
-        let display_name = Some(Arc::clone(&one.principal_name));
+        let display_name = Some(Arc::clone(&one.origin.principal_name));
         match &one.on_request {
             None => authorizations.push(Authorization { principal: one.principal.object, display_name, role, delegated_roles: Vec::new() }),
             Some(on_request) => eligible.push(EligibleAuthorization {

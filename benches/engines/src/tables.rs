@@ -73,7 +73,8 @@ fn judged(results: &Results) -> Vec<(String, f64, f64)> {
     let size = peers.iter().map(|row| row.grants).max().unwrap_or_default();
     let fastest = peers.iter().filter(|row| row.grants == size).min_by(|a, b| a.all.median().median.total_cmp(&b.all.median().median));
     let (short, long) = (few.all.median().median, many.all.p99().median);
-    let mut list = vec![(format!("p99 of a decision among {} grants, to the median among {}", many.grants, few.grants), long / short, 5.0)];
+    let words = |few_is: &str| format!("p99 of a decision among {} grants, to the {few_is} among {}", many.grants, few.grants);
+    let mut list = vec![(words("median"), long / short, 5.0), (words("p99"), long / few.all.p99().median, 5.0)];
     if let Some(fastest) = fastest {
         let (median, p99) = (fastest.all.median().median, fastest.all.p99().median);
         let words = |what: &str| format!("{what} among {} grants, to that of {} among {}", many.grants, fastest.engine, fastest.grants);
@@ -137,6 +138,7 @@ fn short(figure: f64) -> String {
     match figure {
         figure if figure >= 100.0 => format!("{figure:.0}"),
         figure if figure >= 0.1 => format!("{figure:.2}"),
-        figure => format!("{figure:.5}"),
+        figure if figure >= 0.001 => format!("{figure:.4}"),
+        figure => format!("{figure:.1e}"),
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Offer<'a> {
     pub(super) span: Span,
     /// The table that holds its authorizations.
     pub(super) table: &'static str,
+    pub(super) name: Arc<str>,
     pub(super) managing_tenant: TenantId,
     pub(super) suspended: bool,
     pub(super) authorizations: &'a [At<file::Authorization>],
@@ -55,15 +56,17 @@ pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants, writ
         if let Some((_, customer)) = scopes.first() {
             onboarding::refuse_others(context, entry, managing_tenant, allowed.get(customer));
         }
+        let name: Arc<str> = Arc::from(&*entry.body.offer.value);
         let offer = Offer {
             span: entry.span(),
             table: "delegation.authorization",
+            name: Arc::clone(&name),
             managing_tenant,
             suspended: entry.body.suspended,
             authorizations: &entry.body.authorization,
         };
         let authorizations = offer.authorizations(context);
-        delegations.bind(context, (entry, managing_tenant), scopes, authorizations, written);
+        delegations.bind(context, (entry, managing_tenant, &name), scopes, authorizations, written);
     }
     delegations.list.shrink_to_fit();
     delegations.list
@@ -122,24 +125,22 @@ impl Delegations {
     fn bind(
         &mut self,
         context: &Context<'_>,
-        (entry, managing_tenant): (&Entry<file::Delegation>, TenantId),
+        (entry, managing_tenant, offer): (&Entry<file::Delegation>, TenantId, &Arc<str>),
         scopes: Vec<(Place, TenantId)>,
         authorizations: Vec<(Authorization, Span)>,
         written: &mut Vec<Written>,
     ) {
-        let offer: Arc<str> = Arc::from(&*entry.body.offer.value);
-        let kind = OriginKind::Delegation { offer: Arc::clone(&offer), managing_tenant };
-        let grants: Vec<_> = authorizations.iter().map(|(authorization, span)| (origin(&kind, authorization), span.clone())).collect();
-        let authorizations: Arc<[Authorization]> = authorizations.into_iter().map(|(authorization, _)| authorization).collect();
+        let (authorizations, spans): (Vec<Authorization>, Vec<Span>) = authorizations.into_iter().unzip();
+        let authorizations: Arc<[Authorization]> = authorizations.into();
         for (place, customer) in scopes {
-            for (authorization, (origin, span)) in authorizations.iter().zip(&grants) {
-                let Authorization { principal, role, ref window, .. } = *authorization;
+            for (authorization, span) in authorizations.iter().zip(&spans) {
+                let Authorization { principal, role, ref window, ref origin, .. } = *authorization;
                 let (window, scope, origin) = (window.clone(), Arc::clone(&place.scope), Arc::clone(origin));
                 let grant = Grant { principal, role, scope, window, origin };
                 written.push(Written { grant, owner: customer, span: span.clone() });
             }
             self.list.push(Delegation {
-                offer: Arc::clone(&offer),
+                offer: Arc::clone(offer),
                 managing_tenant,
                 customer,
                 scope: place.scope,
@@ -168,15 +169,6 @@ fn refuse_own_tenant(context: &mut Context<'_>, entry: &Entry<file::Delegation>,
     let diagnostic = Diagnostic::error("delegation.own_tenant", message).at(entry.at(&entry.body.managing_tenant), "owns these scopes");
     let diagnostic = diagnostic.with(entry.at(&entry.body.scopes), "in its own tenant");
     context.push(diagnostic.help("for people of the same tenant, write a [[role_assignment]]"));
-}
-
-fn origin(kind: &OriginKind, authorization: &Authorization) -> Arc<Origin> {
-    Arc::new(Origin {
-        kind: kind.clone(),
-        principal_name: Arc::clone(&authorization.principal_name),
-        defined_at: authorization.defined_at.clone(),
-        through: None,
-    })
 }
 
 impl Offer<'_> {
@@ -209,14 +201,9 @@ impl Offer<'_> {
             (window, None) => (window, None),
             (window, Some(on_request)) => (window, Some(Box::new(on_request?))),
         };
-        Some(Authorization {
-            principal: who.id,
-            principal_name: who.name,
-            role: role?,
-            window: window.into(),
-            on_request,
-            defined_at: context.location(&self.span(written)),
-        })
+        let kind = OriginKind::Delegation { offer: Arc::clone(&self.name), managing_tenant: self.managing_tenant };
+        let origin = Origin { kind, principal_name: who.name, defined_at: context.location(&self.span(written)), through: None };
+        Some(Authorization { principal: who.id, role: role?, window: window.into(), on_request, origin: Arc::new(origin) })
     }
 
     /// A role that may be delegated. `None` has been reported.

@@ -81,7 +81,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         principals: people.into_directory(),
         relations: delegations.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
         places: places::of_delegations(&delegations),
-        delegations: delegations,
+        delegations,
         tenant_grants,
         onboarding,
         marketplace,

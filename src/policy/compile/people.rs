@@ -223,7 +223,7 @@ impl People {
         groups
     }
 
-    pub(super) fn into_directory(self) -> Map<PrincipalId, Principal> {
+    pub(super) fn into_directory(self) -> Map<PrincipalId, Box<Principal>> {
         let principal = |person: &Person| Principal {
             id: person.id,
             key: Arc::clone(&person.key),
@@ -232,6 +232,6 @@ impl People {
             kind: person.kind,
             groups: self.groups(person.id),
         };
-        self.list.iter().map(|person| (person.id, principal(person))).collect()
+        self.list.iter().map(|person| (person.id, Box::new(principal(person)))).collect()
     }
 }

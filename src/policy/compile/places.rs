@@ -316,15 +316,14 @@ impl Places {
 }
 
 /// Where in the list the delegations of each subscription are.
-pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, Vec<usize>> {
+pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, Box<[usize]>> {
     let mut places: Map<SubscriptionId, Vec<usize>> = Map::default();
     for (place, delegation) in delegations.iter().enumerate() {
         if let Some(subscription) = delegation.scope.subscription_id() {
             places.entry(subscription).or_default().push(place);
         }
     }
-    places.values_mut().for_each(Vec::shrink_to_fit);
-    places
+    places.into_iter().map(|(subscription, places)| (subscription, places.into())).collect()
 }
 
 /// The subscriptions that each tenant owns or manages, sorted.

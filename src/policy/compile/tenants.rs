@@ -18,7 +18,7 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(super) struct Tenants {
     by_key: Map<String, (Span, Option<TenantId>)>,
     spans: Map<TenantId, Span>,
-    list: Map<TenantId, Tenant>,
+    list: Map<TenantId, Box<Tenant>>,
 }
 
 impl Tenants {
@@ -38,7 +38,7 @@ impl Tenants {
             let issuer = issuer(context, entry, &issuers, id);
             owners.claim(context, entry, issuer.as_ref());
             tenants.spans.insert(id, entry.at(&entry.body.id));
-            tenants.list.insert(id, tenant(context, entry, id, issuer));
+            tenants.list.insert(id, Box::new(tenant(context, entry, id, issuer)));
         }
         tenants
     }
@@ -76,7 +76,7 @@ impl Tenants {
         self.list.get(&id).map_or("another tenant", |tenant| &tenant.name)
     }
 
-    pub(super) fn into_directory(self) -> Map<TenantId, Tenant> {
+    pub(super) fn into_directory(self) -> Map<TenantId, Box<Tenant>> {
         self.list
     }
 }
