@@ -175,8 +175,8 @@ fn grant(dice: &mut Dice, roles: usize) -> Grant {
     Grant {
         principal: principal(dice),
         role: RoleIndex(dice.roll(roles as u64) as u16),
-        scope: scope(dice),
-        window: window(dice),
+        scope: scope(dice).into(),
+        window: window(dice).into(),
         origin: Arc::new(origin),
     }
 }
@@ -257,15 +257,15 @@ fn twin_action(world: &World, question: &Question<'_>, action: &str) -> Result<(
         world.grants.iter().filter(|grant| grant.principal.tenant == tenant && inside(&grant.scope, question.scope)).collect();
     let mine: Vec<&Grant> = covering.iter().copied().filter(|grant| question.principals.contains(&grant.principal)).collect();
     let permitting: Vec<&Grant> = mine.iter().copied().filter(|grant| permits(world, grant.role, action, false)).collect();
-    if permitting.iter().any(|grant| in_force(grant.window, question.now)) {
+    if permitting.iter().any(|grant| in_force(*grant.window, question.now)) {
         return Ok(());
     }
     if covering.is_empty() {
         return Err("delegation.none");
     }
-    if covering.iter().all(|grant| over(grant.window, question.now)) {
-        let suspended = covering.iter().any(|grant| grant.window == Window::Suspended);
-        let unused = covering.iter().any(|grant| matches!(grant.window, Window::Unused { .. }));
+    if covering.iter().all(|grant| over(*grant.window, question.now)) {
+        let suspended = covering.iter().any(|grant| *grant.window == Window::Suspended);
+        let unused = covering.iter().any(|grant| matches!(*grant.window, Window::Unused { .. }));
         return Err(if suspended {
             "delegation.suspended"
         } else if unused {
@@ -281,14 +281,14 @@ fn twin_action(world: &World, question: &Question<'_>, action: &str) -> Result<(
         let conditional = mine.iter().any(|grant| permits(world, grant.role, action, true));
         return Err(if conditional { "role.condition" } else { "role.action_missing" });
     }
-    let waiting = |grant: &&&Grant| grant.window == Window::Eligible || !over(grant.window, question.now);
+    let waiting = |grant: &&&Grant| *grant.window == Window::Eligible || !over(*grant.window, question.now);
     if permitting.iter().any(|grant| waiting(&grant)) {
         return Err("role.not_active");
     }
-    if permitting.iter().any(|grant| matches!(grant.window, Window::Unused { .. })) {
+    if permitting.iter().any(|grant| matches!(*grant.window, Window::Unused { .. })) {
         return Err("delegation.unused");
     }
-    let ended = permitting.iter().any(|grant| grant.window != Window::Suspended);
+    let ended = permitting.iter().any(|grant| *grant.window != Window::Suspended);
     Err(if ended { "delegation.expired" } else { "delegation.suspended" })
 }
 

@@ -7,6 +7,7 @@ pub mod decide;
 pub mod offer;
 pub mod roles;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::arm::scope::Scope;
@@ -24,10 +25,10 @@ pub struct Grant {
     pub principal: PrincipalId,
     /// What it may do.
     pub role: RoleIndex,
-    /// Where; everything below is included.
-    pub scope: Scope,
+    /// Where; everything below is included. The grants of one place share it.
+    pub scope: Arc<Scope>,
     /// When.
-    pub window: Window,
+    pub window: SharedWindow,
     /// Why: kept as the evidence of a decision.
     pub origin: Arc<Origin>,
 }
@@ -37,7 +38,7 @@ impl Grant {
     #[must_use]
     pub fn is_held_by(&self, principals: &[PrincipalId]) -> bool {
         let is_one = |who: &PrincipalId| principals.binary_search(who).is_ok();
-        is_one(&self.principal) && self.origin.through.as_ref().is_none_or(is_one)
+        is_one(&self.principal) && self.origin.through.as_deref().is_none_or(is_one)
     }
 }
 
@@ -76,6 +77,24 @@ impl Window {
     }
 }
 
+/// A window as grants keep it, of which there are many: most are always in force, and the others share theirs.
+#[derive(Debug, Clone)]
+pub struct SharedWindow(Option<Arc<Window>>);
+
+impl From<Window> for SharedWindow {
+    fn from(window: Window) -> Self {
+        Self((window != Window::Standing).then(|| Arc::new(window)))
+    }
+}
+
+impl Deref for SharedWindow {
+    type Target = Window;
+
+    fn deref(&self) -> &Window {
+        self.0.as_deref().unwrap_or(&Window::Standing)
+    }
+}
+
 /// Where a grant comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -86,7 +105,7 @@ pub struct Origin {
     /// Where the policy says so.
     pub defined_at: SourceLocation,
     /// The group that gave the principal the right to activate the role. The grant ends when the principal leaves it.
-    pub through: Option<PrincipalId>,
+    pub through: Option<Box<PrincipalId>>,
 }
 
 /// The two ways to a grant.

@@ -263,7 +263,7 @@ impl View<'_> {
                     identity: self.identities.get(&grant.principal).cloned(),
                     object_id: grant.principal.object,
                     role: role.id(),
-                    kind: if grant.window == Window::Eligible { "eligible" } else { "permanent" }.to_owned(),
+                    kind: if *grant.window == Window::Eligible { "eligible" } else { "permanent" }.to_owned(),
                 });
             }
         }

@@ -10,7 +10,7 @@ use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::delegation::roles::{CONTRIBUTOR, OWNER};
-use crate::delegation::{Grant, Origin, OriginKind, SourceLocation, Window};
+use crate::delegation::{Grant, Origin, OriginKind, SharedWindow, SourceLocation, Window};
 use crate::ids::{ObjectId, PrincipalId, RoleId, SubscriptionId, TenantId};
 use crate::store::Change;
 
@@ -110,7 +110,7 @@ impl Directory {
 
 /// A subscription that was signed up for, with the grants of those who work in it.
 fn signed_up(cloud: &CloudSubscription, directory: &Directory) -> Subscription {
-    let scope = Scope::subscription(cloud.id);
+    let scope = Arc::new(Scope::subscription(cloud.id));
     let made_at = kept_at(format!("{scope}/providers/Steward.PrivateCloud/tenants/{}", cloud.id));
     let roles = std::iter::once(OWNER).chain(std::iter::repeat(CONTRIBUTOR));
     let members = cloud.members().zip(roles).filter(|(member, _)| member.principal.tenant == cloud.tenant);
@@ -118,9 +118,10 @@ fn signed_up(cloud: &CloudSubscription, directory: &Directory) -> Subscription {
         let (principal_name, defined_at) = (Arc::clone(&member.name), made_at.clone());
         let origin = Origin { kind: OriginKind::RoleAssignment, principal_name, defined_at, through: None };
         let role = directory.roles().by_id(role)?;
-        Some(Grant { principal: member.principal, role, scope: scope.clone(), window: Window::Standing, origin: Arc::new(origin) })
+        let (scope, window) = (Arc::clone(&scope), Window::Standing.into());
+        Some(Grant { principal: member.principal, role, scope, window, origin: Arc::new(origin) })
     });
-    let inherited = directory.tenant_grants(cloud.tenant).iter().map(|grant| Grant { scope: scope.clone(), ..grant.clone() });
+    let inherited = directory.tenant_grants(cloud.tenant).iter().map(|grant| Grant { scope: Arc::clone(&scope), ..grant.clone() });
     Subscription {
         id: cloud.id,
         name: Arc::clone(&cloud.name),
@@ -169,16 +170,18 @@ fn grants(
     directory: &Directory,
 ) -> Vec<Grant> {
     let standing = lapsed.map_or_else(|| term(definition.term.not_before, definition.term.not_after), |since| Window::Unused { since });
+    let (standing, on_request) = (SharedWindow::from(standing), SharedWindow::from(Window::Eligible));
     let made = Made {
         assignment,
         definition,
         directory,
+        scope: Arc::new(assignment.scope.clone()),
         kind: OriginKind::Delegation { offer: Arc::clone(&definition.offer_name), managing_tenant: definition.managing_tenant },
     };
     let authorized =
-        definition.authorizations.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, standing));
+        definition.authorizations.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, &standing));
     let eligible =
-        definition.eligible.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, Window::Eligible));
+        definition.eligible.iter().filter_map(|one| made.grant(one.principal, one.display_name.as_deref(), one.role, &on_request));
     authorized.chain(eligible).collect()
 }
 
@@ -189,7 +192,8 @@ fn assigned(assignment: &RoleAssignment, home: TenantId, directory: &Directory) 
     let id = format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", assignment.scope, assignment.name);
     let origin = Origin { kind: OriginKind::RoleAssignment, principal_name: name, defined_at: kept_at(id), through: None };
     let role = directory.roles().by_id(assignment.role)?;
-    Some(Grant { principal, role, scope: assignment.scope.clone(), window: Window::Standing, origin: Arc::new(origin) })
+    let (scope, window) = (Arc::new(assignment.scope.clone()), Window::Standing.into());
+    Some(Grant { principal, role, scope, window, origin: Arc::new(origin) })
 }
 
 /// The grants of activations, each for as long as the eligible role behind it is still offered.
@@ -219,8 +223,8 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
     let kind =
         OriginKind::Delegation { offer: Arc::clone(&behind.definition.offer_name), managing_tenant: behind.definition.managing_tenant };
     let id = format!("{}/providers/Microsoft.Authorization/roleAssignmentScheduleRequests/{}", activation.scope, activation.name);
-    let through =
-        (activation.eligible != activation.principal.object).then_some(PrincipalId { object: activation.eligible, ..activation.principal });
+    let through = (activation.eligible != activation.principal.object)
+        .then(|| PrincipalId { object: activation.eligible, ..activation.principal }.into());
     let origin = Origin { kind, principal_name: Arc::clone(&activation.principal_name), defined_at: kept_at(id), through };
     let term = behind.definition.term;
     let from = term.not_before.map_or(activation.from, |begin| begin.max(activation.from));
@@ -228,8 +232,8 @@ fn activation(activation: &Activation, eligible: &[Eligibility], directory: &Dir
     Some(Grant {
         principal: activation.principal,
         role: directory.roles().by_id(activation.role)?,
-        scope: activation.scope.clone(),
-        window: Window::Between { from: Some(from), until: Some(until) },
+        scope: Arc::new(activation.scope.clone()),
+        window: Window::Between { from: Some(from), until: Some(until) }.into(),
         origin: Arc::new(origin),
     })
 }
@@ -246,17 +250,18 @@ struct Made<'a> {
     assignment: &'a RegistrationAssignment,
     definition: &'a RegistrationDefinition,
     directory: &'a Directory,
+    scope: Arc<Scope>,
     kind: OriginKind,
 }
 
 impl Made<'_> {
-    fn grant(&self, object: ObjectId, name: Option<&str>, role: RoleId, window: Window) -> Option<Grant> {
+    fn grant(&self, object: ObjectId, name: Option<&str>, role: RoleId, window: &SharedWindow) -> Option<Grant> {
         let principal = PrincipalId { tenant: self.definition.managing_tenant, object };
         let known = || self.directory.principal(principal).map(|known| Arc::clone(&known.name));
         let principal_name = name.map(Arc::from).or_else(known).unwrap_or_else(|| object.to_string().into());
         let origin = Origin { kind: self.kind.clone(), principal_name, defined_at: kept_at(self.assignment.id()), through: None };
         let role = self.directory.roles().by_id(role)?;
-        Some(Grant { principal, role, scope: self.assignment.scope.clone(), window, origin: Arc::new(origin) })
+        Some(Grant { principal, role, scope: Arc::clone(&self.scope), window: window.clone(), origin: Arc::new(origin) })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arm::scope::Scope;
-use crate::delegation::{RoleIndex, SourceLocation, Window};
+use crate::delegation::{Origin, RoleIndex, SharedWindow, SourceLocation};
 use crate::ids::{PrincipalId, TenantId};
 
 /// One offer on one scope: a registration definition and its assignment.
@@ -17,7 +17,7 @@ pub struct Delegation {
     /// The tenant that owns the scope.
     pub customer: TenantId,
     /// A subscription or a resource group.
-    pub scope: Scope,
+    pub scope: Arc<Scope>,
     /// Who may do what; shared by all scopes of the offer.
     pub authorizations: Arc<[Authorization]>,
     /// Where the policy says so.
@@ -29,16 +29,14 @@ pub struct Delegation {
 pub struct Authorization {
     /// User, group or service principal.
     pub principal: PrincipalId,
-    /// The name of the principal as the policy gives it, for people.
-    pub principal_name: Arc<str>,
     /// What it may do.
     pub role: RoleIndex,
     /// When.
-    pub window: Window,
+    pub window: SharedWindow,
     /// How it is activated, for an eligible authorization.
-    pub on_request: Option<OnRequest>,
-    /// Where the policy says so.
-    pub defined_at: SourceLocation,
+    pub on_request: Option<Box<OnRequest>>,
+    /// Where its grants come from.
+    pub origin: Arc<Origin>,
 }
 
 /// How an eligible authorization is activated.

@@ -70,11 +70,11 @@ pub struct Declared {
     pub(crate) files: usize,
     pub(crate) roles: Arc<RoleCatalogue>,
     pub(crate) planes: Planes,
-    pub(crate) tenants: HashMap<TenantId, Tenant, foldhash::fast::RandomState>,
+    pub(crate) tenants: HashMap<TenantId, Box<Tenant>, foldhash::fast::RandomState>,
     pub(crate) subscriptions: HashMap<SubscriptionId, Arc<Subscription>, foldhash::fast::RandomState>,
     /// Keyed by lower-cased name.
     pub(crate) management_groups: HashMap<Box<str>, ManagementGroup, foldhash::fast::RandomState>,
-    pub(crate) principals: HashMap<PrincipalId, Principal, foldhash::fast::RandomState>,
+    pub(crate) principals: HashMap<PrincipalId, Box<Principal>, foldhash::fast::RandomState>,
     pub(crate) delegations: Vec<Delegation>,
     /// (managing tenant, customer tenant) of every delegation, in force or not.
     pub(crate) relations: HashSet<(TenantId, TenantId), foldhash::fast::RandomState>,
@@ -83,7 +83,7 @@ pub struct Declared {
     /// Subscriptions that a tenant owns or manages, sorted, without duplicates.
     pub(crate) reach: HashMap<TenantId, Vec<SubscriptionId>, foldhash::fast::RandomState>,
     /// The places in `delegations` of those in each subscription.
-    pub(crate) places: HashMap<SubscriptionId, Vec<usize>, foldhash::fast::RandomState>,
+    pub(crate) places: HashMap<SubscriptionId, Box<[usize]>, foldhash::fast::RandomState>,
     /// Plans that customers can take, in the order of the files.
     pub(crate) marketplace: Vec<MarketplaceOffer>,
     /// The only managing tenants of a customer, by customer. A customer without an entry may name any.
@@ -328,7 +328,7 @@ impl Directory {
     /// The tenant of this id: one of the policy files, or else an account.
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
-        let declared = self.declared.tenants.get(&id);
+        let declared = self.declared.tenants.get(&id).map(Box::as_ref);
         declared.or_else(|| if self.accounts.is_empty() { None } else { self.accounts.get(&id).map(Arc::as_ref) })
     }
 
@@ -339,7 +339,7 @@ impl Directory {
 
     /// The tenants of the policy files, in no order.
     pub fn declared_tenants(&self) -> impl Iterator<Item = &Tenant> {
-        self.declared.tenants.values()
+        self.declared.tenants.values().map(Box::as_ref)
     }
 
     /// The account of this id, unless the policy files declare a tenant of it.
@@ -412,12 +412,12 @@ impl Directory {
     /// What is known about a principal beyond its id.
     #[must_use]
     pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
-        self.declared.principals.get(&id)
+        self.declared.principals.get(&id).map(Box::as_ref)
     }
 
     /// All principals that the policy lists, in no order.
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
-        self.declared.principals.values()
+        self.declared.principals.values().map(Box::as_ref)
     }
 
     /// The delegations that the policy files declare, in force or not, in the order of the files.

@@ -70,7 +70,7 @@ pub fn declaration<'d>(
     assignment: &Shown<RegistrationAssignment>,
 ) -> Option<&'d Delegation> {
     let Kept::Declared(location) = &assignment.kept else { return None };
-    declared(directory, subscription).find(|one| one.defined_at == *location && one.scope == assignment.body.scope)
+    declared(directory, subscription).find(|one| one.defined_at == *location && *one.scope == assignment.body.scope)
 }
 
 /// A role that a principal of the managing tenant may activate.
@@ -107,7 +107,7 @@ pub fn eligibilities(directory: &Directory, subscription: SubscriptionId) -> Vec
 }
 
 fn declared(directory: &Directory, subscription: SubscriptionId) -> impl Iterator<Item = &Delegation> {
-    let places = directory.declared.places.get(&subscription).map_or(&[][..], Vec::as_slice);
+    let places = directory.declared.places.get(&subscription).map_or(&[][..], Box::as_ref);
     places.iter().filter_map(|place| directory.delegations().get(*place))
 }
 
@@ -120,7 +120,7 @@ fn name(kind: &str, subscription: SubscriptionId, delegation: &Delegation, scope
 
 fn declared_assignment(subscription: SubscriptionId, delegation: &Delegation) -> RegistrationAssignment {
     RegistrationAssignment {
-        scope: delegation.scope.clone(),
+        scope: Scope::clone(&delegation.scope),
         name: AssignmentId::from_bytes(name("assignment", subscription, delegation, Some(&delegation.scope))),
         definition: DefinitionKey { subscription, name: DefinitionId::from_bytes(name("definition", subscription, delegation, None)) },
         created_at: Timestamp::UNIX_EPOCH,
@@ -164,7 +164,7 @@ fn as_offered(directory: &Directory, written: &[super::Authorization]) -> (Vec<A
     let mut eligible = Vec::new();
     for one in written {
         let Some(role) = directory.roles().role(one.role).map(crate::delegation::roles::Role::id) else { continue };
-        let display_name = Some(Arc::clone(&one.principal_name));
+        let display_name = Some(Arc::clone(&one.origin.principal_name));
         match &one.on_request {
             None => authorizations.push(Authorization { principal: one.principal.object, display_name, role, delegated_roles: Vec::new() }),
             Some(on_request) => eligible.push(EligibleAuthorization {

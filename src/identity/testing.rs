@@ -208,7 +208,7 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
         files: 0,
         roles: RoleCatalogue::builtin(),
         planes: Planes::new(Vec::new()).unwrap(),
-        tenants: tenants.into_iter().map(|tenant| (tenant.id, tenant)).collect(),
+        tenants: tenants.into_iter().map(|tenant| (tenant.id, Box::new(tenant))).collect(),
         subscriptions: HashMap::default(),
         management_groups: HashMap::default(),
         principals: HashMap::default(),
@@ -228,7 +228,7 @@ pub(crate) fn directory(revision: u64, tenants: Vec<Tenant>) -> Directory {
 /// Lets `directory` know the groups of a principal.
 pub(crate) fn know(directory: &mut Directory, id: PrincipalId, groups: Vec<ObjectId>) {
     let known = Principal { id, key: "p".into(), name: "P".into(), kind: PrincipalKind::User, groups, user_principal_name: None };
-    directory.declared_mut().unwrap().principals.insert(id, known);
+    directory.declared_mut().unwrap().principals.insert(id, Box::new(known));
 }
 
 /// A verifier with two issuers, whose keys are served by one server and kept by a running task.

@@ -265,7 +265,7 @@ impl Cached {
         // Another token of the same caller will do, if it lives as long.
         let same = self.expires_at <= caller.expires_at
             && self.name == caller.name
-            && self.grant.window == grant.window
+            && *self.grant.window == *grant.window
             && self.grant.scope == grant.scope;
         (fresh && same).then(|| self.value.clone())
     }
@@ -273,7 +273,7 @@ impl Cached {
 
 fn expiry(caller: &Caller, grant: Option<&Grant>, now: Timestamp) -> Timestamp {
     let own = now.checked_add(LIFETIME_MAX).unwrap_or(now);
-    let granted = grant.and_then(|grant| match grant.window {
+    let granted = grant.and_then(|grant| match *grant.window {
         Window::Between { until, .. } => until,
         Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });

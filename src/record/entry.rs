@@ -370,7 +370,7 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
         granted_to: grant.origin.principal_name.to_string(),
         granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
-        kind: kind(grant.window).to_owned(),
+        kind: kind(*grant.window).to_owned(),
         delegation: offer(scored).map(str::to_owned),
         principal: scored.principal,
         scope: scored.scope,

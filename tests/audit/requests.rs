@@ -169,9 +169,9 @@ fn scored(grants: &[Grant], pick: &mut impl FnMut(usize) -> usize) -> ScoredGran
     let now: Timestamp = NOON.parse().unwrap();
     let mut grant = grants[pick(grants.len().min(3))].clone();
     grant.window =
-        [grant.window, Window::Suspended, Window::Unused { since: now }, Window::Between { from: None, until: Some(now) }][pick(4)];
+        [*grant.window, Window::Suspended, Window::Unused { since: now }, Window::Between { from: None, until: Some(now) }][pick(4)].into();
     if pick(4) == 0 {
-        grant.scope = Scope::parse(&grant.scope.to_string().replace("resourceGroups", "RESOURCEGROUPS")).unwrap();
+        grant.scope = Scope::parse(&grant.scope.to_string().replace("resourceGroups", "RESOURCEGROUPS")).unwrap().into();
     }
     let mut tick = || pick(4) > 0;
     ScoredGrant { grant, principal: tick(), scope: tick(), action: tick(), in_force: tick() }

@@ -50,7 +50,7 @@ fn is_empty<'g>(grants: &impl Grants<'g>) -> bool {
 
 /// When every grant is over or suspended; an eligible one, or one that is still to come, is not.
 fn whole_delegation_ended<'g>(grants: &impl Grants<'g>, now: Timestamp) -> Option<DenyReason> {
-    let over = |grant: &Grant| match grant.window {
+    let over = |grant: &Grant| match *grant.window {
         Window::Suspended | Window::Unused { .. } => true,
         Window::Between { until, .. } => until.is_some_and(|until| until <= now),
         Window::Standing | Window::Eligible => false,
@@ -58,7 +58,7 @@ fn whole_delegation_ended<'g>(grants: &impl Grants<'g>, now: Timestamp) -> Optio
     if !grants.clone().all(over) {
         return None;
     }
-    let suspended = grants.clone().find(|grant| grant.window == Window::Suspended);
+    let suspended = grants.clone().find(|grant| *grant.window == Window::Suspended);
     match suspended {
         Some(grant) => Some(DenyReason::Suspended { origin: Arc::clone(&grant.origin) }),
         None => unused(grants)
@@ -67,14 +67,14 @@ fn whole_delegation_ended<'g>(grants: &impl Grants<'g>, now: Timestamp) -> Optio
 }
 
 fn unused<'g>(grants: &impl Grants<'g>) -> Option<DenyReason> {
-    grants.clone().find_map(|grant| match grant.window {
+    grants.clone().find_map(|grant| match *grant.window {
         Window::Unused { since } => Some(DenyReason::Unused { since, origin: Arc::clone(&grant.origin) }),
         Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended => None,
     })
 }
 
 fn last_ended<'g>(grants: &impl Grants<'g>) -> Option<(Timestamp, &'g Grant)> {
-    let ends = grants.clone().filter_map(|grant| match grant.window {
+    let ends = grants.clone().filter_map(|grant| match *grant.window {
         Window::Between { until, .. } => until.map(|until| (until, grant)),
         Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
@@ -108,10 +108,10 @@ fn held_roles(grants: &[&Grant]) -> Vec<crate::delegation::RoleIndex> {
 /// What the caller can act on comes first: an activation, then waiting, then a renewal.
 fn not_in_force<'g>(grants: &impl Grants<'g>, action: &Action, now: Timestamp) -> Option<DenyReason> {
     let origin = |grant: &Grant| Arc::clone(&grant.origin);
-    if let Some(grant) = grants.clone().find(|grant| grant.window == Window::Eligible) {
+    if let Some(grant) = grants.clone().find(|grant| *grant.window == Window::Eligible) {
         return Some(DenyReason::NotActive { action: action.clone(), role: grant.role, origin: origin(grant) });
     }
-    let to_come = grants.clone().filter_map(|grant| match grant.window {
+    let to_come = grants.clone().filter_map(|grant| match *grant.window {
         Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, grant)),
         Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
@@ -124,6 +124,6 @@ fn not_in_force<'g>(grants: &impl Grants<'g>, action: &Action, now: Timestamp) -
     if let Some((until, grant)) = last_ended(grants) {
         return Some(DenyReason::GrantExpired { action: action.clone(), until, origin: origin(grant) });
     }
-    let suspended = grants.clone().find(|grant| grant.window == Window::Suspended);
+    let suspended = grants.clone().find(|grant| *grant.window == Window::Suspended);
     suspended.map(|grant| DenyReason::GrantSuspended { action: action.clone(), origin: origin(grant) })
 }

@@ -29,8 +29,8 @@ fn grant(who: PrincipalId, role: &str, scope: &str, window: Window) -> Grant {
     Grant {
         principal: who,
         role: RoleCatalogue::builtin().by_name(role).unwrap(),
-        scope: Scope::parse(&scope.replacen('~', SUB, 1)).unwrap(),
-        window,
+        scope: Arc::new(Scope::parse(&scope.replacen('~', SUB, 1)).unwrap()),
+        window: window.into(),
         origin: Arc::new(Origin { kind, principal_name: name.into(), defined_at: here(), through: None }),
     }
 }
@@ -253,7 +253,7 @@ fn own_permissions_are_the_blocks_of_the_roles_in_force() {
 #[test]
 fn a_grant_through_a_group_ends_when_the_caller_leaves_it() {
     let mut through = grant(principal(1, 1), "Contributor", "~", Window::Standing);
-    through.origin = Arc::new(Origin { through: Some(principal(1, 9)), ..Origin::clone(&through.origin) });
+    through.origin = Arc::new(Origin { through: Some(principal(1, 9).into()), ..Origin::clone(&through.origin) });
     let mut world = world(vec![through, grant(principal(1, 1), "Reader", "~", Window::Standing)]);
     let write = ["Microsoft.Resources/subscriptions/resourceGroups/write"];
     assert!(world.answer(&write, "~/resourceGroups/a").is_ok());

@@ -19,6 +19,13 @@ pub struct RoleSet {
 }
 
 impl RoleSet {
+    /// Some of so many roles.
+    pub(super) fn of(roles: usize, some: impl IntoIterator<Item = RoleIndex>) -> Self {
+        let mut set = Self::empty(roles);
+        some.into_iter().for_each(|role| set.insert(role));
+        set
+    }
+
     fn empty(roles: usize) -> Self {
         Self { words: vec![0; roles.div_ceil(64)].into(), narrowest: Box::default() }
     }

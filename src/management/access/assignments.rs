@@ -346,7 +346,7 @@ fn declared_assignment(directory: &Directory, subscription: SubscriptionId, gran
     let text = format!("{}|{}|{role}", grant.scope.to_string().to_ascii_lowercase(), grant.principal.object);
     let assignment = RoleAssignment {
         name: RoleAssignmentId::from_bytes(*Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).as_bytes()),
-        scope: grant.scope.clone(),
+        scope: Scope::clone(&grant.scope),
         subscription,
         principal: grant.principal,
         principal_kind: directory.principal(grant.principal).map(|known| known.kind),

@@ -139,11 +139,11 @@ impl Namer<'_> {
         let (id, name) = self.role(one.role);
         Authorization {
             principal_id: one.principal.object,
-            principal_name: one.principal_name.to_string(),
+            principal_name: one.origin.principal_name.to_string(),
             role_definition_id: id,
             role_name: name,
             kind,
-            force: self.force(one.window),
+            force: self.force(*one.window),
         }
     }
 

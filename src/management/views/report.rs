@@ -95,7 +95,7 @@ impl<'d> Survey<'d> {
 
     /// Whether its holder may do something on the scope by this very grant.
     fn permits(&self, grant: &Grant, action: &Action) -> bool {
-        let mut holder: Vec<PrincipalId> = grant.origin.through.into_iter().chain([grant.principal]).collect();
+        let mut holder: Vec<PrincipalId> = grant.origin.through.as_deref().copied().into_iter().chain([grant.principal]).collect();
         holder.sort_unstable();
         self.decides(std::slice::from_ref(grant), &holder, action)
     }
@@ -149,7 +149,7 @@ impl<'d> Survey<'d> {
             kept_in: kept(&origin.defined_at),
             scope: grant.scope.to_string(),
             reach: if grant.scope.covers(self.scope) { Reach::Whole } else { Reach::Part },
-            force: force(grant.window, self.now),
+            force: force(*grant.window, self.now),
             last_used: None,
             exposure: exposures.exposed(grant.role).into_iter().map(|one| one.class).collect(),
             permits: None,

@@ -13,7 +13,7 @@ use crate::arm::scope::Anchor;
 use crate::delegation::roles::NotDelegable;
 use crate::delegation::{Grant, Origin, OriginKind, RoleIndex, Window};
 use crate::directory::{Authorization, Delegation, OnRequest, PrincipalKind};
-use crate::ids::TenantId;
+use crate::ids::{SubscriptionId, TenantId};
 use crate::policy::diagnostics::{Diagnostic, Span};
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
@@ -24,13 +24,12 @@ const DURATION_MAX: Duration = Duration::from_secs(8 * 60 * 60);
 /// Source: Azure Lighthouse, "Create eligible authorizations", approvers.
 const APPROVERS_MAX: usize = 10;
 
-/// All delegations and the grants they make.
+/// Delegations, and what was bound so far.
 #[derive(Debug, Default)]
-pub(super) struct Delegations {
-    pub(super) list: Vec<Delegation>,
-    pub(super) written: Vec<Written>,
-    /// Where an offer is bound to a scope: both as text, without case.
-    bound: HashMap<(String, String), Span>,
+struct Delegations {
+    list: Vec<Delegation>,
+    /// Where an offer is bound to a scope: its subscription, and what lies below it with the name of the offer, without case.
+    bound: HashMap<(Option<SubscriptionId>, String), Span, foldhash::fast::RandomState>,
 }
 
 /// What the authorizations of one offer share.
@@ -39,12 +38,14 @@ pub(super) struct Offer<'a> {
     pub(super) span: Span,
     /// The table that holds its authorizations.
     pub(super) table: &'static str,
+    pub(super) name: Arc<str>,
     pub(super) managing_tenant: TenantId,
     pub(super) suspended: bool,
     pub(super) authorizations: &'a [At<file::Authorization>],
 }
 
-pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> Delegations {
+/// All delegations; the grants they make are added to those that are `written`.
+pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants, written: &mut Vec<Written>) -> Vec<Delegation> {
     let parsed = context.parsed;
     let mut delegations = Delegations::default();
     for entry in &parsed.delegations {
@@ -55,17 +56,20 @@ pub(super) fn compile(context: &mut Context<'_>, allowed: &ManagingTenants) -> D
         if let Some((_, customer)) = scopes.first() {
             onboarding::refuse_others(context, entry, managing_tenant, allowed.get(customer));
         }
+        let name: Arc<str> = Arc::from(&*entry.body.offer.value);
         let offer = Offer {
             span: entry.span(),
             table: "delegation.authorization",
+            name: Arc::clone(&name),
             managing_tenant,
             suspended: entry.body.suspended,
             authorizations: &entry.body.authorization,
         };
         let authorizations = offer.authorizations(context);
-        delegations.bind(context, (entry, managing_tenant), scopes, authorizations);
+        delegations.bind(context, (entry, managing_tenant, &name), scopes, authorizations, written);
     }
-    delegations
+    delegations.list.shrink_to_fit();
+    delegations.list
 }
 
 impl Delegations {
@@ -108,7 +112,7 @@ impl Delegations {
     /// One offer of a name per scope: removal and suspension go by that name.
     fn claim(&mut self, context: &mut Context<'_>, entry: &Entry<file::Delegation>, scope: &At<String>, place: &Place) {
         let offer = &entry.body.offer.value;
-        let key = (offer.to_lowercase(), place.scope.to_string().to_lowercase());
+        let key = (place.scope.subscription_id(), format!("{}\n{offer}", place.scope.below()).to_lowercase());
         if let Some(first) = self.bound.get(&key) {
             let message = format!("the offer `{offer}` is bound to `{}` twice", scope.value);
             let diagnostic = Diagnostic::error("delegation.duplicate", message).at(entry.at(scope), "again here");
@@ -121,22 +125,22 @@ impl Delegations {
     fn bind(
         &mut self,
         context: &Context<'_>,
-        (entry, managing_tenant): (&Entry<file::Delegation>, TenantId),
+        (entry, managing_tenant, offer): (&Entry<file::Delegation>, TenantId, &Arc<str>),
         scopes: Vec<(Place, TenantId)>,
         authorizations: Vec<(Authorization, Span)>,
+        written: &mut Vec<Written>,
     ) {
-        let offer: Arc<str> = Arc::from(&*entry.body.offer.value);
-        let kind = OriginKind::Delegation { offer: Arc::clone(&offer), managing_tenant };
-        let grants: Vec<_> = authorizations.iter().map(|(authorization, span)| (origin(&kind, authorization), span.clone())).collect();
-        let authorizations: Arc<[Authorization]> = authorizations.into_iter().map(|(authorization, _)| authorization).collect();
+        let (authorizations, spans): (Vec<Authorization>, Vec<Span>) = authorizations.into_iter().unzip();
+        let authorizations: Arc<[Authorization]> = authorizations.into();
         for (place, customer) in scopes {
-            for (authorization, (origin, span)) in authorizations.iter().zip(&grants) {
-                let Authorization { principal, role, window, .. } = *authorization;
-                let grant = Grant { principal, role, scope: place.scope.clone(), window, origin: Arc::clone(origin) };
-                self.written.push(Written { grant, owner: customer, span: span.clone() });
+            for (authorization, span) in authorizations.iter().zip(&spans) {
+                let Authorization { principal, role, ref window, ref origin, .. } = *authorization;
+                let (window, scope, origin) = (window.clone(), Arc::clone(&place.scope), Arc::clone(origin));
+                let grant = Grant { principal, role, scope, window, origin };
+                written.push(Written { grant, owner: customer, span: span.clone() });
             }
             self.list.push(Delegation {
-                offer: Arc::clone(&offer),
+                offer: Arc::clone(offer),
                 managing_tenant,
                 customer,
                 scope: place.scope,
@@ -167,15 +171,6 @@ fn refuse_own_tenant(context: &mut Context<'_>, entry: &Entry<file::Delegation>,
     context.push(diagnostic.help("for people of the same tenant, write a [[role_assignment]]"));
 }
 
-fn origin(kind: &OriginKind, authorization: &Authorization) -> Arc<Origin> {
-    Arc::new(Origin {
-        kind: kind.clone(),
-        principal_name: Arc::clone(&authorization.principal_name),
-        defined_at: authorization.defined_at.clone(),
-        through: None,
-    })
-}
-
 impl Offer<'_> {
     fn span<T>(&self, value: &At<T>) -> Span {
         Span { file: self.span.file, range: value.range.clone() }
@@ -204,16 +199,11 @@ impl Offer<'_> {
         }
         let (window, on_request) = match (window?, on_request) {
             (window, None) => (window, None),
-            (window, Some(on_request)) => (window, Some(on_request?)),
+            (window, Some(on_request)) => (window, Some(Box::new(on_request?))),
         };
-        Some(Authorization {
-            principal: who.id,
-            principal_name: who.name,
-            role: role?,
-            window,
-            on_request,
-            defined_at: context.location(&self.span(written)),
-        })
+        let kind = OriginKind::Delegation { offer: Arc::clone(&self.name), managing_tenant: self.managing_tenant };
+        let origin = Origin { kind, principal_name: who.name, defined_at: context.location(&self.span(written)), through: None };
+        Some(Authorization { principal: who.id, role: role?, window: window.into(), on_request, origin: Arc::new(origin) })
     }
 
     /// A role that may be delegated. `None` has been reported.

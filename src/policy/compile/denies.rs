@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Context;
+use crate::arm::scope::Scope;
 use crate::delegation::DenyAssignment;
 use crate::delegation::roles::{Pattern, Permission};
 use crate::policy::diagnostics::Diagnostic;
@@ -32,7 +33,7 @@ fn deny(context: &mut Context<'_>, entry: &Entry<file::DenyAssignment>) -> Optio
         excluded: body.excluded.iter().filter_map(exclude).collect(),
         name: Arc::from(&*body.name),
         actions: actions?,
-        scope: place.scope,
+        scope: Scope::clone(&place.scope),
         defined_at: context.location(&entry.span()),
     })
 }

@@ -20,10 +20,12 @@ pub(super) struct Written {
     pub(super) span: Span,
 }
 
-/// The grants of all role assignments.
+/// The grants of all role assignments, with room for those of delegations.
 pub(super) fn assignments(context: &mut Context<'_>) -> Vec<Written> {
     let parsed = context.parsed;
-    parsed.role_assignments.iter().filter_map(|entry| assignment(context, entry)).collect()
+    let mut written = Vec::with_capacity(parsed.grants());
+    written.extend(parsed.role_assignments.iter().filter_map(|entry| assignment(context, entry)));
+    written
 }
 
 fn assignment(context: &mut Context<'_>, entry: &Entry<RoleAssignment>) -> Option<Written> {
@@ -35,7 +37,7 @@ fn assignment(context: &mut Context<'_>, entry: &Entry<RoleAssignment>) -> Optio
     let (role, place, owner, who) = (role?, place?, owner?, who?);
     let origin =
         Origin { kind: OriginKind::RoleAssignment, principal_name: who.name, defined_at: context.location(&entry.span()), through: None };
-    let grant = Grant { principal: who.id, role, scope: place.scope, window: Window::Standing, origin: Arc::new(origin) };
+    let grant = Grant { principal: who.id, role, scope: place.scope, window: Window::Standing.into(), origin: Arc::new(origin) };
     Some(Written { grant, owner, span: entry.span() })
 }
 
@@ -66,8 +68,8 @@ fn owner(context: &mut Context<'_>, entry: &Entry<RoleAssignment>, place: &Place
 /// The built-in role of this name or GUID. `None` has been reported.
 pub(super) fn role(context: &mut Context<'_>, span: Span, text: &str) -> Option<RoleIndex> {
     let roles = context.roles;
-    let by_id = text.parse::<RoleId>().ok().and_then(|id| roles.by_id(id));
-    let role = by_id.or_else(|| roles.by_name(text));
+    let by_id = || text.parse::<RoleId>().ok().and_then(|id| roles.by_id(id));
+    let role = roles.by_name(text).or_else(by_id);
     if role.is_none() {
         let unknown = Unknown {
             code: "role.unknown",

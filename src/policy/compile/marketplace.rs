@@ -33,8 +33,14 @@ fn offer(context: &mut Context<'_>, entry: &Entry<file::MarketplaceOffer>) -> Op
     let private_to = body.private_to.as_ref().map(|tenants| tenants_of(context, entry, &tenants.value));
     let managing_tenant = context.tenant(entry.at(&body.managing_tenant), &body.managing_tenant.value)?;
     let written: Vec<At<file::Authorization>> = body.authorization.iter().map(as_of_delegation).collect();
-    let offer =
-        Offer { span: entry.span(), table: "marketplace_offer.authorization", managing_tenant, suspended: false, authorizations: &written };
+    let offer = Offer {
+        span: entry.span(),
+        table: "marketplace_offer.authorization",
+        name: body.plan.value.as_str().into(),
+        managing_tenant,
+        suspended: false,
+        authorizations: &written,
+    };
     let authorizations = offer.authorizations(context).into_iter().map(|(authorization, _)| authorization).collect();
     let text = |value: &At<String>| value.value.as_str().into();
     Some(MarketplaceOffer {

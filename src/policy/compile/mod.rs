@@ -56,8 +56,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     let planes = planes::compile(&mut context);
     let mut grants = grants::assignments(&mut context);
     let onboarding = onboarding::compile(&mut context);
-    let delegations = delegations::compile(&mut context, &onboarding);
-    grants.extend(delegations.written);
+    let delegations = delegations::compile(&mut context, &onboarding, &mut grants);
     let marketplace = marketplace::compile(&mut context);
     let cloud = private_cloud::compile(&mut context);
     let denies = denies::compile(&mut context);
@@ -66,7 +65,7 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
     if diagnostics.errors() > 0 {
         return None;
     }
-    places.place_delegations(&delegations.list);
+    places.place_delegations(&delegations);
     places.place_denies(denies);
     let tenant_grants = places.place_grants(grants);
     Some(Declared {
@@ -80,9 +79,9 @@ pub(super) fn compile(parsed: &Parsed, options: &LoadOptions, diagnostics: &mut 
         subscriptions: places.subscriptions.into_iter().map(|(id, subscription)| (id, Arc::new(subscription))).collect(),
         management_groups: places.management_groups,
         principals: people.into_directory(),
-        relations: delegations.list.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
-        places: places::of_delegations(&delegations.list),
-        delegations: delegations.list,
+        relations: delegations.iter().map(|delegation| (delegation.managing_tenant, delegation.customer)).collect(),
+        places: places::of_delegations(&delegations),
+        delegations,
         tenant_grants,
         onboarding,
         marketplace,

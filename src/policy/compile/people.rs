@@ -10,18 +10,20 @@ use crate::policy::diagnostics::{Diagnostic, Span};
 use crate::policy::file::{self, At};
 use crate::policy::parse::Entry;
 
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// The principals of a set.
 #[derive(Debug, Default)]
 pub(super) struct People {
     list: Vec<Person>,
-    by_id: HashMap<PrincipalId, usize>,
-    by_object: HashMap<ObjectId, usize>,
+    by_id: Map<PrincipalId, usize>,
+    by_object: Map<ObjectId, usize>,
     /// Keys in lower case; `None` for one whose object id is broken.
-    by_key: HashMap<(TenantId, String), Option<usize>>,
+    by_key: Map<(TenantId, String), Option<usize>>,
     /// Display names and user principal names in lower case; several may share one.
-    by_name: HashMap<(TenantId, String), Vec<usize>>,
+    by_name: Map<(TenantId, String), Vec<usize>>,
     /// Groups that a principal is directly in.
-    parents: HashMap<PrincipalId, Vec<ObjectId>>,
+    parents: Map<PrincipalId, Vec<ObjectId>>,
 }
 
 /// Somebody who is listed.
@@ -33,6 +35,14 @@ pub(super) struct Person {
     pub(super) user_principal_name: Option<Arc<str>>,
     pub(super) kind: PrincipalKind,
     pub(super) span: Span,
+}
+
+/// What is known of a key.
+pub(super) enum Known<'a> {
+    /// It is this person's, or nobody's.
+    As(Option<&'a Person>),
+    /// It is that of somebody whose object id is broken.
+    Broken,
 }
 
 /// The same keys of the three tables.
@@ -90,12 +100,13 @@ impl People {
         if let Some(first) = self.by_id.get(&id).and_then(|index| self.list.get(*index)) {
             return context.duplicate(&format!("the object id `{object}`"), entry.at(declared.object_id), first.span.clone());
         }
+        let key_text: Arc<str> = Arc::from(&*key.value);
         self.add(
             place,
             Person {
                 id,
-                key: Arc::from(&*key.value),
-                name: Arc::from(&*declared.name.unwrap_or(key).value),
+                name: declared.name.map_or_else(|| Arc::clone(&key_text), |name| Arc::from(&*name.value)),
+                key: key_text,
                 user_principal_name: declared.user_principal_name.map(|name| Arc::from(&*name.value)),
                 kind: declared.kind,
                 span: entry.at(key),
@@ -172,14 +183,13 @@ impl People {
         &self.list
     }
 
-    /// Whether a key stands for somebody whose object id is broken.
-    pub(super) fn is_broken(&self, tenant: TenantId, key: &str) -> bool {
-        self.by_key.get(&(tenant, key.to_lowercase())).is_some_and(Option::is_none)
-    }
-
     /// Whose key this is.
-    pub(super) fn by_key(&self, tenant: TenantId, key: &str) -> Option<&Person> {
-        self.by_key.get(&(tenant, key.to_lowercase())).copied().flatten().and_then(|index| self.list.get(index))
+    pub(super) fn by_key(&self, tenant: TenantId, key: &str) -> Known<'_> {
+        match self.by_key.get(&(tenant, key.to_lowercase())) {
+            Some(None) => Known::Broken,
+            Some(Some(index)) => Known::As(self.list.get(*index)),
+            None => Known::As(None),
+        }
     }
 
     /// Everybody of this display or user principal name.
@@ -213,7 +223,7 @@ impl People {
         groups
     }
 
-    pub(super) fn into_directory(self) -> HashMap<PrincipalId, Principal, foldhash::fast::RandomState> {
+    pub(super) fn into_directory(self) -> Map<PrincipalId, Box<Principal>> {
         let principal = |person: &Person| Principal {
             id: person.id,
             key: Arc::clone(&person.key),
@@ -222,6 +232,6 @@ impl People {
             kind: person.kind,
             groups: self.groups(person.id),
         };
-        self.list.iter().map(|person| (person.id, principal(person))).collect()
+        self.list.iter().map(|person| (person.id, Box::new(principal(person)))).collect()
     }
 }

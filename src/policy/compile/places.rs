@@ -24,16 +24,16 @@ pub(super) struct Places {
     pub(super) subscriptions: Map<SubscriptionId, Subscription>,
     pub(super) management_groups: Map<Box<str>, ManagementGroup>,
     /// Names in lower case; several subscriptions may share one.
-    by_name: HashMap<String, Vec<SubscriptionId>>,
-    parents: HashMap<Box<str>, Box<str>>,
-    spans: HashMap<Box<str>, Span>,
-    subscription_spans: HashMap<SubscriptionId, Span>,
+    by_name: Map<String, Vec<Place>>,
+    parents: Map<Box<str>, Box<str>>,
+    spans: Map<Box<str>, Span>,
+    subscription_spans: Map<SubscriptionId, Span>,
 }
 
 /// A scope and the tenant that owns it; nobody owns `/` until the entry says whose it is.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    pub(super) scope: Scope,
+    pub(super) scope: Arc<Scope>,
     pub(super) tenant: Option<TenantId>,
 }
 
@@ -131,7 +131,7 @@ impl Places {
         let id = context.id::<SubscriptionId, _>(entry, &body.id);
         let names = self.by_name.entry(body.name.value.to_lowercase()).or_default();
         let (Some(id), Some(tenant)) = (id, tenant) else { return };
-        names.push(id);
+        names.push(Place { scope: Arc::new(Scope::subscription(id)), tenant: Some(tenant) });
         if let Some(first) = self.subscription_spans.get(&id) {
             return context.duplicate(&format!("the subscription `{id}`"), entry.at(&body.id), first.clone());
         }
@@ -164,7 +164,8 @@ impl Places {
             None => self.resolve_name(context, span, text),
             Some((subscription, group)) if is_name(group) => {
                 let subscription = self.subscription_called(context, span, subscription)?;
-                Some(Place { scope: Scope::resource_group(subscription.id, group), tenant: Some(subscription.tenant) })
+                let id = subscription.scope.subscription_id()?;
+                Some(Place { scope: Arc::new(Scope::resource_group(id, group)), tenant: subscription.tenant })
             }
             Some(_) => {
                 let diagnostic = Diagnostic::error("scope.form", format!("`{text}` is not a scope"));
@@ -178,8 +179,7 @@ impl Places {
     fn resolve_name(&self, context: &mut Context<'_>, span: Span, text: &str) -> Option<Place> {
         let group = self.management_groups.get(text.to_ascii_lowercase().as_str());
         let Some(group) = group else {
-            let subscription = self.subscription_called(context, span, text)?;
-            return Some(Place { scope: Scope::subscription(subscription.id), tenant: Some(subscription.tenant) });
+            return self.subscription_called(context, span, text).cloned();
         };
         if self.by_name.contains_key(&text.to_lowercase()) {
             let message = format!("`{text}` is a subscription and a management group");
@@ -187,13 +187,13 @@ impl Places {
             context.push(diagnostic.help("write the whole id: /subscriptions/… or /providers/Microsoft.Management/managementGroups/…"));
             return None;
         }
-        Some(Place { scope: Scope::whole(Anchor::ManagementGroup(group.name.clone())), tenant: Some(group.tenant) })
+        Some(Place { scope: Arc::new(Scope::whole(Anchor::ManagementGroup(group.name.clone()))), tenant: Some(group.tenant) })
     }
 
-    fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Subscription> {
+    fn subscription_called(&self, context: &mut Context<'_>, span: Span, name: &str) -> Option<&Place> {
         let found = self.by_name.get(&name.to_lowercase()).map(Vec::as_slice);
         match found {
-            Some([id]) => self.subscriptions.get(id),
+            Some([place]) => Some(place),
             // Declared, but with an id or a tenant that was reported there.
             Some([]) => None,
             Some([_, _, ..]) => {
@@ -217,7 +217,7 @@ impl Places {
             }
         };
         let tenant = match scope.anchor() {
-            Anchor::Tenant if scope.below().is_empty() => return Some(Place { scope, tenant: None }),
+            Anchor::Tenant if scope.below().is_empty() => return Some(Place { scope: Arc::new(scope), tenant: None }),
             _ if !is_grantable(&scope) => {
                 let diagnostic = Diagnostic::error("scope.form", format!("`{text}` is not the id of a group or resource"));
                 let diagnostic = diagnostic.at(span, "nothing can be granted here");
@@ -231,7 +231,7 @@ impl Places {
         if tenant.is_none() {
             self.unknown_scope(context, span, text);
         }
-        tenant.map(|tenant| Place { scope, tenant: Some(tenant) })
+        tenant.map(|tenant| Place { scope: Arc::new(scope), tenant: Some(tenant) })
     }
 
     fn unknown_scope(&self, context: &mut Context<'_>, span: Span, text: &str) {
@@ -258,6 +258,7 @@ impl Places {
         for subscription in self.subscriptions.values_mut() {
             subscription.managed_by.sort_unstable();
             subscription.managed_by.dedup();
+            subscription.managed_by.shrink_to_fit();
         }
     }
 
@@ -299,10 +300,13 @@ impl Places {
         }
         for subscription in self.subscriptions.values_mut() {
             let above = subscription.ancestors.iter().filter_map(|name| on_groups.get(name.to_ascii_lowercase().as_str())).flatten();
-            let inherited = above.chain(roots.get(&subscription.tenant).into_iter().flatten());
-            let scope = Scope::subscription(subscription.id);
-            subscription.grants.extend(inherited.map(|grant| Grant { scope: scope.clone(), ..grant.clone() }));
+            let mut inherited = above.chain(roots.get(&subscription.tenant).into_iter().flatten()).peekable();
+            if inherited.peek().is_some() {
+                let scope = Arc::new(Scope::subscription(subscription.id));
+                subscription.grants.extend(inherited.map(|grant| Grant { scope: Arc::clone(&scope), ..grant.clone() }));
+            }
             subscription.grants.sort_by_key(|grant| grant.principal);
+            subscription.grants.shrink_to_fit();
         }
         for grants in roots.values_mut() {
             grants.sort_by_key(|grant| grant.principal);
@@ -312,14 +316,14 @@ impl Places {
 }
 
 /// Where in the list the delegations of each subscription are.
-pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, Vec<usize>> {
+pub(super) fn of_delegations(delegations: &[Delegation]) -> Map<SubscriptionId, Box<[usize]>> {
     let mut places: Map<SubscriptionId, Vec<usize>> = Map::default();
     for (place, delegation) in delegations.iter().enumerate() {
         if let Some(subscription) = delegation.scope.subscription_id() {
             places.entry(subscription).or_default().push(place);
         }
     }
-    places
+    places.into_iter().map(|(subscription, places)| (subscription, places.into())).collect()
 }
 
 /// The subscriptions that each tenant owns or manages, sorted.
@@ -333,6 +337,7 @@ pub(super) fn reach(subscriptions: &Map<SubscriptionId, Subscription>) -> Map<Te
     for subscriptions in reach.values_mut() {
         subscriptions.sort_unstable();
         subscriptions.dedup();
+        subscriptions.shrink_to_fit();
     }
     reach
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::people::{People, Person};
+use super::people::{Known, People, Person};
 use super::{Context, Unknown};
 use crate::directory::PrincipalKind;
 use crate::ids::{ObjectId, PrincipalId, TenantId};
@@ -52,10 +52,7 @@ impl People {
 
     /// By key first, which is unique, then by name, then by object id.
     fn find(&self, context: &mut Context<'_>, tenant: TenantId, span: Span, reference: &Reference<'_>) -> Option<Who> {
-        if self.is_broken(tenant, reference.word) {
-            return None;
-        }
-        let by_key = self.by_key(tenant, reference.word);
+        let Known::As(by_key) = self.by_key(tenant, reference.word) else { return None };
         if let Some(person) = by_key.filter(|person| reference.admits(person)) {
             return Some(person.who());
         }

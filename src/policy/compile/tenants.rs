@@ -16,9 +16,9 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// The tenants of a set. A key whose id is broken is known all the same, so that nobody calls it unknown.
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
-    by_key: HashMap<String, (Span, Option<TenantId>)>,
-    spans: HashMap<TenantId, Span>,
-    list: Map<TenantId, Tenant>,
+    by_key: Map<String, (Span, Option<TenantId>)>,
+    spans: Map<TenantId, Span>,
+    list: Map<TenantId, Box<Tenant>>,
 }
 
 impl Tenants {
@@ -38,7 +38,7 @@ impl Tenants {
             let issuer = issuer(context, entry, &issuers, id);
             owners.claim(context, entry, issuer.as_ref());
             tenants.spans.insert(id, entry.at(&entry.body.id));
-            tenants.list.insert(id, tenant(context, entry, id, issuer));
+            tenants.list.insert(id, Box::new(tenant(context, entry, id, issuer)));
         }
         tenants
     }
@@ -76,7 +76,7 @@ impl Tenants {
         self.list.get(&id).map_or("another tenant", |tenant| &tenant.name)
     }
 
-    pub(super) fn into_directory(self) -> Map<TenantId, Tenant> {
+    pub(super) fn into_directory(self) -> Map<TenantId, Box<Tenant>> {
         self.list
     }
 }
@@ -112,8 +112,8 @@ fn issuer(context: &mut Context<'_>, entry: &Entry<file::Tenant>, issuers: &Issu
 /// Who a domain and a value of `iss` belong to.
 #[derive(Debug, Default)]
 struct Owners {
-    domains: HashMap<String, Span>,
-    issuer_names: HashMap<String, Span>,
+    domains: Map<String, Span>,
+    issuer_names: Map<String, Span>,
 }
 
 impl Owners {

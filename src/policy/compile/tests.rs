@@ -73,7 +73,7 @@ fn tenant(key: u8) -> TenantId {
 
 fn describe(directory: &Directory, grant: &Grant) -> String {
     let role = directory.roles().role(grant.role).unwrap().name().to_owned();
-    format!("{} {role} {} {:?}", grant.origin.principal_name, grant.scope, grant.window)
+    format!("{} {role} {} {:?}", grant.origin.principal_name, grant.scope, *grant.window)
 }
 
 #[track_caller]
@@ -141,7 +141,7 @@ suspended = true
     let inside = directory.subscription(INSIDE.parse().unwrap()).unwrap();
     assert_eq!((inside.grants.len(), inside.managed_by.as_slice()), (4, [tenant(1)].as_slice()));
     assert!(directory.related(tenant(1), tenant(2)) && !directory.related(tenant(2), tenant(1)));
-    let reader = inside.grants.iter().find(|grant| grant.window == Window::Standing).unwrap();
+    let reader = inside.grants.iter().find(|grant| *grant.window == Window::Standing).unwrap();
     assert_eq!(reader.origin.kind, OriginKind::Delegation { offer: "Gold".into(), managing_tenant: tenant(1) });
     assert_eq!((&*reader.origin.defined_at.file, reader.origin.defined_at.line, reader.origin.defined_at.column), ("p/b.toml", 6, 1));
 }

@@ -258,7 +258,7 @@ fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
         && Arc::ptr_eq(&mine.origin, &theirs.origin)
         && mine.role == theirs.role
         && mine.principal == theirs.principal
-        && mine.window == theirs.window
+        && *mine.window == *theirs.window
         && mine.scope.anchor() == theirs.scope.anchor()
         && mine.scope.below() == theirs.scope.below()
 }

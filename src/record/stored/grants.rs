@@ -26,7 +26,7 @@ fn push_grant(out: &mut Vec<u8>, scored: &ScoredGrant, directory: &Directory) {
     push_guid(out, grant.principal.object.as_bytes());
     out.extend_from_slice(br#"","granted_on":"#);
     push_quoted_scope(out, &grant.scope);
-    push_member(out, br#","kind":"#, entry::kind(grant.window));
+    push_member(out, br#","kind":"#, entry::kind(*grant.window));
     if let Some(offer) = entry::offer(scored) {
         push_member(out, br#","delegation":"#, offer);
     }
@@ -65,7 +65,7 @@ mod tests {
         let defined_at = SourceLocation { file: name.into(), line: 7, column: u32::MAX };
         let origin = Arc::new(Origin { kind, principal_name: name.into(), defined_at, through: None });
         let principal = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([0xc3; 16]) };
-        let grant = Grant { principal, role: RoleIndex(role), scope: Scope::parse(scope).unwrap(), window, origin };
+        let grant = Grant { principal, role: RoleIndex(role), scope: Arc::new(Scope::parse(scope).unwrap()), window: window.into(), origin };
         let is_odd = role % 2 == 1;
         ScoredGrant { grant, principal: is_odd, scope: !is_odd, action: is_odd, in_force: !is_odd }
     }
