@@ -65,7 +65,8 @@ mod tests {
         let defined_at = SourceLocation { file: name.into(), line: 7, column: u32::MAX };
         let origin = Arc::new(Origin { kind, principal_name: name.into(), defined_at, through: None });
         let principal = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([0xc3; 16]) };
-        let grant = Grant { principal, role: RoleIndex(role), scope: Arc::new(Scope::parse(scope).unwrap()), window: window.into(), origin };
+        let grant =
+            Grant { principal, role: RoleIndex(role), scope: Arc::new(Scope::parse(scope).unwrap()), window: window.into(), origin };
         let is_odd = role % 2 == 1;
         ScoredGrant { grant, principal: is_odd, scope: !is_odd, action: is_odd, in_force: !is_odd }
     }
