@@ -74,8 +74,9 @@ impl Steps {
     fn print(mut self) {
         println!("| step | median | 99th percentile |\n|---|---|---|");
         let clock = self.0.first_mut().map(|step| step.at(50)).unwrap_or_default();
-        for mut step in self.0 {
-            let [median, p99] = [50, 99].map(|percent| step.at(percent).saturating_sub(clock));
+        for (place, mut step) in self.0.into_iter().enumerate() {
+            let less = if place == 0 { 0 } else { clock };
+            let [median, p99] = [50, 99].map(|percent| step.at(percent).saturating_sub(less));
             println!("| {} | {median} ns | {p99} ns |", step.name);
         }
     }
@@ -113,7 +114,8 @@ fn main() {
         gateway.request(&token, "authenticate, token not seen before", &mut Steps::default(), Some(&mut steps));
     }
     let token = tokens.operator().unwrap();
-    gateway.request(&token, "", &mut Steps::default(), None);
+    // The second time it is kept.
+    (0..2).for_each(|_| gateway.request(&token, "", &mut Steps::default(), None));
     (0..REQUESTS).for_each(|_| gateway.request(&token, "authenticate, token known", &mut steps, None));
     steps.print();
     gateway.journal.close();

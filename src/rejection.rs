@@ -226,6 +226,7 @@ impl Rejection {
                 | ClassifyError::Framing { .. }
                 | ClassifyError::HostForm
                 | ClassifyError::TargetTooLong { .. }
+                | ClassifyError::FieldsTooLarge { .. }
                 | ClassifyError::TooManyFields { .. }
                 | ClassifyError::Tunnel { .. } => CheckName::Connection,
             },
@@ -293,7 +294,9 @@ impl Rejection {
                 ClassifyError::Path(_) => "path.ambiguous",
                 ClassifyError::Tunnel { .. } => "plane.tunnel",
                 ClassifyError::Expectation { .. } | ClassifyError::Framing { .. } | ClassifyError::HostForm => "request.malformed",
-                ClassifyError::TargetTooLong { .. } | ClassifyError::TooManyFields { .. } => "request.too_large",
+                ClassifyError::FieldsTooLarge { .. } | ClassifyError::TargetTooLong { .. } | ClassifyError::TooManyFields { .. } => {
+                    "request.too_large"
+                }
             },
             Self::Denied { error: AuthorizeError::Denied { reason }, .. } => reason.code(),
             Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
@@ -359,7 +362,9 @@ fn classify(error: &ClassifyError) -> Answer {
         }
         ClassifyError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotAllowed"),
         ClassifyError::TargetTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestUriTooLong"),
-        ClassifyError::TooManyFields { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge"),
+        ClassifyError::FieldsTooLarge { .. } | ClassifyError::TooManyFields { .. } => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge")
+        }
     };
     Answer::new(status, code, sentence(error))
 }

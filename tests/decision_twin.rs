@@ -192,7 +192,9 @@ fn deny(dice: &mut Dice) -> DenyAssignment {
 fn world(dice: &mut Dice) -> World {
     let roles: Vec<Vec<Block>> = dice.some(70, |dice| dice.some(2, block));
     let catalogue = RoleCatalogue::from_table(&table(&roles)).unwrap();
-    let mut grants = dice.some(25, |dice| grant(dice, roles.len()));
+    // Few grants are read through, many are searched.
+    let most = if dice.roll(3) == 0 { 90 } else { 25 };
+    let mut grants = dice.some(most, |dice| grant(dice, roles.len()));
     grants.sort_by_key(|grant| grant.principal);
     let denies = if dice.roll(3) == 0 { dice.some(2, deny) } else { Vec::new() };
     World { roles, catalogue, grants, denies }

@@ -133,6 +133,7 @@ fn classified() -> Vec<Row> {
         ClassifyError::Method { .. } => [ClassifyError::Method { method: text("TRACE") }],
         ClassifyError::Path(_) => [ClassifyError::Path(PathError::DotSegment { segment: text("..") })],
         ClassifyError::TargetTooLong { .. } => [ClassifyError::TargetTooLong { length: 9_000 }],
+        ClassifyError::FieldsTooLarge { .. } => [ClassifyError::FieldsTooLarge { length: 70_000 }],
         ClassifyError::TooManyFields { .. } => [ClassifyError::TooManyFields { count: 101 }],
         ClassifyError::Tunnel { .. } => [ClassifyError::Tunnel { field: "Upgrade" }],
     });

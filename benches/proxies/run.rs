@@ -18,6 +18,8 @@ use crate::{Outcome, Run, judge, rounds};
 const GUARD: f64 = 0.05;
 /// Counts of the bare proxy that differ by less are of machines that are alike.
 const SAME_MACHINE: f64 = 0.02;
+/// What differs by more is no matter of the machine.
+const OTHER_MACHINE_MAX: f64 = 0.15;
 
 pub fn run(run: &Run) -> Outcome<()> {
     let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(|scenario| is_wanted(run, scenario)).collect();
@@ -134,11 +136,11 @@ fn counts(results: &Results) -> Counts {
     names.into_iter().filter_map(|name| Some((name.clone(), counted(name)?))).collect()
 }
 
-/// How much more is counted here for the same work: libraries choose their instructions by the processor. Nothing, where the bare proxy takes
-/// what it took for the baseline.
+/// How much more or less is counted here for the same work: libraries choose their instructions by the processor. Nothing, where the bare proxy
+/// takes what it took for the baseline.
 fn machine(counted: &Counted, baseline: &Counted) -> f64 {
     let factor = counted.bare / baseline.bare;
-    if (factor - 1.0).abs() <= SAME_MACHINE { 1.0 } else { factor.max(1.0 / factor) }
+    if (factor - 1.0).abs() <= SAME_MACHINE { 1.0 } else { factor.clamp(1.0 - OTHER_MACHINE_MAX, 1.0 + OTHER_MACHINE_MAX) }
 }
 
 fn end(failures: &[String]) -> Outcome<()> {

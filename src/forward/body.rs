@@ -208,13 +208,6 @@ impl AnswerBody {
     }
 }
 
-impl Default for AnswerBody {
-    /// Nothing.
-    fn default() -> Self {
-        Self(Kind::Full(None))
-    }
-}
-
 impl From<Bytes> for AnswerBody {
     fn from(bytes: Bytes) -> Self {
         Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))

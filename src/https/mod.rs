@@ -3,6 +3,7 @@
 //! It knows nothing of what is served: the gateway, the admin listener, the demo issuer and the mock resource manager all
 //! hand it a function from request to response.
 
+mod ends;
 mod framing;
 mod patience;
 
@@ -17,18 +18,16 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
-use rustix::net::RecvFlags;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
+use self::ends::{Begun, Ended, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
 use self::framing::{Counted, Lengths};
 use self::patience::Impatient;
@@ -110,7 +109,7 @@ pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Default + Send + 'static,
+    B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -153,9 +152,6 @@ where
 
 /// How long a stopping listener goes on accepting, so that clients learn of the stop from an answer and not from a reset.
 pub const LAME_TIME: Duration = Duration::from_millis(300);
-
-/// How long a connection that has had no request is left open when idle ones are closed: its first one is on its way.
-const FIRST_REQUEST_TIME: Duration = Duration::from_millis(500);
 
 /// Keeps a listener that ran out of file descriptors from spinning.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -238,7 +234,7 @@ impl Listening {
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Default + Send + 'static,
+        B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -279,7 +275,7 @@ impl Listening {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Default + Send + 'static,
+        B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -289,7 +285,6 @@ impl Listening {
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
         let lengths = Arc::new(Lengths::default());
-        let head_bytes_max = self.limits.head_bytes_max;
         let stream = TokioIo::new(Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
@@ -298,15 +293,11 @@ impl Listening {
             if is_ambiguous {
                 request.extensions_mut().insert(AmbiguousFraming);
             }
-            let is_too_large = closes_after && head_bytes(&request) > head_bytes_max;
-            let answer = (!is_too_large).then(|| Box::pin(handler(request, Arc::clone(&connection))));
+            let answer = Box::pin(handler(request, Arc::clone(&connection)));
             let stop = stop.clone();
             async move {
-                let mut response = match answer {
-                    Some(answer) => answer.await,
-                    None => too_large(),
-                };
-                if is_ambiguous || is_too_large || closes_after && *stop.borrow() {
+                let mut response = answer.await;
+                if is_ambiguous || closes_after && *stop.borrow() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
@@ -314,109 +305,20 @@ impl Listening {
         });
         if is_http2 {
             let mut served = self.http2.serve_connection(stream, service);
-            Box::pin(async move { until_end(&mut served, peer, first_request, begun).await })
+            Box::pin(async move {
+                let _ended = until_end(&mut served, peer, first_request, begun).await;
+            })
         } else {
             let mut served = self.http1.serve_connection(stream, service);
             Box::pin(async move {
-                until_end(&mut served, peer, first_request, begun).await;
-                linger(served.into_parts().io.into_inner()).await;
+                let closing = begun.closing.clone();
+                if until_end(&mut served, peer, first_request, begun).await == Ended::Answered {
+                    let stream = served.into_parts().io.into_inner();
+                    linger(stream, closing).await;
+                }
             })
         }
     }
-}
-
-/// What the library answers itself while a head is still coming; one that came at once is read as a whole.
-fn too_large<B: Default>() -> Response<B> {
-    let mut response = Response::new(B::default());
-    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    response
-}
-
-/// The target and all fields, with what stands between them.
-fn head_bytes(request: &Request<Incoming>) -> usize {
-    const BETWEEN: usize = ": \r\n".len();
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    request.headers().iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + BETWEEN)
-}
-
-/// Serves a connection to its end, or until idle ones are closed, or until it is clear that no request comes.
-async fn until_end<C>(served: &mut C, peer: SocketAddr, first_request: OwnedNotified, begun: Begun)
-where
-    C: GracefulConnection<Error = hyper::Error> + Unpin,
-{
-    let mut served = Pin::new(served);
-    let ended = tokio::select! {
-        biased;
-        ended = served.as_mut() => ended,
-        closed = begun.then_closed(first_request) => match closed {
-            true => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-            false => return tracing::debug!(%peer, "connection without a request"),
-        },
-    };
-    if let Err(cause) = ended {
-        tracing::debug!(%peer, %cause, "connection ended early");
-    }
-}
-
-/// What a peer still sends after its last answer is taken in for so long, and so much of it.
-const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
-const LINGER_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Takes in what a peer still sends of a request that was answered before its end: to close at once would be a reset, which takes the
-/// answer away from it. Source: RFC 9112 §9.6.
-async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let rest = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
-    };
-    // Whatever comes of it, the connection has ended.
-    drop(timeout(LINGER_TIME_MAX, rest).await);
-}
-
-/// How long a connection may be without its first request. The library times a head from its first byte on; a peer that sends
-/// none would stay for ever.
-struct Begun {
-    by: Instant,
-    closing: Stop,
-}
-
-impl Begun {
-    /// What comes, unless it does not come in time.
-    async fn in_time<T>(&self, coming: impl Future<Output = T>) -> Option<T> {
-        let (mut coming, mut closing) = (pin!(coming), self.closing.clone());
-        tokio::select! {
-            biased;
-            come = coming.as_mut() => Some(come),
-            () = turned(&mut closing) => timeout(FIRST_REQUEST_TIME, coming).await.ok(),
-            () = sleep_until(self.by) => None,
-        }
-    }
-
-    /// Waits until idle connections are closed. `false` when the first request does not come in time.
-    async fn then_closed(mut self, first_request: OwnedNotified) -> bool {
-        if Box::pin(self.in_time(first_request)).await.is_none() {
-            return false;
-        }
-        turned(&mut self.closing).await;
-        true
-    }
-}
-
-/// Whether a peer begins with the preface of HTTP/2, as one may on clear text. Nothing is taken from the connection. Source: RFC 9113 §3.4.
-async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let look = || {
-        let mut begun = [0; PREFACE.len()];
-        let (length, _) = rustix::net::recv(stream, &mut begun, RecvFlags::PEEK)?;
-        let is_preface = length > 0 && begun.get(..length).is_some_and(|begun| PREFACE.starts_with(begun));
-        // Of a part of it, the rest decides.
-        let is_part = is_preface && length < PREFACE.len();
-        if is_part { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(is_preface) }
-    };
-    stream.async_io(Interest::READABLE, look).await
 }
 
 fn negotiated(connection: &ServerConnection) -> Tls {

@@ -20,6 +20,8 @@ use crate::rejection::Rejection;
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Header fields of one request.
 const HEADER_FIELDS_MAX: usize = 100;
+/// Bytes of header fields, names and values with what stands between them.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// A request as it came in, before anything is known about it.
 #[derive(Debug)]
@@ -99,6 +101,12 @@ pub enum ClassifyError {
     TooManyFields {
         /// Their number.
         count: usize,
+    },
+    /// Header fields are too large together.
+    #[error("the header fields have {length} bytes; allowed: {HEADER_BYTES_MAX}")]
+    FieldsTooLarge {
+        /// Their length.
+        length: usize,
     },
     /// An expectation that cannot be met.
     #[error("the expectation `{value}` cannot be met; only `100-continue` can")]
@@ -264,10 +272,13 @@ fn refuse_oversize(head: &Parts) -> Result<(), ClassifyError> {
     if length > TARGET_BYTES_MAX {
         return Err(ClassifyError::TargetTooLong { length });
     }
-    match head.headers.len() {
-        count if count > HEADER_FIELDS_MAX => Err(ClassifyError::TooManyFields { count }),
-        _ => Ok(()),
+    let count = head.headers.len();
+    if count > HEADER_FIELDS_MAX {
+        return Err(ClassifyError::TooManyFields { count });
     }
+    // The library bounds a head while it is incomplete; one that comes at once can be larger.
+    let length = head.headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len()).sum();
+    if length > HEADER_BYTES_MAX { Err(ClassifyError::FieldsTooLarge { length }) } else { Ok(()) }
 }
 
 /// What hyper lets through although two programs could take it for two different messages.

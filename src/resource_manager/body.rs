@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use super::faults::Fault;
 
 /// A body in steps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AnswerBody {
     /// What was announced, even if less will come.
     length: u64,

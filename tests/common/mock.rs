@@ -75,14 +75,17 @@ impl Serving {
         assert_eq!(self.served.await.unwrap(), Drained::Clean);
     }
 
-    pub async fn connect(&self) -> TokioIo<TlsStream<TcpStream>> {
+    /// A connection that offers this protocol.
+    pub async fn connect(&self, alpn: &[u8]) -> TokioIo<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![alpn.to_vec()];
         let stream = TcpStream::connect(self.address).await.unwrap();
-        TokioIo::new(self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap())
+        TokioIo::new(TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap())
     }
 
     /// A request as it is; a body is JSON unless the headers say otherwise. `None` when the connection ended before the answer was whole.
     pub async fn send(&self, method: &str, path: &str, body: Option<Bytes>, headers: &[(&str, &str)]) -> Option<Answer> {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(self.connect().await).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(self.connect(b"http/1.1").await).await.unwrap();
         let _ends_with_the_request = AbortOnDrop(tokio::spawn(connection));
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path).header(HOST, "localhost");
         if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
@@ -153,7 +156,8 @@ fn tls() -> (Arc<ServerConfig>, TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate: CertificateDer<'static> = made.cert.der().clone();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let mut server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

@@ -187,7 +187,7 @@ impl Backend {
 
     /// An HTTP/2 connection, which carries many requests at once.
     pub async fn http2(&self) -> SendRequest<Full<Bytes>> {
-        let stream = self.serving.connect().await;
+        let stream = self.serving.connect(b"h2").await;
         let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         // It ends with its last sender.
         drop(tokio::spawn(connection));

@@ -83,7 +83,9 @@ async fn exactly_one_host_is_needed() {
 
 #[tokio::test]
 async fn heads_and_targets_are_bounded() {
-    check(&head(GET, &format!("X-Large: {}\r\n", "x".repeat(70_000))), "431", None).await;
+    // The library refuses it while it comes, the gateway when it is there.
+    let large = exchange(head(GET, &format!("{CLOSE}X-Large: {}\r\n", "x".repeat(70_000))).as_bytes()).await;
+    assert_eq!(statuses(&large), ["431"]);
     check(&head(GET, &"X-Many: 1\r\n".repeat(200)), "431", None).await;
     let long = format!("GET /{} HTTP/1.1", "a".repeat(9_000));
     check(&head(&long, CLOSE), "414", Some("RequestUriTooLong")).await;

@@ -20,10 +20,14 @@ pub(super) struct Written {
     pub(super) span: Span,
 }
 
+/// Grants for which room is made before they are looked at.
+const ROOM_MAX: usize = 1 << 20;
+
 /// The grants of all role assignments, with room for those of delegations.
 pub(super) fn assignments(context: &mut Context<'_>) -> Vec<Written> {
     let parsed = context.parsed;
-    let mut written = Vec::with_capacity(parsed.grants());
+    // What was written may be far more than what is right.
+    let mut written = Vec::with_capacity(parsed.grants().min(ROOM_MAX));
     written.extend(parsed.role_assignments.iter().filter_map(|entry| assignment(context, entry)));
     written
 }

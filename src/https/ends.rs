@@ -1,0 +1,190 @@
+//! How a connection begins and ends: which protocol it speaks, how long it may be without a request, and that its last answer arrives.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulConnection;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{Stop, turned};
+
+/// How long a connection that has had no request is left open when idle ones are closed: its first one is on its way.
+const FIRST_REQUEST_TIME: Duration = Duration::from_millis(500);
+/// What a peer still sends after its last answer is taken in for so long, and so much of it.
+const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How serving a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// With an answer that is whole, be it that its request could not be read.
+    Answered,
+    /// Otherwise: it broke, no request came, or idle connections were closed.
+    Left,
+}
+
+/// Serves a connection to its end, or until idle ones are closed, or until it is clear that no request comes.
+pub(super) async fn until_end<C>(served: &mut C, peer: SocketAddr, first_request: OwnedNotified, begun: Begun) -> Ended
+where
+    C: GracefulConnection<Error = hyper::Error> + Unpin,
+{
+    let mut served = Pin::new(served);
+    let ended = tokio::select! {
+        biased;
+        ended = served.as_mut() => ended,
+        closed = begun.then_closed(first_request) => {
+            if closed {
+                served.as_mut().graceful_shutdown();
+                drop(served.await);
+            } else {
+                tracing::debug!(%peer, "connection without a request");
+            }
+            return Ended::Left;
+        }
+    };
+    match ended {
+        Ok(()) => Ended::Answered,
+        Err(cause) => {
+            tracing::debug!(%peer, %cause, "connection ended early");
+            if cause.is_parse() { Ended::Answered } else { Ended::Left }
+        }
+    }
+}
+
+/// How long a connection may be without its first request. The library times a head from its first byte on; a peer that sends
+/// none would stay for ever.
+pub(super) struct Begun {
+    /// When the first request has to be there.
+    pub(super) by: Instant,
+    /// Turns when idle connections are closed.
+    pub(super) closing: Stop,
+}
+
+impl Begun {
+    /// What comes, unless it does not come in time.
+    pub(super) async fn in_time<T>(&self, coming: impl Future<Output = T>) -> Option<T> {
+        let (mut coming, mut closing) = (pin!(coming), self.closing.clone());
+        tokio::select! {
+            biased;
+            come = coming.as_mut() => Some(come),
+            () = turned(&mut closing) => timeout(FIRST_REQUEST_TIME, coming).await.ok(),
+            () = sleep_until(self.by) => None,
+        }
+    }
+
+    /// Waits until idle connections are closed. `false` when the first request does not come in time.
+    async fn then_closed(mut self, first_request: OwnedNotified) -> bool {
+        if Box::pin(self.in_time(first_request)).await.is_none() {
+            return false;
+        }
+        turned(&mut self.closing).await;
+        true
+    }
+}
+
+/// Whether a peer begins with the preface of HTTP/2, as one may on clear text. Nothing is taken from the connection. Source: RFC 9113 §3.4.
+pub(super) async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let look = || {
+        let mut begun = [0; PREFACE.len()];
+        let (length, _) = rustix::net::recv(stream, &mut begun, RecvFlags::PEEK)?;
+        let is_preface = length > 0 && begun.get(..length).is_some_and(|begun| PREFACE.starts_with(begun));
+        // Of a part of it, the rest decides.
+        let is_part = is_preface && length < PREFACE.len();
+        if is_part { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(is_preface) }
+    };
+    loop {
+        // Asked before the look: what came before the end counts, and after it nothing comes.
+        let ready = stream.ready(Interest::READABLE).await?;
+        match stream.try_io(Interest::READABLE, look) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && ready.is_read_closed() => return Ok(false),
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+            looked => return looked,
+        }
+    }
+}
+
+/// Takes in what a peer still sends of a request that was answered before its end, unless idle connections are closed: to close at once
+/// would be a reset, which takes the answer away from it. Source: RFC 9112 §9.6.
+pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut closing: Stop) {
+    let rest = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    tokio::select! {
+        // Whatever comes of it, the connection has ended.
+        _ended = timeout(LINGER_TIME_MAX, rest) => {}
+        () = turned(&mut closing) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    /// What is said of a peer that sends these pieces, and then nothing more or, if it ends, its end.
+    async fn said_of(pieces: &[&[u8]], ends: bool) -> Option<bool> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        peer.set_nodelay(true).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let sending = async {
+            for piece in pieces {
+                peer.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            if ends {
+                peer.shutdown().await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            said = timeout(Duration::from_millis(300), begins_http2(&stream)) => said.ok().map(Result::unwrap),
+            () = sending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_preface_is_known_however_it_comes_and_whatever_follows() {
+        let (begin, rest) = PREFACE.split_at(3);
+        for ends in [false, true] {
+            assert_eq!(said_of(&[PREFACE], ends).await, Some(true));
+            assert_eq!(said_of(&[begin, rest], ends).await, Some(true));
+            assert_eq!(said_of(&[b"P", b"OST / HTTP/1.1\r\n"], ends).await, Some(false));
+            assert_eq!(said_of(&[b"GET / HTTP/1.1\r\n"], ends).await, Some(false));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_preface_is_waited_for_until_the_peer_ends() {
+        assert_eq!(said_of(&[b"PRI"], false).await, None);
+        assert_eq!(said_of(&[b"PRI"], true).await, Some(false));
+        assert_eq!(said_of(&[], false).await, None);
+        assert_eq!(said_of(&[], true).await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn lingering_takes_in_what_comes_and_ends_with_the_peer_the_time_or_the_closing() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (close, closing) = tokio::sync::watch::channel(false);
+        let left = tokio::spawn(linger(near, closing.clone()));
+        far.write_all(&[b'x'; 10_000]).await.unwrap();
+        drop(far);
+        left.await.unwrap();
+        let (near, _far) = tokio::io::duplex(64);
+        let left = tokio::spawn(linger(near, closing));
+        close.send_replace(true);
+        timeout(LINGER_TIME_MAX, left).await.unwrap().unwrap();
+    }
+}
