@@ -15,6 +15,8 @@
 #[expect(dead_code, reason = "shared with the comparison of proxies, which needs files of tokens as well")]
 #[path = "proxies/token.rs"]
 mod token;
+#[path = "proxies/world.rs"]
+mod world;
 
 use std::fs;
 use std::hint::black_box;
@@ -40,13 +42,13 @@ use steward::pipeline::{Arrival, AssertionSigner, Context, OperationOwners, Refu
 use steward::policy::{self, LoadOptions};
 use steward::record::{Finished, Journal, RecordConfig};
 use token::{OPERATORS, Signer, TENANT, Wanted};
+use world::{SUBSCRIPTION, world};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const REQUESTS: usize = 20_000;
 const FRESH_TOKENS: usize = 500;
 const HOST: &str = "gateway.example";
-const SUBSCRIPTION: &str = "be4c0000-5000-4000-8000-000000000001";
 const RECORDS_BYTES_MAX: u64 = 64 << 20;
 
 /// What the times of one step were, in nanoseconds.
@@ -224,43 +226,4 @@ fn now<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(made) => made,
         Poll::Pending => panic!("the keys are not loaded"),
     }
-}
-
-fn world() -> String {
-    let issuer = token::ISSUER.replace(TENANT, "{tenant}");
-    format!(
-        r#"
-[[issuer]]
-key = "bench"
-kind = "file"
-path = "keys.json"
-names = ["{issuer}"]
-authority = "https://issuer.bench.example/{{tenant}}"
-
-[[tenant]]
-key = "provider"
-id = "{TENANT}"
-name = "Provider"
-issuer = "bench"
-
-[[tenant]]
-key = "customer"
-id = "be4c0000-1000-4000-8000-000000000002"
-name = "Customer"
-
-[[subscription]]
-id = "{SUBSCRIPTION}"
-name = "customer-main"
-tenant = "customer"
-
-[[delegation]]
-offer = "Operations"
-managing_tenant = "provider"
-scopes = ["customer-main"]
-
-[[delegation.authorization]]
-who = "group:{OPERATORS}"
-role = "Contributor"
-"#
-    )
 }

@@ -46,6 +46,8 @@ mod steward;
 mod token;
 #[path = "proxies/turns.rs"]
 mod turns;
+#[path = "proxies/world.rs"]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use hyper::Method;
 
 use crate::contenders::Kind;
 use crate::origin::DOWNLOAD_MARK;
-use crate::steward::SUBSCRIPTION;
+use crate::world::SUBSCRIPTION;
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]

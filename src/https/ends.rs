@@ -26,7 +26,7 @@ const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) enum Ended {
     /// With an answer that is whole, be it that its request could not be read.
     Answered,
-    /// Otherwise: it broke, no request came, or idle connections were closed.
+    /// Otherwise: it broke, or no request came.
     Left,
 }
 
@@ -40,13 +40,12 @@ where
         biased;
         ended = served.as_mut() => ended,
         closed = begun.then_closed(first_request) => {
-            if closed {
-                served.as_mut().graceful_shutdown();
-                drop(served.await);
-            } else {
+            if !closed {
                 tracing::debug!(%peer, "connection without a request");
+                return Ended::Left;
             }
-            return Ended::Left;
+            served.as_mut().graceful_shutdown();
+            served.await
         }
     };
     match ended {
@@ -89,9 +88,11 @@ impl Begun {
     }
 }
 
-/// Whether a peer begins with the preface of HTTP/2, as one may on clear text. Nothing is taken from the connection. Source: RFC 9113 §3.4.
+/// What a connection of HTTP/2 begins with. Source: RFC 9113 §3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether a peer begins with the preface of HTTP/2, as one may on clear text. Nothing is taken from the connection.
 pub(super) async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let look = || {
         let mut begun = [0; PREFACE.len()];
         let (length, _) = rustix::net::recv(stream, &mut begun, RecvFlags::PEEK)?;
@@ -131,10 +132,12 @@ mod tests {
 
     use super::*;
 
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const PATIENCE: Duration = Duration::from_secs(30);
+    /// Nothing is said within it.
+    const SILENCE: Duration = Duration::from_millis(300);
 
-    /// What is said of a peer that sends these pieces, and then nothing more or, if it ends, its end.
-    async fn said_of(pieces: &[&[u8]], ends: bool) -> Option<bool> {
+    /// What is said within a time of a peer that sends these pieces, and then nothing more or, if it ends, its end.
+    async fn said_of(pieces: &[&[u8]], ends: bool, within: Duration) -> Option<bool> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         peer.set_nodelay(true).unwrap();
@@ -150,7 +153,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            said = timeout(Duration::from_millis(300), begins_http2(&stream)) => said.ok().map(Result::unwrap),
+            said = timeout(within, begins_http2(&stream)) => said.ok().map(Result::unwrap),
             () = sending => None,
         }
     }
@@ -159,32 +162,33 @@ mod tests {
     async fn a_preface_is_known_however_it_comes_and_whatever_follows() {
         let (begin, rest) = PREFACE.split_at(3);
         for ends in [false, true] {
-            assert_eq!(said_of(&[PREFACE], ends).await, Some(true));
-            assert_eq!(said_of(&[begin, rest], ends).await, Some(true));
-            assert_eq!(said_of(&[b"P", b"OST / HTTP/1.1\r\n"], ends).await, Some(false));
-            assert_eq!(said_of(&[b"GET / HTTP/1.1\r\n"], ends).await, Some(false));
+            assert_eq!(said_of(&[PREFACE], ends, PATIENCE).await, Some(true));
+            assert_eq!(said_of(&[begin, rest], ends, PATIENCE).await, Some(true));
+            assert_eq!(said_of(&[b"P", b"OST / HTTP/1.1\r\n"], ends, PATIENCE).await, Some(false));
+            assert_eq!(said_of(&[b"GET / HTTP/1.1\r\n"], ends, PATIENCE).await, Some(false));
         }
     }
 
     #[tokio::test]
     async fn a_part_of_a_preface_is_waited_for_until_the_peer_ends() {
-        assert_eq!(said_of(&[b"PRI"], false).await, None);
-        assert_eq!(said_of(&[b"PRI"], true).await, Some(false));
-        assert_eq!(said_of(&[], false).await, None);
-        assert_eq!(said_of(&[], true).await, Some(false));
+        assert_eq!(said_of(&[b"PRI"], false, SILENCE).await, None);
+        assert_eq!(said_of(&[b"PRI"], true, PATIENCE).await, Some(false));
+        assert_eq!(said_of(&[], false, SILENCE).await, None);
+        assert_eq!(said_of(&[], true, PATIENCE).await, Some(false));
     }
 
     #[tokio::test]
-    async fn lingering_takes_in_what_comes_and_ends_with_the_peer_the_time_or_the_closing() {
-        let (near, mut far) = tokio::io::duplex(64);
+    async fn lingering_takes_in_what_comes_and_ends_with_the_peer_or_the_closing() {
         let (close, closing) = tokio::sync::watch::channel(false);
+        let (near, mut far) = tokio::io::duplex(64);
         let left = tokio::spawn(linger(near, closing.clone()));
-        far.write_all(&[b'x'; 10_000]).await.unwrap();
+        let sent = timeout(PATIENCE, far.write_all(&[b'x'; 10_000])).await;
+        assert!(matches!(sent, Ok(Ok(()))), "{sent:?}");
         drop(far);
-        left.await.unwrap();
-        let (near, _far) = tokio::io::duplex(64);
-        let left = tokio::spawn(linger(near, closing));
+        assert!(timeout(PATIENCE, left).await.is_ok_and(|left| left.is_ok()));
+        let (near, mut far) = tokio::io::duplex(64);
         close.send_replace(true);
-        timeout(LINGER_TIME_MAX, left).await.unwrap().unwrap();
+        linger(near, closing).await;
+        assert_eq!(far.read(&mut [0; 1]).await.ok(), Some(0));
     }
 }

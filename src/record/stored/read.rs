@@ -187,3 +187,24 @@ impl Stored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_token_is_read_wherever_it_stands() {
+        let stored = |of_principal: &str, of_line: &str| {
+            let guid = "00000000-0000-4000-8000-000000000001";
+            let caller = format!(r#"{{"oid":"{guid}","name":"Deniz","tenant":"{guid}","kind":"user","audience":"a"{of_principal}}}"#);
+            format!(
+                r#"{{"schema":"{SCHEMA}","policy":{{"version":1,"digest":""}},"principal":{caller},"method":"GET","transport":"tls 1.3","status":200,"id":"{guid}","time":"2026-11-22T10:00:00.000Z"{of_line},"path":"/","client":"c","took_us":1,"took_ns":[1,1,1,1,1,1,1,1,1,1]}}"#
+            )
+        };
+        for line in [stored(r#","until":"2026-11-22T11:00:00Z""#, ""), stored("", r#","until":1795345200"#)] {
+            let record = Record::read(line.as_bytes()).unwrap();
+            let token = record.checks.iter().find(|check| check.name == CheckName::Token).unwrap();
+            assert_eq!(token.seen.as_deref(), Some("genuine, until 2026-11-22T11:00:00Z"));
+        }
+    }
+}
