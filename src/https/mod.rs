@@ -200,7 +200,10 @@ async fn turned(signal: &mut Stop) {
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive_time_max).max_buf_size(limits.head_bytes_max);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.keep_alive_time_max)
+        .max_buf_size(READ_BYTES_MAX.max(limits.head_bytes_max));
     builder
 }
 
@@ -214,6 +217,10 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
     builder
 }
+
+/// What an HTTP/1.1 connection reads at once, and so the most of a head that is taken in before anybody judges it.
+/// An upload costs a third less in pieces of this size than in pieces of 64 KiB.
+const READ_BYTES_MAX: usize = 408 * 1024;
 
 /// HTTP/2 peers that vanished without a word are found by a ping this often.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
