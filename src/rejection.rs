@@ -322,6 +322,12 @@ impl Rejection {
         }
     }
 
+    /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere.
+    #[must_use]
+    pub const fn ends_connection(&self) -> bool {
+        matches!(self, Self::Classify(ClassifyError::Framing { .. } | ClassifyError::HostForm | ClassifyError::Tunnel { .. }))
+    }
+
     /// Whether the caller's tenant may not learn that the target exists, nor whose it is.
     #[must_use]
     pub const fn hides_target(&self) -> bool {
@@ -468,6 +474,7 @@ fn forward(error: &ForwardError) -> Answer {
         ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
         ForwardError::Connect { .. }
         | ForwardError::Cut { .. }
+        | ForwardError::Framing
         | ForwardError::Refused
         | ForwardError::Unexpected { .. }
         | ForwardError::Unreadable => (StatusCode::BAD_GATEWAY, "BadGateway"),

@@ -285,6 +285,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::ClientGone => [ForwardError::ClientGone],
         ForwardError::Connect { .. } => [ForwardError::Connect { cause: ConnectError::Slow { authority: text("rm.example") } }],
         ForwardError::Cut { .. } => [ForwardError::Cut { cause }],
+        ForwardError::Framing => [ForwardError::Framing],
         ForwardError::Refused => [ForwardError::Refused],
         ForwardError::Silent { .. } => [ForwardError::Silent { waited_ms: 60_000 }],
         ForwardError::Unexpected { .. } => [ForwardError::Unexpected { status: 101 }],

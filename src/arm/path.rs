@@ -148,13 +148,10 @@ impl CanonicalPath {
         self.segments_in(0..self.ends.len())
     }
 
-    /// The segments before and behind the last one that is this word, in any case.
-    pub fn split_at_last(
-        &self,
-        word: &str,
-    ) -> Option<(impl ExactSizeIterator<Item = &str> + Clone, impl ExactSizeIterator<Item = &str> + Clone)> {
-        let at = (0..self.ends.len()).rev().find(|at| self.segment(*at).eq_ignore_ascii_case(word))?;
-        Some((self.segments_in(0..at), self.segments_in(at + 1..self.ends.len())))
+    /// The segments before and behind the one at this place.
+    pub fn split_at(&self, place: usize) -> (impl ExactSizeIterator<Item = &str> + Clone, impl ExactSizeIterator<Item = &str> + Clone) {
+        let behind = self.ends.len().min(place + 1);
+        (self.segments_in(0..place.min(behind)), self.segments_in(behind..self.ends.len()))
     }
 
     fn segments_in(&self, places: Range<usize>) -> impl ExactSizeIterator<Item = &str> + Clone {

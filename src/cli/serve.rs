@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::signals::{Signals, Wish};
 use super::{Console, Exit, Global, state};
 use crate::clock::Clock;
@@ -55,12 +57,21 @@ pub(super) fn configured(global: &Global, console: &mut Console) -> Result<Confi
 
 /// Runs a command on a runtime of its own: the gateway's workers have theirs.
 pub(super) fn in_runtime(console: &mut Console, command: impl AsyncFnOnce(&mut Console) -> Exit) -> Exit {
+    use_all_descriptors();
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime.block_on(command(console)),
         Err(cause) => {
             console.error(format!("no runtime: {cause}"));
             Exit::Unreachable
         }
+    }
+}
+
+/// Every connection is a descriptor: the machine's bound holds, not the low one that shells and service managers set for programs of old.
+fn use_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%cause, "the gateway has no more file descriptors than it was started with");
     }
 }
 

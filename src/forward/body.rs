@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ impl RequestBody {
     const fn none() -> Self {
         Self::Whole(Bytes::new())
     }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.is_empty())
+    }
 }
 
 /// Whether what permitted a request still does.
@@ -53,6 +57,7 @@ pub(super) struct Watch(Arc<Seen>);
 struct Seen {
     moves: AtomicU64,
     fault: AtomicU8,
+    has_ended: AtomicBool,
 }
 
 /// Why a body ended before its end.
@@ -82,6 +87,9 @@ impl Outgoing {
             body @ RequestBody::Whole(_) => (body, None),
         };
         let patience = Patience::new(config.idle_time_max);
+        if body.is_empty() {
+            watch.end();
+        }
         let body = Self { body, standing, bytes_left: config.body_bytes_max, patience, watch: watch.clone() };
         (body, watch)
     }
@@ -97,6 +105,15 @@ impl Outgoing {
 }
 
 impl Watch {
+    fn end(&self) {
+        self.0.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all of it was passed on.
+    fn has_ended(&self) -> bool {
+        self.0.has_ended.load(Ordering::Relaxed)
+    }
+
     /// How many pieces were passed on.
     pub(super) fn moves(&self) -> u64 {
         self.0.moves.load(Ordering::Relaxed)
@@ -123,7 +140,10 @@ impl Body for Outgoing {
         let incoming = match &mut this.body {
             RequestBody::Client(incoming) => incoming,
             RequestBody::Whole(whole) if whole.is_empty() => return Poll::Ready(None),
-            RequestBody::Whole(whole) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
+            RequestBody::Whole(whole) => {
+                this.watch.end();
+                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole)))));
+            }
         };
         let arrived = match poll_data(incoming, cx) {
             Poll::Ready(arrived) => arrived,
@@ -140,9 +160,13 @@ impl Body for Outgoing {
             Some(Err(_cause)) => return this.fail(BodyFault::Cut),
             None => {
                 this.body = RequestBody::none();
+                this.watch.end();
                 return Poll::Ready(None);
             }
         };
+        if incoming.is_end_stream() {
+            this.watch.end();
+        }
         this.patience.renew();
         this.watch.0.moves.fetch_add(1, Ordering::Relaxed);
         match this.bytes_left.checked_sub(data.len() as u64) {
@@ -198,13 +222,15 @@ struct Streamed {
     /// Goes back to the pool when the answer has been read to its exact end, and is closed otherwise.
     connection: Option<Connection>,
     pool: Arc<Pool>,
+    /// Of the request: an answer can be there before all of it is sent.
+    watch: Watch,
     patience: Patience,
 }
 
 impl AnswerBody {
-    pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, idle_time_max: Duration) -> Self {
-        let patience = Patience::new(idle_time_max);
-        Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool: Arc::clone(pool), patience })))
+    pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, watch: &Watch, idle_time_max: Duration) -> Self {
+        let (pool, watch, patience) = (Arc::clone(pool), watch.clone(), Patience::new(idle_time_max));
+        Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool, watch, patience })))
     }
 }
 
@@ -225,6 +251,10 @@ impl Streamed {
         match poll_data(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(data))) => {
                 self.patience.renew();
+                // At once: the client may take its time with the last piece, and others wait for the connection.
+                if self.incoming.is_end_stream() {
+                    self.give_back();
+                }
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             // The answer must not look whole: an error here makes the server reset the stream or close the connection.
@@ -240,8 +270,9 @@ impl Streamed {
         }
     }
 
+    /// A connection on which its request is still being sent is closed: the next one would wait behind a stranger's body.
     fn give_back(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take().filter(|_| self.watch.has_ended()) {
             self.pool.give_back(connection);
         }
     }

@@ -102,6 +102,9 @@ pub enum ForwardError {
         #[source]
         cause: hyper::Error,
     },
+    /// An answer with two lengths, or with a length and a transfer coding.
+    #[error("the resource manager's answer has more than one end; the operator has to look at what stands between")]
+    Framing,
     /// The backend does not accept the gateway's assertion.
     #[error("the resource manager did not accept the gateway's assertion; the operator has to check its key and audience")]
     Refused,
@@ -147,7 +150,7 @@ impl ForwardError {
             Self::Cut { .. } => "upstream.cut",
             Self::Refused => "upstream.refused",
             Self::Silent { .. } => "upstream.timeout",
-            Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
+            Self::Framing | Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
         }
     }
 }
@@ -222,6 +225,9 @@ impl Backend {
         watch: &body::Watch,
         mut standing: impl Standing,
     ) -> Result<Response<AnswerBody>, SendError> {
+        if body.size_hint().lower() > self.config.body_bytes_max {
+            return Err(ForwardError::BodyTooLarge { max: self.config.body_bytes_max }.into());
+        }
         let repeatable = matches!(message.method, action::Method::Get | action::Method::Head) && body.is_end_stream();
         let mut outgoing = self.head(message, body)?;
         let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
@@ -233,7 +239,9 @@ impl Backend {
             let sent = connection.try_send(outgoing);
             let failed = match Self::await_head(sent, watch, &mut connection.patience).await? {
                 Ok(response) => {
-                    return Ok(response.map(|incoming| AnswerBody::streamed(incoming, connection, &self.pool, self.config.idle_time_max)));
+                    refuse_odd_framing(response.headers())?;
+                    let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.idle_time_max);
+                    return Ok(response.map(streamed));
                 }
                 Err(failed) => failed,
             };
@@ -286,6 +294,17 @@ impl Backend {
         })
         .await
     }
+}
+
+/// An answer that two programs may end at two places: it is not passed on, and its connection is not used again.
+fn refuse_odd_framing(answer: &HeaderMap) -> Result<(), ForwardError> {
+    let mut codings = answer.get_all(header::TRANSFER_ENCODING).iter();
+    let is_odd = match (codings.next(), codings.next()) {
+        (None, _) => answer.get_all(header::CONTENT_LENGTH).iter().count() > 1,
+        (Some(coding), None) => answer.contains_key(header::CONTENT_LENGTH) || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => true,
+    };
+    if is_odd { Err(ForwardError::Framing) } else { Ok(()) }
 }
 
 /// The head of a request: all of it that does not frame it.

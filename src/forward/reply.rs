@@ -33,13 +33,21 @@ pub struct Delivery<'a> {
     pub now: Timestamp,
 }
 
-/// Headers of the backend that are about its own hop, its own software or its own trust, sorted.
-const KEPT_BACK: [&str; 14] = [
+/// Headers of the backend that are about its own hop, its own software or its own trust, or that lead clients elsewhere, sorted.
+const KEPT_BACK: [&str; 24] = [
     "alt-svc",
+    "authorization",
+    "clear-site-data",
     "connection",
+    "content-location",
     "keep-alive",
+    "link",
+    "nel",
     "proxy-authenticate",
     "proxy-authorization",
+    "referer",
+    "refresh",
+    "report-to",
     "server",
     "set-cookie",
     "te",
@@ -48,14 +56,20 @@ const KEPT_BACK: [&str; 14] = [
     "upgrade",
     "via",
     "www-authenticate",
+    "x-ms-home-tenant-id",
+    "x-ms-management-group-ancestors",
     "x-powered-by",
 ];
 
 /// Headers by which a client is sent to poll: it sends its token there.
 const OPERATION_LINKS: [&str; 3] = ["azure-asyncoperation", "location", "operation-location"];
 
-/// Members of a list by which a client is sent to the next page.
-const PAGE_LINKS: [&str; 2] = ["nextLink", "@odata.nextLink"];
+/// Members of a list by which a client is sent to the next page, in lower case.
+const PAGE_LINKS: [&str; 4] = ["nextlink", "@odata.nextlink", "@nextlink", "odata.nextlink"];
+
+fn is_page_link(member: &str) -> bool {
+    PAGE_LINKS.iter().any(|known| member.eq_ignore_ascii_case(known))
+}
 
 /// Makes the backend's answer the gateway's.
 ///
@@ -75,12 +89,16 @@ pub async fn deliver(
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    let reads = !matches!(delivery.reading, &Reading::Unread) && head.status == StatusCode::OK && is_json(&head.headers);
-    if !reads {
+    if matches!(delivery.reading, &Reading::Unread) || !head.status.is_success() {
         return Ok((Response::from_parts(head, body), notes));
     }
-    if head.headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(ForwardError::Unreadable);
+    let is_readable = is_json(&head.headers) && !head.headers.contains_key(header::CONTENT_ENCODING);
+    match delivery.reading {
+        // What has to be cut down and cannot be read is nobody's.
+        Reading::Only(_) if !is_readable || head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
+        Reading::Links if is_json(&head.headers) && !is_readable => return Err(ForwardError::Unreadable),
+        Reading::Links if !is_readable => return Ok((Response::from_parts(head, body), notes)),
+        Reading::Only(_) | Reading::Links | Reading::Unread => {}
     }
     let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
     let body = links.rewrite_body(bytes, &mut notes)?;
@@ -108,14 +126,17 @@ fn keep_back(headers: &mut HeaderMap) {
     }
 }
 
-/// About the backend's own hop, software or trust, or about whom we spoke for.
+/// About the backend's own hop, software or trust, about who may read the answer, or about whom we spoke for.
 fn is_kept_back(name: &str) -> bool {
-    KEPT_BACK.binary_search(&name).is_ok() || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
+    KEPT_BACK.binary_search(&name).is_ok()
+        || name.starts_with("access-control-")
+        || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
 }
 
 async fn read(body: AnswerBody, max: usize) -> Result<Bytes, ForwardError> {
@@ -202,6 +223,9 @@ impl Links<'_> {
             Reading::Only(scopes) => Some(scopes),
             Reading::Links | Reading::Unread => None,
         };
+        if bytes.is_empty() && only.is_none() {
+            return Ok(bytes);
+        }
         let Ok(mut list) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) else {
             // Some lists are bare arrays without links; they pass only where nothing has to be left out.
             return if only.is_none() && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
@@ -211,20 +235,23 @@ impl Links<'_> {
             };
         };
         let mut changed = only.is_some();
-        for name in PAGE_LINKS {
-            let Some(link) = list.get(name).and_then(|link| link.as_str()) else { continue };
+        let links: Vec<String> = list.keys().filter(|name| is_page_link(name)).cloned().collect();
+        for name in links {
+            let Some(link) = list.get(&name).and_then(|link| link.as_str()) else { continue };
             changed = true;
             match self.classify(link) {
                 Link::Ours(url) => {
-                    list.insert(name.to_owned(), url.into());
+                    list.insert(name, url.into());
                 }
                 Link::Foreign => {
-                    list.remove(name);
+                    list.remove(&name);
                     notes.push("foreign link removed from the body");
                 }
             }
         }
         if let Some(scopes) = only {
+            // Counts, facets and whatever else stands beside the things would tell of those that are left out.
+            list.retain(|name, _member| name == "value" || is_page_link(name));
             let items = list.get_mut("value").and_then(|value| value.as_array_mut()).ok_or(ForwardError::Unreadable)?;
             items.retain(|item| lies_in(item, scopes));
         }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::streams::Worn;
 use super::{Stop, turned};
 
 /// How long a connection that has had no request is left open when idle ones are closed: its first one is on its way.
@@ -30,8 +31,14 @@ pub(super) enum Ended {
     Left,
 }
 
-/// Serves a connection to its end, or until idle ones are closed, or until it is clear that no request comes.
-pub(super) async fn until_end<C>(served: &mut C, peer: SocketAddr, first_request: OwnedNotified, begun: Begun) -> Ended
+/// Serves a connection to its end, or until idle ones are closed, or it is worn out, or it is clear that no request comes.
+pub(super) async fn until_end<C>(
+    served: &mut C,
+    peer: SocketAddr,
+    first_request: OwnedNotified,
+    begun: Begun,
+    worn_out: impl Future<Output = Worn>,
+) -> Ended
 where
     C: GracefulConnection<Error = hyper::Error> + Unpin,
 {
@@ -42,6 +49,14 @@ where
         closed = begun.then_closed(first_request) => {
             if !closed {
                 tracing::debug!(%peer, "connection without a request");
+                return Ended::Left;
+            }
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+        worn = worn_out => {
+            tracing::debug!(%peer, %worn, "connection is worn out");
+            if worn != Worn::Idle {
                 return Ended::Left;
             }
             served.as_mut().graceful_shutdown();

@@ -1,98 +1,246 @@
-//! Finds requests with both `Content-Length` and `Transfer-Encoding`, which two programs may end at two places.
+//! Reads along how requests of HTTP/1.1 are framed, and finds those that two programs may end at two places.
 //!
-//! The HTTP library drops the length, reads chunks and closes the connection afterwards, as RFC 9112 §6.1 permits; whoever
-//! handles the request never sees that there were two. So the lines that begin with `Content-Length:` are counted as they
-//! come in, and compared with those that were shown.
-//!
-//! Lines of bodies are counted as well. One that begins like this makes a later chunked request on the same connection look
-//! ambiguous; that one is refused and the connection closed, which errs on the safe side and heals itself.
+//! The HTTP library takes what RFC 9112 allows a server to take: of a length and a transfer coding it drops the length, of two equal lengths one,
+//! and a line may end without a carriage return. Whoever handles the request never sees that. So heads are read here as they come in, and the
+//! bodies between them are skipped by the same rules that the library has. Where those rules end, so does the reading: the library refuses what
+//! comes there and closes the connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Stands in the extensions of a request whose framing two programs could read in two ways.
-#[derive(Debug, Clone, Copy)]
-pub struct AmbiguousFraming;
-
-/// `Content-Length` lines of one connection.
-#[derive(Debug, Default)]
-pub(super) struct Lengths {
-    received: AtomicUsize,
-    shown: AtomicUsize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmbiguousFraming {
+    /// A line of the head ends without a carriage return.
+    BareLineFeed,
+    /// `Content-Length` and `Transfer-Encoding`.
+    LengthAndCoding,
+    /// More than one `Content-Length`.
+    TwoLengths,
 }
 
-impl Lengths {
-    /// Whether this head, which came after all those that were judged before, had a length besides its transfer coding.
-    pub(super) fn are_ambiguous(&self, headers: &HeaderMap) -> bool {
-        let count = headers.get_all(CONTENT_LENGTH).iter().count();
-        let shown = self.shown.fetch_add(count, Ordering::Relaxed) + count;
-        headers.contains_key(TRANSFER_ENCODING) && self.received.load(Ordering::Relaxed) > shown
+/// What was found of the heads that came in and were not handled yet. Never more than fit into what the library reads ahead.
+#[derive(Debug, Default)]
+#[expect(clippy::disallowed_types, reason = "held for a push or a pop by one connection's task, never across an await")]
+pub(super) struct Heads(std::sync::Mutex<VecDeque<Option<AmbiguousFraming>>>);
+
+impl Heads {
+    fn push(&self, found: Option<AmbiguousFraming>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(found);
+    }
+
+    /// What was found of the next head that is handled.
+    pub(super) fn next(&self) -> Option<AmbiguousFraming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().flatten()
     }
 }
 
-/// A connection whose `Content-Length` lines are counted.
+/// A connection whose heads are read along.
 #[derive(Debug)]
-pub(super) struct Counted<S> {
+pub(super) struct ReadAlong<S> {
     stream: S,
-    lines: Lines,
-    lengths: Arc<Lengths>,
+    /// None where the protocol has frames of its own.
+    reader: Option<(Reader, Arc<Heads>)>,
 }
 
-/// How much of the name the present line begins with; nothing when it begins with something else.
+impl<S> ReadAlong<S> {
+    pub(super) fn new(stream: S, heads: Option<Arc<Heads>>) -> Self {
+        Self { stream, reader: heads.map(|heads| (Reader::default(), heads)) }
+    }
+}
+
+/// So much of a line decides what it says of framing: a name, a colon and a number that is not too large.
+const LINE_KEPT: usize = 40;
+
+/// The beginning of the present line.
+#[derive(Debug)]
+struct Line {
+    kept: [u8; LINE_KEPT],
+    length: usize,
+    last: u8,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { kept: [0; LINE_KEPT], length: 0, last: 0 }
+    }
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = self.kept.get_mut(self.length..).unwrap_or_default();
+        for (place, byte) in room.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        self.length = self.length.saturating_add(bytes.len());
+        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    fn ends_with_carriage_return(&self) -> bool {
+        self.last == b'\r'
+    }
+
+    /// Without its carriage return; cut.
+    fn text(&self) -> &[u8] {
+        let length = self.length - usize::from(self.ends_with_carriage_return());
+        self.kept.get(..length.min(LINE_KEPT)).unwrap_or_default()
+    }
+
+    const fn is_cut(&self) -> bool {
+        self.length > LINE_KEPT
+    }
+
+    /// What stands behind the name of a field.
+    fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        let (begun, rest) = self.text().split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b":")?;
+        begun.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    }
+}
+
+/// What the lines of a head have said so far.
 #[derive(Debug, Default)]
-struct Lines(Option<usize>);
+struct Head {
+    has_begun: bool,
+    lengths: u16,
+    length: u64,
+    has_coding: bool,
+    has_bare_line_feed: bool,
+}
 
-const NAME: &[u8] = b"content-length:";
+impl Head {
+    fn found(&self) -> Option<AmbiguousFraming> {
+        match self {
+            Self { has_coding: true, lengths: 1.., .. } => Some(AmbiguousFraming::LengthAndCoding),
+            Self { lengths: 2.., .. } => Some(AmbiguousFraming::TwoLengths),
+            Self { has_bare_line_feed: true, .. } => Some(AmbiguousFraming::BareLineFeed),
+            _ => None,
+        }
+    }
+}
 
-impl Lines {
-    /// How many lines that begin with the name have been completed by these bytes.
-    fn count(&mut self, mut bytes: &[u8]) -> usize {
-        let mut found = 0;
-        while let Some((byte, rest)) = bytes.split_first() {
-            match self.0 {
-                // Most bytes are in the middle of a line: tokens and bodies are skipped as fast as memory is read.
-                None => match memchr::memchr(b'\n', bytes).and_then(|end| bytes.get(end + 1..)) {
-                    Some(next) => (self.0, bytes) = (Some(0), next),
-                    None => return found,
-                },
-                Some(matched) if NAME.get(matched).is_some_and(|wanted| wanted.eq_ignore_ascii_case(byte)) => {
-                    let is_whole = matched + 1 == NAME.len();
-                    found += usize::from(is_whole);
-                    (self.0, bytes) = ((!is_whole).then_some(matched + 1), rest);
+/// What the next bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    #[default]
+    Head,
+    /// So many bytes of a body or a chunk; which of the two follows from what has to come after it.
+    Data { left: u64, is_chunk: bool },
+    /// The line with the size of a chunk.
+    ChunkSize,
+    /// The empty line behind a chunk.
+    ChunkEnd,
+    /// The lines behind the last chunk.
+    Trailers,
+    /// What no server reads on from.
+    Lost,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    place: Place,
+    line: Line,
+    head: Head,
+}
+
+impl Reader {
+    /// Takes these bytes, and tells what was found of every head that ends in them.
+    fn take(&mut self, mut bytes: &[u8], mut found: impl FnMut(Option<AmbiguousFraming>)) {
+        while !bytes.is_empty() {
+            match self.place {
+                Place::Lost => return,
+                Place::Data { left, is_chunk } => {
+                    let skipped = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = bytes.get(skipped..).unwrap_or_default();
+                    self.place = match (left - skipped as u64, is_chunk) {
+                        (0, true) => Place::ChunkEnd,
+                        (0, false) => Place::Head,
+                        (left, is_chunk) => Place::Data { left, is_chunk },
+                    };
                 }
-                Some(_other_line) => self.0 = None,
+                Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
+                    let Some(end) = memchr::memchr(b'\n', bytes) else { return self.line.push(bytes) };
+                    self.line.push(bytes.get(..end).unwrap_or_default());
+                    bytes = bytes.get(end + 1..).unwrap_or_default();
+                    let line = std::mem::take(&mut self.line);
+                    self.place = self.behind(&line, &mut found);
+                }
             }
         }
-        found
+    }
+
+    /// What comes behind a line that has ended.
+    fn behind(&mut self, line: &Line, found: &mut impl FnMut(Option<AmbiguousFraming>)) -> Place {
+        let is_empty = line.text().is_empty() && !line.is_cut();
+        match self.place {
+            Place::Head if is_empty && self.head.has_begun => {
+                self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
+                let head = std::mem::take(&mut self.head);
+                found(head.found());
+                match head {
+                    Head { has_coding: true, .. } => Place::ChunkSize,
+                    Head { length: 0, .. } => Place::Head,
+                    Head { length, .. } => Place::Data { left: length, is_chunk: false },
+                }
+            }
+            // Empty lines before a request are skipped. Source: RFC 9112 §2.2.
+            Place::Head if is_empty => Place::Head,
+            Place::Head => self.head_behind(line),
+            Place::ChunkSize => match chunk_size(line.text()) {
+                Some(0) => Place::Trailers,
+                Some(left) => Place::Data { left, is_chunk: true },
+                None => Place::Lost,
+            },
+            Place::ChunkEnd if is_empty => Place::ChunkSize,
+            Place::Trailers if is_empty => Place::Head,
+            Place::Trailers => Place::Trailers,
+            Place::ChunkEnd | Place::Data { .. } | Place::Lost => Place::Lost,
+        }
+    }
+
+    fn head_behind(&mut self, line: &Line) -> Place {
+        self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
+        if !std::mem::replace(&mut self.head.has_begun, true) {
+            return Place::Head;
+        }
+        if let Some(value) = line.field(b"content-length") {
+            let digits = std::str::from_utf8(value).ok().filter(|_| !line.is_cut());
+            let Some(length) = digits.and_then(|digits| digits.parse().ok()) else { return Place::Lost };
+            self.head.length = length;
+            self.head.lengths = self.head.lengths.saturating_add(1);
+        }
+        self.head.has_coding |= line.field(b"transfer-encoding").is_some();
+        Place::Head
     }
 }
 
-impl<S> Counted<S> {
-    pub(super) fn new(stream: S, lengths: Arc<Lengths>) -> Self {
-        Self { stream, lines: Lines::default(), lengths }
-    }
+/// The number that a chunk begins with. Source: RFC 9112 §7.1.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (digits, rest) = line.split_at_checked(digits)?;
+    let is_ended = matches!(rest.first(), None | Some(b' ' | b'\t' | b';'));
+    let digits = std::str::from_utf8(digits).ok().filter(|_| is_ended)?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ReadAlong<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        let found = this.lines.count(buffer.filled().get(before..).unwrap_or_default());
-        if found > 0 {
-            this.lengths.received.fetch_add(found, Ordering::Relaxed);
+        if let Some((reader, heads)) = &mut this.reader {
+            reader.take(buffer.filled().get(before..).unwrap_or_default(), |found| heads.push(found));
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAlong<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -116,32 +264,53 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::AmbiguousFraming::*;
     use super::*;
 
+    /// Whatever pieces the bytes come in, the same is found.
     #[track_caller]
-    fn check(pieces: &[&str], expected: usize) {
-        let mut lines = Lines::default();
-        let found: usize = pieces.iter().map(|piece| lines.count(piece.as_bytes())).sum();
-        assert_eq!(found, expected, "{pieces:?}");
+    fn check(text: &str, expected: &[Option<AmbiguousFraming>]) {
+        for size in [1, 2, 3, 7, 64, text.len()] {
+            let (mut reader, mut found) = (Reader::default(), Vec::new());
+            for piece in text.as_bytes().chunks(size) {
+                reader.take(piece, |head| found.push(head));
+            }
+            assert_eq!(found, expected, "{text:?} in pieces of {size}");
+        }
     }
 
     #[test]
-    fn lines_are_counted_in_any_case_and_across_reads() {
-        check(&["PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\n"], 1);
-        check(&["PUT / HTTP/1.1\r\nCONTENT-", "length", ":", "4\r\ncontent-LENGTH:5\n"], 2);
-        check(&["PUT / HTTP/1.1\r\nX-Content-Length: 4\r\nContent-Lengths: 4\r\nContent-Length 4\r\n"], 0);
-        check(&["content-length: not the first line, which is no field\r\n"], 0);
+    fn a_head_that_can_be_ended_in_two_ways_is_found() {
+        check("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd", &[None]);
+        check("PUT / HTTP/1.1\r\nContent-Length: 4\r\ncontent-LENGTH:  4 \r\n\r\nabcd", &[Some(TwoLengths)]);
+        check("PUT / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[Some(LengthAndCoding)]);
+        check("PUT / HTTP/1.1\r\ntransfer-encoding:chunked\r\nCONTENT-LENGTH:4\r\n\r\n0\r\n\r\n", &[Some(LengthAndCoding)]);
+        check("GET / HTTP/1.1\r\nX-Content-Length: 4\r\nContent-Lengths: 4\r\n\r\n", &[None]);
+        for bare in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n"] {
+            check(bare, &[Some(BareLineFeed)]);
+        }
+        check("content-length: 9\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", &[None, None]);
     }
 
     #[test]
-    fn a_chunked_head_that_lost_its_length_is_ambiguous() {
-        let lengths = Lengths::default();
-        let plain = HeaderMap::from_iter([(CONTENT_LENGTH, "4".parse().unwrap())]);
-        let chunked = HeaderMap::from_iter([(TRANSFER_ENCODING, "chunked".parse().unwrap())]);
-        lengths.received.store(1, Ordering::Relaxed);
-        assert!(!lengths.are_ambiguous(&plain));
-        assert!(!lengths.are_ambiguous(&chunked), "the length was that of the request before");
-        lengths.received.store(2, Ordering::Relaxed);
-        assert!(lengths.are_ambiguous(&chunked));
+    fn what_stands_in_a_body_is_no_head() {
+        let lines = "Content-Length: 4\r\n\r\nContent-Length: 4\n\n";
+        let length = lines.len();
+        check(&format!("PUT / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{lines}GET / HTTP/1.1\r\n\r\n"), &[None, None]);
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunk = format!("{length:x};name=value\r\n{lines}\r\n0\r\nContent-Length: 4\r\n\r\n");
+        let ambiguous = "PUT / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n";
+        check(&format!("{chunked}{chunk}\r\n{chunked}{chunk}{ambiguous}"), &[None, None, Some(TwoLengths)]);
+    }
+
+    #[test]
+    fn where_no_server_reads_on_nothing_is_found() {
+        let behind = "GET / HTTP/1.1\r\n\r\n";
+        for lost in ["Content-Length: 4x", "Content-Length: 18446744073709551616", "Content-Length: -1", "Content-Length: 4, 4"] {
+            check(&format!("PUT / HTTP/1.1\r\n{lost}\r\n\r\n{behind}"), &[]);
+        }
+        for chunk in ["x\r\n", "\r\n", "4z\r\n", "1\r\nab\r\n", "11112222333344445\r\n"] {
+            check(&format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{behind}"), &[None]);
+        }
     }
 }

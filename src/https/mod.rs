@@ -6,6 +6,7 @@
 mod ends;
 mod framing;
 mod patience;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,9 +30,10 @@ use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
 use self::ends::{Begun, Ended, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
-use self::framing::{Counted, Lengths};
+use self::framing::{Heads, ReadAlong};
 use self::patience::Impatient;
 pub(crate) use self::patience::Patience;
+use self::streams::{Streams, Watched};
 
 /// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
 #[derive(Debug, Clone)]
@@ -87,6 +89,11 @@ pub struct Tls {
     pub server_name: Option<Arc<str>>,
 }
 
+/// Stands in the extensions of an answer behind which nothing is read from an HTTP/1.1 connection any more: what comes there may be
+/// a part of the request that was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct CloseAfter;
+
 /// How serving came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
@@ -109,7 +116,7 @@ pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -123,11 +130,14 @@ where
     {
         let mut lame = pin!(lame_duck(stop, &listener));
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
-            let accepted = tokio::select! {
+            let next = async {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
                 // Accepting first empties the queue of the kernel before the listener closes; what stays in it would be reset.
                 biased;
-                accepted = listener.accept() => accepted,
+                accepted = next => accepted,
                 () = lame.as_mut() => break,
             };
             // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
@@ -212,6 +222,8 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(ERROR_RESETS_MAX)
         .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
         .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
@@ -221,6 +233,11 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
 /// What an HTTP/1.1 connection reads at once, and so the most of a head that is taken in before anybody judges it.
 /// An upload costs a third less in pieces of this size than in pieces of 64 KiB.
 const READ_BYTES_MAX: usize = 408 * 1024;
+
+/// Streams that a peer took back before they were looked at, held at once; then the connection ends with `ENHANCE_YOUR_CALM`.
+const PENDING_RESETS_MAX: usize = 20;
+/// Streams that the gateway had to reset because of what the peer sent, in the life of a connection; then it ends.
+const ERROR_RESETS_MAX: usize = 100;
 
 /// HTTP/2 peers that vanished without a word are found by a ping this often.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -241,7 +258,7 @@ impl Listening {
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Send + 'static,
+        B: Body + Unpin + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -282,7 +299,7 @@ impl Listening {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Send + 'static,
+        B: Body + Unpin + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -291,40 +308,46 @@ impl Listening {
         let stop = self.stop.clone();
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
-        let lengths = Arc::new(Lengths::default());
-        let stream = TokioIo::new(Impatient::new(Counted::new(stream, Arc::clone(&lengths)), self.limits.write_time_max));
+        if is_http2 {
+            let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, None), self.limits.write_time_max));
+            let streams = Arc::new(Streams::default());
+            let worn_out = Arc::clone(&streams).worn_out(self.limits.write_time_max, self.limits.keep_alive_time_max);
+            let service = service_fn(move |request: Request<Incoming>| {
+                asked.notify_one();
+                let stream = streams.begin();
+                let answer = Box::pin(handler(request, Arc::clone(&connection)));
+                async move { Ok::<_, Infallible>(answer.await.map(|body| Watched::new(body, stream))) }
+            });
+            let mut served = self.http2.serve_connection(stream, service);
+            return Box::pin(async move {
+                let _ended = until_end(&mut served, peer, first_request, begun, worn_out).await;
+            });
+        }
+        let heads = Arc::new(Heads::default());
+        let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, Some(Arc::clone(&heads))), self.limits.write_time_max));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
-            let closes_after = request.version() < Version::HTTP_2;
-            let is_ambiguous = closes_after && lengths.are_ambiguous(request.headers());
-            if is_ambiguous {
-                request.extensions_mut().insert(AmbiguousFraming);
+            if let Some(found) = heads.next() {
+                request.extensions_mut().insert(found);
             }
             let answer = Box::pin(handler(request, Arc::clone(&connection)));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;
-                if is_ambiguous || closes_after && *stop.borrow() {
+                if *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
-        if is_http2 {
-            let mut served = self.http2.serve_connection(stream, service);
-            Box::pin(async move {
-                let _ended = until_end(&mut served, peer, first_request, begun).await;
-            })
-        } else {
-            let mut served = self.http1.serve_connection(stream, service);
-            Box::pin(async move {
-                let closing = begun.closing.clone();
-                if until_end(&mut served, peer, first_request, begun).await == Ended::Answered {
-                    let stream = served.into_parts().io.into_inner();
-                    linger(stream, closing).await;
-                }
-            })
-        }
+        let mut served = self.http1.serve_connection(stream, service);
+        Box::pin(async move {
+            let closing = begun.closing.clone();
+            if until_end(&mut served, peer, first_request, begun, std::future::pending()).await == Ended::Answered {
+                let stream = served.into_parts().io.into_inner();
+                linger(stream, closing).await;
+            }
+        })
     }
 }
 

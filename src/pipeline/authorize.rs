@@ -247,7 +247,9 @@ impl Scoped {
     /// Every signed-in caller may read which resource providers there are and what operations they have.
     fn is_open_to_all(&self) -> bool {
         let reads = matches!(self.request.method, Method::Get | Method::Head);
-        let is_open = |action: &Action| OPEN.contains(&action.key()) || action.key().ends_with("/operations/read");
+        // Exactly `/providers/{namespace}/operations`: what is below it, or ends alike, is somebody's.
+        let lists_operations = || self.request.path.segments().len() == 3;
+        let is_open = |action: &Action| OPEN.contains(&action.key()) || action.key().ends_with("/operations/read") && lists_operations();
         self.place == Place::Tenant && reads && self.derived.actions.iter().all(is_open)
     }
 

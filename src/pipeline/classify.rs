@@ -259,11 +259,10 @@ fn refuse_tunnels(head: &Parts) -> Result<(), ClassifyError> {
     if head.headers.contains_key(header::UPGRADE) {
         return Err(ClassifyError::Tunnel { field: "Upgrade" });
     }
-    match head.headers.get(header::EXPECT) {
-        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(ClassifyError::Expectation { value: String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect() })
-        }
-        _ => Ok(()),
+    let unmet = |value: &&HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    match head.headers.get_all(header::EXPECT).iter().find(unmet) {
+        Some(value) => Err(ClassifyError::Expectation { value: String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect() }),
+        None => Ok(()),
     }
 }
 
@@ -283,8 +282,13 @@ fn refuse_oversize(head: &Parts) -> Result<(), ClassifyError> {
 
 /// What hyper lets through although two programs could take it for two different messages.
 fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
-    if head.extensions.get::<AmbiguousFraming>().is_some() {
-        return Err(ClassifyError::Framing { what: "`Content-Length` and `Transfer-Encoding` exclude each other" });
+    if let Some(found) = head.extensions.get::<AmbiguousFraming>() {
+        let what = match found {
+            AmbiguousFraming::BareLineFeed => "a line of the head ends without a carriage return",
+            AmbiguousFraming::LengthAndCoding => "`Content-Length` and `Transfer-Encoding` exclude each other",
+            AmbiguousFraming::TwoLengths => "more than one `Content-Length`",
+        };
+        return Err(ClassifyError::Framing { what });
     }
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {

@@ -127,9 +127,13 @@ fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
                 headers.insert(header::ACCEPT_ENCODING, value.clone());
             }
         }
-        // A body that is read here must come uncompressed.
-        Reading::Links | Reading::Only(_) => {
+        // A body that is read here must come uncompressed, and one that is cut down in a form that can be.
+        Reading::Links => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        Reading::Only(_) => {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         }
     }
 }

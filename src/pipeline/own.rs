@@ -92,11 +92,11 @@ pub enum Service {
 impl Authorized {
     pub(super) fn route(self, context: &Context<'_>) -> Route {
         let scope_itself = || (Service::PrivateCloud, self.scoped.derived.scope.clone(), Vec::new());
-        let path = &self.scoped.request.path;
+        let (path, provider_at) = (&self.scoped.request.path, self.scoped.derived.provider_at);
         let found = self
             .scoped
             .service
-            .and_then(|service| address(service, path))
+            .and_then(|service| address(service, path, provider_at?))
             .or_else(|| self.scoped.is_in_private_cloud(context).then(scope_itself));
         let Some((service, scope, rest)) = found else {
             return Route::Backend(Box::new(self));
@@ -149,8 +149,7 @@ fn is_in_a_subscription<'p>(mut above: impl Iterator<Item = &'p str>) -> bool {
 impl Scoped {
     /// Whether answers hold nothing but what their caller may see, so that asking takes no grant.
     pub(super) fn is_cut_down_to_caller(&self) -> bool {
-        let is_at_root = || self.request.path.split_at_last("providers").is_some_and(|(above, _)| above.len() == 0);
-        matches!(self.service, Some(Service::ActivityLog | Service::Views)) && is_at_root()
+        matches!(self.service, Some(Service::ActivityLog | Service::Views)) && self.derived.provider_at == Some(0)
     }
 }
 
@@ -167,15 +166,15 @@ const ACCESS: [&str; 8] = [
 ];
 
 /// The service, the scope before it, and what comes after it.
-fn address(service: Service, path: &CanonicalPath) -> Option<(Service, Scope, Vec<Box<str>>)> {
-    let (above, block) = path.split_at_last("providers")?;
+fn address(service: Service, path: &CanonicalPath, provider_at: usize) -> Option<(Service, Scope, Vec<Box<str>>)> {
+    let (above, block) = path.split_at(provider_at);
     let above: Vec<&str> = above.collect();
     Some((service, Scope::from_segments(&above).ok()?, block.skip(1).map(Box::from).collect()))
 }
 
-/// The service that a path leads to. Most lead to none, and that is found without making anything.
-pub(super) fn service_of(path: &CanonicalPath) -> Option<Service> {
-    let (above, mut block) = path.split_at_last("providers")?;
+/// The service that a path leads to, by the provider that its actions are of. Most lead to none, and that is found without making anything.
+pub(super) fn service_of(path: &CanonicalPath, provider_at: Option<usize>) -> Option<Service> {
+    let (above, mut block) = path.split_at(provider_at?);
     let namespace = block.next()?;
     if !NAMESPACES.iter().any(|known| is(namespace, known)) {
         return None;

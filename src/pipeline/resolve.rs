@@ -216,7 +216,7 @@ impl Authenticated {
         let derived = action::derive(self.request.method, &self.request.path).map_err(by_cause)?;
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
-        let service = own::service_of(&self.request.path);
+        let service = own::service_of(&self.request.path, derived.provider_at);
         // What a deployment names is judged part by part.
         if derived.body_names_scopes() && service != Some(Service::Deployments) {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
@@ -239,10 +239,24 @@ impl Authenticated {
             Anchor::Tenant => Ok(Place::Tenant),
             Anchor::ManagementGroup(name) => {
                 let ours = context.directory.management_group(name).is_some_and(|group| group.tenant == home);
-                ours.then_some(Place::ManagementGroup).ok_or_else(|| ScopeError::ManagementGroup { name: name.to_string() })
+                if !ours {
+                    return Err(ScopeError::ManagementGroup { name: name.to_string() });
+                }
+                self.own_subscription_below(&derived.scope, context)?;
+                Ok(Place::ManagementGroup)
             }
             Anchor::Subscription(id) => self.subscription_place(*id, operation, context),
         }
+    }
+
+    /// A subscription that is named below a management group has to be of the caller's own tenant, as the group is.
+    fn own_subscription_below(&self, scope: &Scope, context: &Context<'_>) -> Result<(), ScopeError> {
+        let mut segments = scope.segments();
+        let named = segments.next().filter(|first| first.eq_ignore_ascii_case("subscriptions")).and_then(|_| segments.next());
+        let Some(named) = named else { return Ok(()) };
+        let id: SubscriptionId = named.parse().map_err(|_cause| ScopeError::SubscriptionId { text: named.to_owned() })?;
+        let owner = context.directory.subscription(id).map(|subscription| subscription.tenant);
+        if owner == Some(self.caller.principal.tenant) { Ok(()) } else { Err(ScopeError::Subscription { id, owner }) }
     }
 
     fn subscription_place(&mut self, id: SubscriptionId, operation: Option<Operation>, context: &Context<'_>) -> Result<Place, ScopeError> {

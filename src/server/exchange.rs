@@ -13,7 +13,7 @@ use super::{Backends, Gateway};
 use crate::arm::action::Method;
 use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
-use crate::https::Connection;
+use crate::https::{CloseAfter, Connection};
 use crate::ids::RequestId;
 use crate::management::{self, Desk, OwnAnswer};
 use crate::pipeline::{
@@ -243,6 +243,9 @@ impl Ended {
         let answer = rejection.answer();
         let mut response = json(answer.status, Bytes::from(answer.body(&rejection, trail.id)));
         headers::refusal(response.headers_mut(), &answer, default_authority);
+        if rejection.ends_connection() {
+            response.extensions_mut().insert(CloseAfter);
+        }
         Self { response, trail, rejection: Some(rejection), written: None }
     }
 }

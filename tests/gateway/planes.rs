@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::client::{Answer, Call, get};
+use crate::common::client::{Answer, Call, call, get};
 use crate::common::installation::{SHARED, headers_of};
 
 const V: &str = "api-version=2024-07-01";
@@ -252,5 +252,24 @@ async fn neither_odd_casing_nor_connection_nor_trailers_get_a_header_across() {
         let journal = SHARED.admin(get("/mock/requests")).await.json();
         let is_it = |request: &&Value| headers_of(request, "x-ms-arm-request-tracking-id") == [id];
         check_own_headers(journal["requests"].as_array().unwrap().iter().find(is_it).unwrap(), &lines);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_a_keyword_does_not_lead_past_the_gateways_own_services() {
+    let alder = SHARED.subscription("alder-prod");
+    for (kind, name) in [
+        ("Microsoft.Authorization/roleAssignments", "providers"),
+        ("Microsoft.Authorization/roleAssignmentScheduleRequests", "providers"),
+        ("Microsoft.ManagedServices/registrationAssignments", "providers"),
+        ("Microsoft.ManagedServices/registrationDefinitions", "PROVIDERS"),
+        ("Microsoft.Resources/deployments", "providers"),
+    ] {
+        for method in ["GET", "PUT", "DELETE"] {
+            let target = format!("{alder}/providers/{kind}/{name}?{V}");
+            let answer = SHARED.ask("alder-owner", call(method, target).json(&serde_json::json!({ "properties": {} }))).await;
+            assert!(method == "DELETE" || answer.status.is_client_error(), "{method} {kind}: {}", answer.told());
+            assert_eq!(SHARED.forwarded(&answer).await, None, "{method} {kind}: {}", answer.told());
+        }
     }
 }

@@ -140,6 +140,12 @@ async fn a_target_that_cannot_be_resolved_is_refused() {
             "403 AuthorizationFailed scope.in_body",
         ),
         ("POST", format!("/batch?{V}"), "403 AuthorizationFailed scope.in_body"),
+        ("POST", format!("/Batch/?{V}"), "403 AuthorizationFailed scope.in_body"),
+        ("POST", format!("{alder}/batch?{V}"), "403 AuthorizationFailed scope.in_body"),
+        ("POST", format!("{alder}/resourceGroups/rg-web-prod/moveResources?{V}"), "403 AuthorizationFailed scope.in_body"),
+        ("POST", format!("/providers/Microsoft.ResourceGraph/resources?{V}"), "403 AuthorizationFailed scope.in_body"),
+        ("GET", format!("/providers/Microsoft.Compute/operations/1?{V}"), "403 AuthorizationFailed delegation.none"),
+        ("GET", format!("/providers/Microsoft.Compute/locations/westeurope/operations?{V}"), "403 AuthorizationFailed delegation.none"),
         (
             "GET",
             format!("/providers/Microsoft.Management/managementGroups/holly-root?{V}"),

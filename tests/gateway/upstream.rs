@@ -85,7 +85,7 @@ async fn a_body_that_is_too_large_is_refused() {
     let body = json!({ "filler": "x".repeat(2_000) });
     let answer = front.ask("operator", call("PUT", thing()).json(&body)).await;
     assert_eq!(answer.told(), "413 RequestContentTooLarge request.too_large");
-    assert!(backend.log().arrived.iter().all(|request| !request.whole), "the backend never has all of it");
+    assert_eq!(backend.log().connections, 0, "the length was told, so that nothing had to be sent");
     front.drain().await;
 }
 
@@ -125,17 +125,20 @@ async fn an_answer_that_is_none_is_a_bad_gateway() {
             2 => b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec(),
             3 => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(),
             4 => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde".to_vec(),
+            5 => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".to_vec(),
+            6 => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".to_vec(),
             _ => json_answer("200 OK", "[1, 2"),
         })
     };
     let backend = Backend::start(script).await;
     let front = front("invalid", &backend, "").await;
-    for expected in ["upstream.cut", "upstream.cut", "upstream.refused", "upstream.invalid", "upstream.cut", "upstream.invalid"] {
-        let target = if backend.log().arrived.len() == 5 { list() } else { thing() };
+    let invalid = "upstream.invalid";
+    for expected in ["upstream.cut", "upstream.cut", "upstream.refused", invalid, "upstream.cut", invalid, invalid, invalid] {
+        let target = if backend.log().arrived.len() == 7 { list() } else { thing() };
         let answer = front.ask("operator", get(target)).await;
         assert_eq!(answer.told(), format!("502 BadGateway {expected}"));
     }
-    assert_eq!(backend.log().arrived.len(), 6, "nothing is repeated on a fresh connection");
+    assert_eq!(backend.log().arrived.len(), 8, "nothing is repeated on a fresh connection");
     front.drain().await;
 }
 
@@ -292,6 +295,8 @@ async fn headers_of_the_backends_own_hop_stay_behind() {
     let backend = Backend::start(|_, _| {
         let fields = "Server: secret/1\r\nX-Powered-By: secret\r\nSet-Cookie: secret=1\r\nWWW-Authenticate: secret\r\nVia: secret\r\n\
              Alt-Svc: secret\r\nKeep-Alive: secret\r\nConnection: keep-alive, x-hop\r\nX-Hop: secret\r\n\
+             Authorization: secret\r\nLink: <secret>\r\nRefresh: 0; url=secret\r\nContent-Location: secret\r\n\
+             Access-Control-Allow-Origin: secret\r\nx-ms-home-tenant-id: secret\r\n\
              x-ms-client-object-id: secret\r\nx-ms-request-id: secret\r\nx-ms-version: kept\r\nETag: \"kept\"\r\n";
         Act::Answer(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\n{{}}").into_bytes())
     })
@@ -347,6 +352,110 @@ async fn a_streamed_answer_begins_before_it_ends() {
     assert!(body.frame().await.is_none_or(|next| next.is_err()), "the rest does not come, and that is no end");
     driver.abort();
     front.drain().await;
+}
+
+/// Answers every request as soon as its head is there, and reads no body.
+async fn hasty_backend() -> (std::net::SocketAddr, std::sync::Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), std::sync::Arc::new(AtomicUsize::new(0)));
+    let counted = std::sync::Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                stream.write_all(&json_answer("200 OK", "{}")).await?;
+                // Held open: whoever is next on this connection waits.
+                std::future::pending::<std::io::Result<()>>().await
+            });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_behind_a_body_that_is_still_being_sent() {
+    let (address, connections) = hasty_backend().await;
+    let front = Front::start("hasty", &format!("http://{address}"), "").await;
+    let token = SHARED.token("operator").await;
+    let mut slow = front.client.connect("localhost", b"http/1.1").await.unwrap();
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        thing(),
+        front.client.authority(),
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n{}") {
+        answer.push(slow.read_u8().await.unwrap());
+    }
+    let started = Clock::instant();
+    assert_eq!(front.ask("reader", get(thing())).await.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(connections.load(Ordering::SeqCst), 2, "the connection with half a body is nobody else's");
+    drop(slow);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_cannot_be_cut_down_is_nobodys() {
+    let foreign = format!(r#"{{"value":[{{"id":"{}/resourceGroups/rg-secret"}}],"count":7}}"#, SHARED.subscription("granite-main"));
+    let script = move |_: &Arrived, before: usize| {
+        let (status, kind) = match before {
+            0 => ("200 OK", "text/plain"),
+            1 => ("200 OK", "application/xml"),
+            2 => ("203 Non-Authoritative Information", "application/json"),
+            3 => ("200 OK", "application/json\r\nContent-Encoding: gzip"),
+            _ => ("200 OK", "application/json; charset=utf-8"),
+        };
+        Act::Answer(format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{foreign}", foreign.len()).into_bytes())
+    };
+    let backend = Backend::start(script).await;
+    let front = front("cut-down", &backend, "").await;
+    let list = format!("{}/resourceGroups?{V}", SHARED.subscription("granite-main"));
+    for _ in 0..4 {
+        let answer = front.ask("reader", get(list.as_str()).header("accept", "text/plain")).await;
+        assert_eq!(answer.told(), "502 BadGateway upstream.invalid");
+    }
+    let answer = front.ask("reader", get(list.as_str())).await;
+    assert_eq!(answer.json(), json!({ "value": [] }), "nothing beside the things tells of those that are left out");
+    assert!(backend.log().arrived.iter().all(|request| request.head.contains("accept: application/json\r\n")));
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_pages_are_not_led_to_whatever_they_are_called() {
+    let names = ["nextLink", "NextLink", "@odata.nextLink", "odata.nextLink", "@nextLink"];
+    let script = move |_: &Arrived, before: usize| {
+        let name = names[before / 2 % names.len()];
+        let status = if before.is_multiple_of(2) { "200 OK" } else { "202 Accepted" };
+        Act::Answer(json_answer(status, &json!({ "value": [], name: "https://evil.example/next" }).to_string()))
+    };
+    let backend = Backend::start(script).await;
+    let front = front("pages", &backend, "").await;
+    for _ in 0..names.len() * 2 {
+        let answer = front.ask("reader", get(list())).await;
+        assert_eq!(answer.json(), json!({ "value": [] }));
+    }
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_with_all_its_connections_taken_still_stops() {
+    let backend = Backend::start(ok).await;
+    let url = format!("http://{}", backend.address);
+    let front = Front::start_in(&crate::common::installation::empty_folder("taken"), &url, "", "connections_max = 1\n").await;
+    let token = SHARED.token("reader").await;
+    let mut idle = front.client.connect("localhost", b"http/1.1").await.unwrap();
+    let host = front.client.authority().to_owned();
+    idle.write_all(format!("GET {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n", thing()).as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    tokio::time::timeout(PATIENCE, front.drain()).await.expect("it stops although nobody else can come in");
 }
 
 /// What the own words of an answer say about the backend: nothing but what a client can use.

@@ -34,10 +34,18 @@ pub struct Demo {
 
 impl Running {
     pub fn start(arguments: &[&str], folder: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        // With as few descriptors as a shell gives.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -n 512 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_steward")]);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap())
+    }
+
+    /// The line of `/proc` about one of its limits.
+    pub fn limit(&self, name: &str) -> String {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.0.id())).unwrap();
+        limits.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
     }
 
     pub fn signal(&self, name: &str) {

@@ -186,3 +186,12 @@ async fn a_connection_that_sends_no_whole_head_is_closed_in_time() {
     assert!((Duration::from_secs(9)..Duration::from_secs(20)).contains(&took), "{took:?}");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_bounded_by_the_machine_and_not_by_the_shell() {
+    let serving = Serving::start("descriptors", Behaves::Well, "").await;
+    let line = serving.process.limit("Max open files");
+    let [soft, hard] = line.split_whitespace().rev().skip(1).take(2).collect::<Vec<_>>()[..] else { panic!("{line}") };
+    assert_eq!(soft, hard, "{line}");
+    assert_ne!(soft, "512", "{line}");
+}

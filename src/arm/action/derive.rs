@@ -14,6 +14,9 @@ pub struct Derived {
     pub scope: Scope,
     /// What the path addresses.
     pub kind: Kind,
+    /// Which segment is the word `providers` before the provider that the actions are of; none for the core provider. Whoever routes by the
+    /// provider takes this one: a name can be the same word.
+    pub provider_at: Option<usize>,
 }
 
 /// What the path of a request addresses.
@@ -75,7 +78,7 @@ fn body_names_scopes(action: &str, kind: Kind) -> bool {
     let words: Vec<&str> = core.split('/').collect();
     matches!(
         words.as_slice(),
-        ["batch", "action"]
+        [.., "batch", "action"]
             | [.., "moveresources" | "validatemoveresources", "action"]
             | [.., "deployments" | "deploymentstacks", "write"]
             | [.., "deployments", "validate" | "whatif", "action"]
@@ -113,7 +116,8 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
         Some(exception) if exception.is_additional() => vec![target.action_by_rule(verb), exception.action()],
         Some(exception) => vec![exception.action()],
     };
-    Ok(Derived { actions, scope: scope(&segments, ends_with_verb)?, kind })
+    let provider_at = target.named.then(|| segments.len() - target.block.len() - 2);
+    Ok(Derived { actions, scope: scope(&segments, ends_with_verb)?, kind, provider_at })
 }
 
 /// The scope of the path without its last segment, when that is a type or a verb.

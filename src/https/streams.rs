@@ -1,0 +1,279 @@
+//! The streams of an HTTP/2 connection, counted from outside of the library: a peer that takes nothing of an answer, asks for nothing more, or
+//! takes its requests back again and again is closed.
+//!
+//! The library looks at a body only when its stream has room. A peer that gives none would hold the answer, and what the answer holds, for ever.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// Streams that a peer takes back, in a time; more of them end the connection.
+const TAKEN_BACK_MAX: u32 = 100;
+const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
+
+/// A time that ends a connection is looked at so many times while it lasts: it is exceeded by no more than one part of so many.
+const LOOKS: u32 = 8;
+
+/// Why a connection is not served on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worn {
+    /// No stream was open for too long.
+    Idle,
+    /// The peer took nothing of an answer for too long.
+    Stalled,
+    /// The peer took back too many streams.
+    TakenBack,
+}
+
+impl fmt::Display for Worn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "no stream was open for too long",
+            Self::Stalled => "nothing of an answer was taken for too long",
+            Self::TakenBack => "too many streams were taken back",
+        })
+    }
+}
+
+/// The open streams of one connection.
+#[derive(Debug, Default)]
+#[expect(clippy::disallowed_types, reason = "held for a few steps by one connection's tasks, never across an await")]
+pub(super) struct Streams {
+    state: std::sync::Mutex<State>,
+    worn: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Vec<Open>,
+    next: u64,
+    /// Looks so far: the clock of this connection.
+    look: u32,
+    /// When the last stream ended.
+    idle_since: u32,
+    taken_back: u32,
+    taken_back_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    /// Since when it is the peer's turn to take something.
+    waits_since: Option<u32>,
+}
+
+impl Streams {
+    /// A stream that a request came on.
+    pub(super) fn begin(self: &Arc<Self>) -> Stream {
+        self.with(|state| {
+            let number = state.next;
+            state.next += 1;
+            state.open.push(Open { number, waits_since: None });
+            Stream { streams: Arc::clone(self), number, is_answered: false }
+        })
+    }
+
+    /// Ends when the connection is worn out.
+    pub(super) async fn worn_out(self: Arc<Self>, write_time_max: Duration, keep_alive_time_max: Duration) -> Worn {
+        let every = write_time_max.min(keep_alive_time_max) / LOOKS;
+        let looks = |time: Duration| u32::try_from(time.as_nanos() / every.as_nanos().max(1)).unwrap_or(u32::MAX);
+        let (write_looks, idle_looks) = (looks(write_time_max), looks(keep_alive_time_max));
+        loop {
+            tokio::select! {
+                () = self.worn.notified() => return Worn::TakenBack,
+                () = sleep(every) => {}
+            }
+            if let Some(worn) = self.with(|state| state.look(write_looks, idle_looks)) {
+                return worn;
+            }
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    fn look(&mut self, write_looks: u32, idle_looks: u32) -> Option<Worn> {
+        self.look = self.look.saturating_add(1);
+        let passed = |since: u32| self.look.saturating_sub(since);
+        if self.open.iter().any(|open| open.waits_since.is_some_and(|since| passed(since) > write_looks)) {
+            return Some(Worn::Stalled);
+        }
+        (self.open.is_empty() && passed(self.idle_since) > idle_looks).then_some(Worn::Idle)
+    }
+
+    fn end(&mut self, number: u64) {
+        self.open.retain(|open| open.number != number);
+        self.idle_since = self.look;
+    }
+
+    /// Whether it was one too many.
+    fn take_back(&mut self) -> bool {
+        let now = Instant::now();
+        if self.taken_back_since.is_none_or(|since| now.duration_since(since) > TAKEN_BACK_TIME) {
+            (self.taken_back, self.taken_back_since) = (0, Some(now));
+        }
+        self.taken_back = self.taken_back.saturating_add(1);
+        self.taken_back > TAKEN_BACK_MAX
+    }
+}
+
+/// One open stream: from its request to the end of its answer.
+#[derive(Debug)]
+pub(super) struct Stream {
+    streams: Arc<Streams>,
+    number: u64,
+    is_answered: bool,
+}
+
+impl Stream {
+    /// Says whose turn it is.
+    fn turn(&self, is_peers: bool) {
+        self.streams.with(|state| {
+            let waits_since = is_peers.then_some(state.look);
+            if let Some(open) = state.open.iter_mut().find(|open| open.number == self.number) {
+                open.waits_since = waits_since;
+            }
+        });
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let is_one_too_many = self.streams.with(|state| {
+            state.end(self.number);
+            !self.is_answered && state.take_back()
+        });
+        if is_one_too_many {
+            self.streams.worn.notify_one();
+        }
+    }
+}
+
+/// The body of an answer on a stream that is watched.
+#[derive(Debug)]
+pub(super) struct Watched<B> {
+    body: B,
+    stream: Stream,
+}
+
+impl<B: Body> Watched<B> {
+    pub(super) fn new(body: B, stream: Stream) -> Self {
+        stream.turn(true);
+        let mut watched = Self { body, stream };
+        watched.note_end();
+        watched
+    }
+
+    fn note_end(&mut self) {
+        self.stream.is_answered |= self.body.is_end_stream();
+    }
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.stream.turn(polled.is_ready());
+        // An answer that the gateway breaks off is no fault of the peer.
+        this.stream.is_answered |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+        this.note_end();
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    const WRITE_LOOKS: u32 = 8;
+    const IDLE_LOOKS: u32 = 20;
+
+    /// After how many looks the connection is worn out, and why.
+    fn looks_until_worn(streams: &Streams) -> Option<(u32, Worn)> {
+        (1..=1000).find_map(|look| Some((look, streams.with(|state| state.look(WRITE_LOOKS, IDLE_LOOKS))?)))
+    }
+
+    fn answer(streams: &Arc<Streams>, text: &'static str) -> Watched<Full<Bytes>> {
+        Watched::new(Full::new(Bytes::from_static(text.as_bytes())), streams.begin())
+    }
+
+    #[test]
+    fn an_answer_that_nobody_takes_ends_the_connection() {
+        let streams = Arc::new(Streams::default());
+        let waiting = answer(&streams, "answer");
+        assert_eq!(looks_until_worn(&streams), Some((WRITE_LOOKS + 1, Worn::Stalled)));
+        drop(waiting);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_still_being_made_does_not() {
+        let streams = Arc::new(Streams::default());
+        let stream = streams.begin();
+        assert_eq!(looks_until_worn(&streams), None, "the request is being handled");
+        let mut made = Watched::new(Never, stream);
+        let polled = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut made).poll_frame(cx).is_pending())).await;
+        assert!(polled);
+        assert_eq!(looks_until_worn(&streams), None, "the next piece is not there");
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_stream_ends_after_a_while() {
+        let streams = Arc::new(Streams::default());
+        answer(&streams, "answer").collect().await.unwrap();
+        assert_eq!(looks_until_worn(&streams), Some((IDLE_LOOKS + 1, Worn::Idle)));
+        assert_eq!(streams.with(|state| state.open.len()), 0);
+    }
+
+    #[tokio::test]
+    async fn only_streams_that_were_taken_back_count_as_such() {
+        let streams = Arc::new(Streams::default());
+        for _ in 0..=TAKEN_BACK_MAX * 2 {
+            answer(&streams, "answer").collect().await.unwrap();
+            drop(answer(&streams, ""));
+        }
+        let is_worn = || tokio::time::timeout(Duration::ZERO, streams.worn.notified());
+        is_worn().await.unwrap_err();
+        for _ in 0..TAKEN_BACK_MAX / 2 {
+            drop(streams.begin());
+            drop(answer(&streams, "answer"));
+        }
+        is_worn().await.unwrap_err();
+        drop(streams.begin());
+        is_worn().await.unwrap();
+    }
+
+    /// A body of which nothing comes.
+    struct Never;
+
+    impl Body for Never {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+}
