@@ -81,7 +81,7 @@ impl Outgoing {
     pub(super) fn new(body: RequestBody, standing: &(impl Standing + Clone + 'static), config: &BackendConfig) -> (Self, Watch) {
         let watch = Watch::default();
         let (body, standing): (_, Option<Box<dyn Standing>>) = match body {
-            RequestBody::Client(incoming) if incoming.is_end_stream() => (RequestBody::none(), None),
+            RequestBody::Client(incoming) if has_come(&incoming) => (RequestBody::none(), None),
             body @ RequestBody::Client(_) => (body, Some(Box::new(standing.clone()))),
             // It leaves in one piece, right after the head.
             body @ RequestBody::Whole(_) => (body, None),
@@ -164,7 +164,7 @@ impl Body for Outgoing {
                 return Poll::Ready(None);
             }
         };
-        if incoming.is_end_stream() {
+        if has_come(incoming) {
             this.watch.end();
         }
         this.patience.renew();
@@ -189,6 +189,11 @@ impl Body for Outgoing {
             RequestBody::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
         }
     }
+}
+
+/// Whether no byte of it is to come: the mark of its end may come by itself, and nobody waits for that.
+fn has_come(incoming: &Incoming) -> bool {
+    incoming.is_end_stream() || incoming.size_hint().upper() == Some(0)
 }
 
 /// The next piece of data; trailers are left out, for no header after the body may pass for one of ours.

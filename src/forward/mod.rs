@@ -300,7 +300,11 @@ impl Backend {
 fn refuse_odd_framing(answer: &HeaderMap) -> Result<(), ForwardError> {
     let mut codings = answer.get_all(header::TRANSFER_ENCODING).iter();
     let is_odd = match (codings.next(), codings.next()) {
-        (None, _) => answer.get_all(header::CONTENT_LENGTH).iter().count() > 1,
+        (None, _) => {
+            let mut lengths = answer.get_all(header::CONTENT_LENGTH).iter();
+            let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+            lengths.next().is_some_and(|first| !is_number(first)) || lengths.next().is_some()
+        }
         (Some(coding), None) => answer.contains_key(header::CONTENT_LENGTH) || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => true,
     };

@@ -200,8 +200,11 @@ impl Pool {
         match self.protocol {
             Protocol::Http1 => {
                 while let Some(mut connection) = self.pop_idle() {
-                    if connection.is_ready_soon().await {
-                        return Ok(connection);
+                    match connection.is_ready_soon().await {
+                        Some(true) => return Ok(connection),
+                        Some(false) => {}
+                        // The others may be no better, and time is short.
+                        None => break,
                     }
                 }
             }
@@ -304,12 +307,12 @@ impl Pool {
 }
 
 impl Connection {
-    /// Whether it takes the next request now, or nearly so. A timer is only made for one that does not.
-    async fn is_ready_soon(&mut self) -> bool {
+    /// Whether it takes the next request, if that is known soon. A timer is only made where it is not known at once.
+    async fn is_ready_soon(&mut self) -> Option<bool> {
         let mut ready = pin!(self.is_ready());
         match poll_fn(|cx| Poll::Ready(ready.as_mut().poll(cx))).await {
-            Poll::Ready(is_ready) => is_ready,
-            Poll::Pending => timeout(READY_TIME_MAX, ready).await.unwrap_or(false),
+            Poll::Ready(is_ready) => Some(is_ready),
+            Poll::Pending => timeout(READY_TIME_MAX, ready).await.ok(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
@@ -89,19 +90,24 @@ pub async fn deliver(
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    if matches!(delivery.reading, &Reading::Unread) || !head.status.is_success() {
-        return Ok((Response::from_parts(head, body), notes));
-    }
-    let is_readable = is_json(&head.headers) && !head.headers.contains_key(header::CONTENT_ENCODING);
+    let is_json = is_json(&head.headers);
+    let is_readable = is_json && !is_coded(&head.headers);
     match delivery.reading {
+        Reading::Unread => return Ok((Response::from_parts(head, body), notes)),
+        _ if !head.status.is_success() || body.is_end_stream() => return Ok((Response::from_parts(head, body), notes)),
         // What has to be cut down and cannot be read is nobody's.
         Reading::Only(_) if !is_readable || head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
-        Reading::Links if is_json(&head.headers) && !is_readable => return Err(ForwardError::Unreadable),
+        Reading::Links if head.status == StatusCode::OK && is_json && !is_readable => return Err(ForwardError::Unreadable),
         Reading::Links if !is_readable => return Ok((Response::from_parts(head, body), notes)),
-        Reading::Only(_) | Reading::Links | Reading::Unread => {}
+        Reading::Only(_) | Reading::Links => {}
     }
     let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
-    let body = links.rewrite_body(bytes, &mut notes)?;
+    let body = match links.rewrite_body(bytes.clone(), &mut notes) {
+        Ok(body) => body,
+        // Something was begun or made, and what is no JSON leads nowhere: the client must not lose the operation for it.
+        Err(_no_json) if head.status != StatusCode::OK => bytes,
+        Err(no_json) => return Err(no_json),
+    };
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.remove(header::ETAG);
     Ok((Response::from_parts(head, body.into()), notes))
@@ -137,6 +143,10 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
+}
+
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 async fn read(body: AnswerBody, max: usize) -> Result<Bytes, ForwardError> {

@@ -32,15 +32,16 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection to its end, or until idle ones are closed, or it is worn out, or it is clear that no request comes.
-pub(super) async fn until_end<C>(
+pub(super) async fn until_end<C, W>(
     served: &mut C,
     peer: SocketAddr,
     first_request: OwnedNotified,
     begun: Begun,
-    worn_out: impl Future<Output = Worn>,
+    worn_out: impl Fn() -> W,
 ) -> Ended
 where
     C: GracefulConnection<Error = hyper::Error> + Unpin,
+    W: Future<Output = Worn>,
 {
     let mut served = Pin::new(served);
     let ended = tokio::select! {
@@ -54,13 +55,18 @@ where
             served.as_mut().graceful_shutdown();
             served.await
         }
-        worn = worn_out => {
+        worn = worn_out() => {
             tracing::debug!(%peer, %worn, "connection is worn out");
-            if worn != Worn::Idle {
+            if worn == Worn::Stalled {
                 return Ended::Left;
             }
+            // What is under way may end; a peer that goes on as before is cut.
             served.as_mut().graceful_shutdown();
-            served.await
+            tokio::select! {
+                biased;
+                ended = served.as_mut() => ended,
+                _worn_again = worn_out() => return Ended::Left,
+            }
         }
     };
     match ended {

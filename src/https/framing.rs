@@ -22,21 +22,33 @@ pub enum AmbiguousFraming {
     LengthAndCoding,
     /// More than one `Content-Length`.
     TwoLengths,
+    /// Somewhere before it the library read on where this module does not.
+    Unread,
 }
 
-/// What was found of the heads that came in and were not handled yet. Never more than fit into what the library reads ahead.
+/// Heads that came in and were not handled yet: more are not looked at, and refused when they are handled.
+const WAITING_MAX: usize = 1024;
+
+/// What was found of the heads that came in and were not handled yet.
 #[derive(Debug, Default)]
 #[expect(clippy::disallowed_types, reason = "held for a push or a pop by one connection's task, never across an await")]
 pub(super) struct Heads(std::sync::Mutex<VecDeque<Option<AmbiguousFraming>>>);
 
 impl Heads {
-    fn push(&self, found: Option<AmbiguousFraming>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(found);
+    /// Whether there was room for it.
+    fn push(&self, found: Option<AmbiguousFraming>) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = waiting.len() < WAITING_MAX;
+        if has_room {
+            waiting.push_back(found);
+        }
+        has_room
     }
 
-    /// What was found of the next head that is handled.
+    /// What was found of the next head that is handled. All of it came in before: where nothing is known of it, the reading was lost.
     pub(super) fn next(&self) -> Option<AmbiguousFraming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().flatten()
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        next.unwrap_or(Some(AmbiguousFraming::Unread))
     }
 }
 
@@ -104,13 +116,20 @@ impl Line {
 }
 
 /// What the lines of a head have said so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Head {
     has_begun: bool,
     lengths: u16,
-    length: u64,
+    /// Of the last such line; none when it cannot be read.
+    length: Option<u64>,
     has_coding: bool,
     has_bare_line_feed: bool,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { has_begun: false, lengths: 0, length: Some(0), has_coding: false, has_bare_line_feed: false }
+    }
 }
 
 impl Head {
@@ -150,7 +169,7 @@ struct Reader {
 
 impl Reader {
     /// Takes these bytes, and tells what was found of every head that ends in them.
-    fn take(&mut self, mut bytes: &[u8], mut found: impl FnMut(Option<AmbiguousFraming>)) {
+    fn take(&mut self, mut bytes: &[u8], mut found: impl FnMut(Option<AmbiguousFraming>) -> bool) {
         while !bytes.is_empty() {
             match self.place {
                 Place::Lost => return,
@@ -175,23 +194,26 @@ impl Reader {
     }
 
     /// What comes behind a line that has ended.
-    fn behind(&mut self, line: &Line, found: &mut impl FnMut(Option<AmbiguousFraming>)) -> Place {
+    fn behind(&mut self, line: &Line, found: &mut impl FnMut(Option<AmbiguousFraming>) -> bool) -> Place {
         let is_empty = line.text().is_empty() && !line.is_cut();
         match self.place {
             Place::Head if is_empty && self.head.has_begun => {
                 self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
                 let head = std::mem::take(&mut self.head);
-                found(head.found());
-                match head {
-                    Head { has_coding: true, .. } => Place::ChunkSize,
-                    Head { length: 0, .. } => Place::Head,
-                    Head { length, .. } => Place::Data { left: length, is_chunk: false },
+                match (found(head.found()), head) {
+                    (false, _) => Place::Lost,
+                    (true, Head { has_coding: true, .. }) => Place::ChunkSize,
+                    (true, Head { length: None, .. }) => Place::Lost,
+                    (true, Head { length: Some(0), .. }) => Place::Head,
+                    (true, Head { length: Some(left), .. }) => Place::Data { left, is_chunk: false },
                 }
             }
+            // Within a body the library ends no line without a carriage return.
+            Place::ChunkSize | Place::ChunkEnd | Place::Trailers if !line.ends_with_carriage_return() => Place::Lost,
             // Empty lines before a request are skipped. Source: RFC 9112 §2.2.
             Place::Head if is_empty => Place::Head,
             Place::Head => self.head_behind(line),
-            Place::ChunkSize => match chunk_size(line.text()) {
+            Place::ChunkSize => match chunk_size(line) {
                 Some(0) => Place::Trailers,
                 Some(left) => Place::Data { left, is_chunk: true },
                 None => Place::Lost,
@@ -210,8 +232,7 @@ impl Reader {
         }
         if let Some(value) = line.field(b"content-length") {
             let digits = std::str::from_utf8(value).ok().filter(|_| !line.is_cut());
-            let Some(length) = digits.and_then(|digits| digits.parse().ok()) else { return Place::Lost };
-            self.head.length = length;
+            self.head.length = digits.and_then(|digits| digits.parse().ok());
             self.head.lengths = self.head.lengths.saturating_add(1);
         }
         self.head.has_coding |= line.field(b"transfer-encoding").is_some();
@@ -220,10 +241,15 @@ impl Reader {
 }
 
 /// The number that a chunk begins with. Source: RFC 9112 §7.1.
-fn chunk_size(line: &[u8]) -> Option<u64> {
+fn chunk_size(line: &Line) -> Option<u64> {
+    let is_cut = line.is_cut();
+    let line = line.text();
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at_checked(digits)?;
-    let is_ended = matches!(rest.first(), None | Some(b' ' | b'\t' | b';'));
+    let is_ended = match rest.first() {
+        None => !is_cut,
+        Some(byte) => matches!(byte, b' ' | b'\t' | b';'),
+    };
     let digits = std::str::from_utf8(digits).ok().filter(|_| is_ended)?;
     u64::from_str_radix(digits, 16).ok()
 }
@@ -273,7 +299,10 @@ mod tests {
         for size in [1, 2, 3, 7, 64, text.len()] {
             let (mut reader, mut found) = (Reader::default(), Vec::new());
             for piece in text.as_bytes().chunks(size) {
-                reader.take(piece, |head| found.push(head));
+                reader.take(piece, |head| {
+                    found.push(head);
+                    true
+                });
             }
             assert_eq!(found, expected, "{text:?} in pieces of {size}");
         }
@@ -304,13 +333,42 @@ mod tests {
     }
 
     #[test]
-    fn where_no_server_reads_on_nothing_is_found() {
+    fn where_the_reading_is_lost_nothing_is_found() {
         let behind = "GET / HTTP/1.1\r\n\r\n";
         for lost in ["Content-Length: 4x", "Content-Length: 18446744073709551616", "Content-Length: -1", "Content-Length: 4, 4"] {
-            check(&format!("PUT / HTTP/1.1\r\n{lost}\r\n\r\n{behind}"), &[]);
+            check(&format!("PUT / HTTP/1.1\r\n{lost}\r\n\r\n{behind}"), &[None]);
         }
-        for chunk in ["x\r\n", "\r\n", "4z\r\n", "1\r\nab\r\n", "11112222333344445\r\n"] {
+        let zeros = "0".repeat(LINE_KEPT + 1);
+        for chunk in ["x\r\n", "\r\n", "4z\r\n", "1\r\nab\r\n", "1\na\r\n", "1\r\na\n", "11112222333344445\r\n", &format!("{zeros}4\r\n")] {
             check(&format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{behind}"), &[None]);
         }
+        // The library takes what follows for trailers.
+        for trailers in ["a: b\n\r\n", "\n"] {
+            check(&format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailers}{behind}"), &[None]);
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_coding_counts_whatever_it_says() {
+        // The library does not look at it.
+        for length in ["4, 4", "x", "", &format!("{}4", " ".repeat(LINE_KEPT)), &format!("{}4", "0".repeat(LINE_KEPT))] {
+            let head = format!("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: {length}\r\n\r\n0\r\n\r\n");
+            check(&head, &[Some(LengthAndCoding)]);
+        }
+        let long = format!("Content-Length: {}4\r\n", "0".repeat(LINE_KEPT));
+        check(&format!("PUT / HTTP/1.1\r\n{long}{long}\r\n"), &[Some(TwoLengths)]);
+    }
+
+    #[test]
+    fn a_head_of_which_nothing_is_known_is_ambiguous() {
+        let heads = Heads::default();
+        for _ in 0..WAITING_MAX {
+            assert!(heads.push(None));
+        }
+        assert!(!heads.push(None));
+        for _ in 0..WAITING_MAX {
+            assert_eq!(heads.next(), None);
+        }
+        assert_eq!(heads.next(), Some(Unread));
     }
 }

@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -116,8 +116,7 @@ pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let drain_time_max = limits.drain_time_max;
@@ -142,8 +141,10 @@ where
             };
             // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
             let Ok((stream, peer)) = accepted else {
-                sleep(ACCEPT_ERROR_PAUSE).await;
-                continue;
+                tokio::select! {
+                    () = sleep(ACCEPT_ERROR_PAUSE) => continue,
+                    () = lame.as_mut() => break,
+                }
             };
             let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
             tokio::spawn(async move {
@@ -258,8 +259,7 @@ impl Listening {
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Unpin + Send + 'static,
-        B::Data: Send,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if let Err(cause) = stream.set_nodelay(true) {
@@ -299,8 +299,7 @@ impl Listening {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body + Unpin + Send + 'static,
-        B::Data: Send,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let connection = Arc::new(connection);
@@ -311,7 +310,8 @@ impl Listening {
         if is_http2 {
             let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, None), self.limits.write_time_max));
             let streams = Arc::new(Streams::default());
-            let worn_out = Arc::clone(&streams).worn_out(self.limits.write_time_max, self.limits.keep_alive_time_max);
+            let (watched, write, idle) = (Arc::clone(&streams), self.limits.write_time_max, self.limits.keep_alive_time_max);
+            let worn_out = move || Arc::clone(&watched).worn_out(write, idle);
             let service = service_fn(move |request: Request<Incoming>| {
                 asked.notify_one();
                 let stream = streams.begin();
@@ -327,14 +327,16 @@ impl Listening {
         let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, Some(Arc::clone(&heads))), self.limits.write_time_max));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
-            if let Some(found) = heads.next() {
+            let found = heads.next();
+            if let Some(found) = found {
                 request.extensions_mut().insert(found);
             }
             let answer = Box::pin(handler(request, Arc::clone(&connection)));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;
-                if *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
+                // Whatever such a request is refused for, nothing behind it can be trusted to be one.
+                if found.is_some() || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
@@ -343,7 +345,7 @@ impl Listening {
         let mut served = self.http1.serve_connection(stream, service);
         Box::pin(async move {
             let closing = begun.closing.clone();
-            if until_end(&mut served, peer, first_request, begun, std::future::pending()).await == Ended::Answered {
+            if until_end(&mut served, peer, first_request, begun, std::future::pending).await == Ended::Answered {
                 let stream = served.into_parts().io.into_inner();
                 linger(stream, closing).await;
             }

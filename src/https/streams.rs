@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -18,7 +18,11 @@ const TAKEN_BACK_MAX: u32 = 100;
 const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
 
 /// A time that ends a connection is looked at so many times while it lasts: it is exceeded by no more than one part of so many.
-const LOOKS: u32 = 8;
+const LOOKS: u32 = 4;
+
+/// The largest piece of an answer that is handed to the library at once: so much can be on its way to a peer that takes nothing, and a peer that
+/// takes so much in the time is not stalled.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// Why a connection is not served on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,10 @@ impl Streams {
         let (write_looks, idle_looks) = (looks(write_time_max), looks(keep_alive_time_max));
         loop {
             tokio::select! {
-                () = self.worn.notified() => return Worn::TakenBack,
+                () = self.worn.notified() => {
+                    self.with(|state| state.taken_back = 0);
+                    return Worn::TakenBack;
+                }
                 () = sleep(every) => {}
             }
             if let Some(worn) = self.with(|state| state.look(write_looks, idle_looks)) {
@@ -107,7 +114,11 @@ impl State {
         if self.open.iter().any(|open| open.waits_since.is_some_and(|since| passed(since) > write_looks)) {
             return Some(Worn::Stalled);
         }
-        (self.open.is_empty() && passed(self.idle_since) > idle_looks).then_some(Worn::Idle)
+        if self.open.is_empty() && passed(self.idle_since) > idle_looks {
+            self.idle_since = self.look;
+            return Some(Worn::Idle);
+        }
+        None
     }
 
     fn end(&mut self, number: u64) {
@@ -162,48 +173,63 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(super) struct Watched<B> {
     body: B,
+    /// Of a piece that is too large: what was not handed out yet.
+    rest: Bytes,
     stream: Stream,
 }
 
-impl<B: Body> Watched<B> {
+impl<B: Body<Data = Bytes> + Unpin> Watched<B> {
     pub(super) fn new(body: B, stream: Stream) -> Self {
         stream.turn(true);
-        let mut watched = Self { body, stream };
-        watched.note_end();
+        let mut watched = Self { body, rest: Bytes::new(), stream };
+        watched.stream.is_answered = watched.is_end_stream();
         watched
     }
 
-    fn note_end(&mut self) {
-        self.stream.is_answered |= self.body.is_end_stream();
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if !self.rest.is_empty() {
+            let piece = self.rest.split_to(self.rest.len().min(PIECE_BYTES_MAX));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
+        Poll::Ready(Some(Ok(frame.map_data(|mut data| {
+            self.rest = data.split_off(data.len().min(PIECE_BYTES_MAX));
+            data
+        }))))
     }
 }
 
-impl<B: Body + Unpin> Body for Watched<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = &mut *self;
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
-        this.stream.turn(polled.is_ready());
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = self.poll_piece(cx);
+        self.stream.turn(polled.is_ready());
         // An answer that the gateway breaks off is no fault of the peer.
-        this.stream.is_answered |= matches!(polled, Poll::Ready(None | Some(Err(_))));
-        this.note_end();
+        let has_ended = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.is_end_stream();
+        self.stream.is_answered |= has_ended;
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (inner, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower().saturating_add(rest));
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http_body_util::{BodyExt as _, Full};
 
     use super::*;
@@ -263,6 +289,23 @@ mod tests {
         is_worn().await.unwrap_err();
         drop(streams.begin());
         is_worn().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_handed_out_in_pieces_and_arrives_whole() {
+        let streams = Arc::new(Streams::default());
+        let whole = Bytes::from((0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
+        let mut watched = Watched::new(Full::new(whole.clone()), streams.begin());
+        let mut seen = Vec::new();
+        while let Some(frame) = watched.frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!((1..=PIECE_BYTES_MAX).contains(&piece.len()), "{}", piece.len());
+            seen.extend_from_slice(&piece);
+            assert_eq!(watched.size_hint().exact(), Some((whole.len() - seen.len()) as u64));
+            assert_eq!(watched.is_end_stream(), seen.len() == whole.len());
+        }
+        assert_eq!(seen, whole);
+        assert!(watched.stream.is_answered);
     }
 
     /// A body of which nothing comes.

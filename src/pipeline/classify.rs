@@ -287,6 +287,7 @@ fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
             AmbiguousFraming::BareLineFeed => "a line of the head ends without a carriage return",
             AmbiguousFraming::LengthAndCoding => "`Content-Length` and `Transfer-Encoding` exclude each other",
             AmbiguousFraming::TwoLengths => "more than one `Content-Length`",
+            AmbiguousFraming::Unread => "what came before it on the connection does not tell where it begins",
         };
         return Err(ClassifyError::Framing { what });
     }

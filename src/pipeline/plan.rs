@@ -28,7 +28,8 @@ impl Scoped {
         let Some(cloud) = context.directory.cloud(id) else { return Ok(()) };
         let entitlement = context.directory.entitlement(cloud);
         let segments: Vec<&str> = self.request.path.segments().collect();
-        let is_open = match needed(&segments) {
+        let provider = self.derived.provider_at.and_then(|at| segments.get(at + 1..));
+        let is_open = match provider.map_or(Needed::Nothing, needed) {
             Needed::Nothing => true,
             Needed::Service(service) => entitlement.opens(service),
             Needed::Unheard => false,
@@ -43,10 +44,10 @@ impl Scoped {
     }
 }
 
-fn needed(segments: &[&str]) -> Needed {
+/// By what stands behind the word `providers`.
+fn needed(provider: &[&str]) -> Needed {
     let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
-    let providers = segments.iter().rposition(|segment| is(segment, "providers"));
-    let Some([_providers, namespace, rest @ ..]) = providers.and_then(|at| segments.get(at..)) else { return Needed::Nothing };
+    let [namespace, rest @ ..] = provider else { return Needed::Nothing };
     match rest {
         [] => Needed::Nothing,
         [verb] if is(verb, "register") || is(verb, "unregister") => Needed::Nothing,
@@ -80,3 +81,17 @@ const OPEN: [&str; 6] = [
     "Steward.Delegation",
     "Microsoft.Features",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_called_like_a_keyword_needs_the_plan_as_any_other() {
+        for name in ["m", "providers"] {
+            assert!(matches!(needed(&["Microsoft.HybridCompute", "machines", name]), Needed::Service(PlanService::VirtualMachines)));
+            assert!(matches!(needed(&["Microsoft.ScVmm", "virtualNetworks", name]), Needed::Service(PlanService::Networks)));
+        }
+        assert!(matches!(needed(&["Microsoft.Storage", "storageAccounts", "providers"]), Needed::Unheard));
+    }
+}

@@ -144,7 +144,13 @@ async fn bytes_after_a_refused_upgrade_are_no_tunnel() {
 #[tokio::test]
 async fn content_length_and_transfer_encoding_together_are_refused_and_nothing_behind_them_is_read() {
     let before = head(GET, "");
-    for lines in ["Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length:4\r\n"] {
+    for lines in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length:4\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4, 4\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length:\r\n",
+    ] {
         let smuggling = format!("{}0\r\n\r\n{}", head(PUT, lines), head(GET, ""));
         let answers = exchange(smuggling.as_bytes()).await;
         assert_eq!(statuses(&answers), ["400"], "{answers}");
@@ -167,6 +173,18 @@ async fn a_chunked_request_after_one_with_a_length_is_not_ambiguous() {
         format!("{chunked}{:x}\r\n{lines}\r\n0\r\n\r\n{}abcd", lines.len(), head(PUT, &format!("{CLOSE}Content-Length: 4\r\n")));
     let answers = exchange(looking_alike.as_bytes()).await;
     assert_eq!(statuses(&answers), ["401", "401"], "{answers}");
+}
+
+#[tokio::test]
+async fn where_a_body_ends_in_doubt_the_next_request_is_refused() {
+    let chunked = head(PUT, "Transfer-Encoding: chunked\r\n");
+    let zeros = "0".repeat(60);
+    for body in ["0\r\na: b\n\r\n", "0\r\n\n", &format!("{zeros}4\r\nabcd\r\n0\r\n\r\n")] {
+        let answers = exchange(format!("{chunked}{body}{}{}", head(GET, "X: y\r\n"), head(GET, CLOSE)).as_bytes()).await;
+        let statuses = statuses(&answers);
+        assert_eq!(statuses.first(), Some(&"401"), "{answers}");
+        assert!(!statuses.contains(&"200"), "{body:?}: {answers}");
+    }
 }
 
 /// One frame of HTTP/2. Source: RFC 9113 §4.1.

@@ -36,7 +36,7 @@ impl Running {
     pub fn start(arguments: &[&str], folder: &Path) -> Self {
         // With as few descriptors as a shell gives.
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -S -n 512 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_steward")]);
+        command.args(["-c", "ulimit -S -n 512; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_steward")]);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap())

@@ -100,6 +100,12 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
     let target = Target::read(method, path, &segments)?;
     let verb = Verb::of(method);
     let unknown = || ActionError::UnknownShape { method, path: shown(path) };
+    let provider_at = target.named.then(|| segments.len() - target.block.len() - 2);
+    // Management groups hang at the root and nowhere else: below something, a second reading of the path would find another group.
+    let names_group = is(target.namespace, "Microsoft.Management") && target.types.first().is_some_and(|kind| is(kind, "managementGroups"));
+    if names_group && provider_at != Some(0) {
+        return Err(unknown());
+    }
     let kind = match (verb, target.end) {
         (Verb::Post, End::Type | End::Name) => Kind::Invocation,
         (Verb::Read, End::Type) => Kind::Collection,
@@ -116,7 +122,6 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
         Some(exception) if exception.is_additional() => vec![target.action_by_rule(verb), exception.action()],
         Some(exception) => vec![exception.action()],
     };
-    let provider_at = target.named.then(|| segments.len() - target.block.len() - 2);
     Ok(Derived { actions, scope: scope(&segments, ends_with_verb)?, kind, provider_at })
 }
 
@@ -313,6 +318,28 @@ mod tests {
             "~/resourcegroups/rg",
             Kind::Instance,
         );
+    }
+
+    #[test]
+    fn the_provider_is_found_where_the_actions_are_of_it() {
+        let at = |path: &str| derived("PUT", path).unwrap().provider_at;
+        assert_eq!(at("~/resourceGroups/providers"), None);
+        assert_eq!(at("~/providers/Microsoft.Authorization/roleAssignments/providers"), Some(2));
+        assert_eq!(at("~/resourceGroups/providers/providers/Microsoft.HybridCompute/machines/providers"), Some(4));
+        assert_eq!(at("~/resourceGroups/rg/providers/A.B/c/providers/providers/D.E/f/g"), Some(8));
+        assert_eq!(at("/providers/Microsoft.Management/managementGroups/mg/providers/A.B/c/d"), Some(4));
+    }
+
+    #[test]
+    fn management_groups_hang_at_the_root_only() {
+        for path in [
+            "/providers/Microsoft.Management/managementGroups/mine/providers/Microsoft.Management/managementGroups/theirs/subscriptions/s",
+            "~/providers/Microsoft.Management/managementGroups/theirs",
+            "~/resourceGroups/rg/providers/microsoft.management/MANAGEMENTGROUPS/theirs/subscriptions/s",
+        ] {
+            assert!(matches!(derived("PUT", path), Err(ActionError::UnknownShape { .. })), "{path}");
+        }
+        derived("PUT", "/providers/Microsoft.Management/managementGroups/mine/subscriptions/s").unwrap();
     }
 
     #[test]
