@@ -12,7 +12,7 @@ use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
 use crate::json::{self, push_member, push_text};
 use crate::management::{BodyError, OwnError, PartAnswer};
-use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, RuleError, ScopeError, WrongTenant};
+use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, LinkError, RuleError, ScopeError, WrongTenant};
 
 /// Why a request got no answer of its own.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,16 @@ pub enum Rejection {
     /// The backend gave no answer that could be passed on.
     #[error("{0}")]
     Forward(ForwardError),
+    /// The body or the query names what the caller may not reach, or cannot be read.
+    #[error("{error}")]
+    Linked {
+        /// Why.
+        error: LinkError,
+        /// Display name of the caller.
+        client: String,
+        /// The caller.
+        caller: PrincipalId,
+    },
     /// The gateway's own answer could not be given.
     #[error("{0}")]
     Own(OwnError),
@@ -176,6 +186,7 @@ impl Rejection {
                 denied(error, &Denial { client, caller, actions, scope, hint: hint.as_deref() })
             }
             Self::Forward(error) => forward(error),
+            Self::Linked { error, client, caller } => linked(error, client, caller),
             Self::Own(OwnError::Refused(rejection)) => rejection.answer(),
             Self::Own(error) => own(error),
             Self::Rule { error: error @ (RuleError::GrantsInFiles { .. } | RuleError::Plan { .. }) } => {
@@ -231,7 +242,7 @@ impl Rejection {
                 | ClassifyError::Tunnel { .. } => CheckName::Connection,
             },
             Self::Denied { error, .. } => Self::check_of_denial(error),
-            Self::Rule { .. } => CheckName::Rules,
+            Self::Linked { .. } | Self::Rule { .. } => CheckName::Rules,
             Self::Scope { .. } => CheckName::Scope,
             Self::Token { error, .. } => Self::check_of_token(error),
         }
@@ -301,6 +312,9 @@ impl Rejection {
             Self::Denied { error: AuthorizeError::Denied { reason }, .. } => reason.code(),
             Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
             Self::Forward(error) => error.reason(),
+            Self::Linked { error: LinkError::Coding { .. } | LinkError::MediaType { .. }, .. } => "request.media_type",
+            Self::Linked { error: LinkError::NotGranted { .. }, .. } => "scope.linked",
+            Self::Linked { error: LinkError::Unreadable(_), .. } => "request.malformed",
             Self::Own(error) => error.reason(),
             Self::Rule { error: RuleError::Claim { .. } } => "rule.claim",
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
@@ -346,6 +360,7 @@ impl Rejection {
             Self::Assertion { .. }
             | Self::Classify(_)
             | Self::Forward(_)
+            | Self::Linked { .. }
             | Self::Own(_)
             | Self::Rule { .. }
             | Self::Scope { .. }
@@ -464,6 +479,24 @@ impl Denial<'_> {
     }
 }
 
+/// Tools cut what is missing, and where, out of this text: the quoted parts keep Azure's order and words before them.
+fn linked(error: &LinkError, client: &str, caller: &PrincipalId) -> Answer {
+    let (status, code) = match error {
+        LinkError::Coding { .. } | LinkError::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
+        LinkError::Unreadable(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+        LinkError::NotGranted { actions, place, done, scope } => {
+            let message = format!(
+                "The client '{client}' with object id '{}' has permission to perform action '{done}' on scope '{scope}'; however, it does not \
+                 have permission to perform action(s) '{actions}' on the linked scope(s) '{place}', or the linked scope(s) do not exist. Have \
+                 the action granted there, or leave the reference out.",
+                caller.object
+            );
+            return Answer::new(StatusCode::FORBIDDEN, "LinkedAuthorizationFailed", message);
+        }
+    };
+    Answer::new(status, code, sentence(error))
+}
+
 fn forward(error: &ForwardError) -> Answer {
     let (status, code) = match error {
         ForwardError::Busy => {
@@ -471,6 +504,7 @@ fn forward(error: &ForwardError) -> Answer {
         }
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+        ForwardError::Document => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
         ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
         ForwardError::Connect { .. }
         | ForwardError::Cut { .. }

@@ -26,7 +26,7 @@ use steward::forward::{ConnectError, FabricError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
-use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, RuleError, ScopeError, WrongTenant};
+use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, LinkError, RuleError, ScopeError, WrongTenant};
 use steward::record::codes;
 use steward::rejection::{Answer, Rejection};
 use steward::sign_up::SignUpError;
@@ -264,7 +264,25 @@ fn denials() -> Vec<Row> {
     });
     rows.extend(rules.into_iter().map(|error| Row::new(&error.clone(), Rejection::Rule { error })));
     rows.push(Row { variant: text("Stale"), rejection: Rejection::Stale });
+    rows.extend(links());
     rows
+}
+
+fn links() -> Vec<Row> {
+    let all = every!(LinkError {
+        LinkError::Coding { .. } => [LinkError::Coding { coding: text("gzip") }],
+        LinkError::MediaType { .. } => [LinkError::MediaType { sent: text("text/plain") }],
+        LinkError::NotGranted { .. } => [LinkError::NotGranted {
+            actions: text("Microsoft.Network/virtualNetworks/subnets/join/action"),
+            place: text("/subscriptions/…/subnets/front"),
+            done: text("Microsoft.Network/networkInterfaces/write"),
+            scope: text("/subscriptions/…/networkInterfaces/nic"),
+        }],
+        LinkError::Unreadable(_) => [LinkError::Unreadable(steward::arm::links::in_json(br#"{"id":1,"id":2}"#, &steward::arm::scope::Scope::parse("/").unwrap()).unwrap_err())],
+    });
+    let caller = PrincipalId { tenant: tenant(), object: ObjectId::from_bytes([0x0b; 16]) };
+    let row = |error: LinkError| Row::new(&error.clone(), Rejection::Linked { error, client: text("Deniz Aydin"), caller });
+    all.into_iter().map(row).collect()
 }
 
 /// What hyper says about a server that hangs up.
@@ -285,6 +303,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::ClientGone => [ForwardError::ClientGone],
         ForwardError::Connect { .. } => [ForwardError::Connect { cause: ConnectError::Slow { authority: text("rm.example") } }],
         ForwardError::Cut { .. } => [ForwardError::Cut { cause }],
+        ForwardError::Document => [ForwardError::Document],
         ForwardError::Framing => [ForwardError::Framing],
         ForwardError::Refused => [ForwardError::Refused],
         ForwardError::Silent { .. } => [ForwardError::Silent { waited_ms: 60_000 }],
@@ -418,6 +437,7 @@ fn sections(cause: hyper::Error) -> [(&'static str, Vec<Row>); 6] {
             | Rejection::Classify(_)
             | Rejection::Denied { .. }
             | Rejection::Forward(_)
+            | Rejection::Linked { .. }
             | Rejection::Own(_)
             | Rejection::Rule { .. }
             | Rejection::Scope { .. }

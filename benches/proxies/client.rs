@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::Resumption;
@@ -63,7 +63,7 @@ impl Connection {
     }
 
     pub async fn send(&mut self, call: &Call) -> Outcome<(StatusCode, Bytes)> {
-        let body = Full::from(vec![b'.'; call.ask.body_bytes()]);
+        let body = Full::from(call.ask.body());
         let host = call.ask.host().map_or_else(|| named(self.address), ToOwned::to_owned);
         let target = call.ask.target();
         let mut request = match &self.sender {
@@ -72,6 +72,9 @@ impl Connection {
         };
         if let Some(token) = &call.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(kind) = call.ask.content_type() {
+            request = request.header(CONTENT_TYPE, kind);
         }
         let response = self.sender.send(request.method(call.ask.method()).body(body)?).await?;
         Ok((response.status(), response.into_body().collect().await?.to_bytes()))

@@ -80,9 +80,12 @@ fn oha(stage: &Stage, scenario: &Scenario, address: SocketAddr, seconds: u64, pa
     if scenario.ask.body_bytes() > 0 {
         let body = stage.folder.join(format!("{}.body", scenario.ask.body_bytes()));
         if !body.exists() {
-            fs::write(&body, vec![b'.'; scenario.ask.body_bytes()])?;
+            fs::write(&body, scenario.ask.body())?;
         }
         command.arg("-D").arg(body);
+    }
+    if let Some(kind) = scenario.ask.content_type() {
+        command.args(["-T", kind]);
     }
     if let Pace::Fixed(rate) = pace {
         command.args(["-q", &format!("{rate:.0}"), "--latency-correction"]);

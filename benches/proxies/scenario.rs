@@ -115,6 +115,27 @@ impl Ask {
         }
     }
 
+    /// What the body is said to be.
+    pub const fn content_type(self) -> Option<&'static str> {
+        match self {
+            Self::Put => Some("application/json"),
+            Self::Upload => Some("application/octet-stream"),
+            Self::Get | Self::Download | Self::DeniedRole | Self::DeniedDataPlane | Self::BadToken => None,
+        }
+    }
+
+    /// The request's body: a document of twenty members, or bytes.
+    pub fn body(self) -> Vec<u8> {
+        let bytes = self.body_bytes();
+        if self.content_type() != Some("application/json") {
+            return vec![b'.'; bytes];
+        }
+        let members: Vec<String> = (0..20).map(|number| format!(r#""member{number:02}":"{}""#, "x".repeat(bytes / 20 - 16))).collect();
+        let mut document = format!("{{{}}}", members.join(",")).into_bytes();
+        document.resize(bytes, b' ');
+        document
+    }
+
     /// What Steward answers.
     pub const fn status(self) -> u16 {
         match self {

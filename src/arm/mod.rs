@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod error;
+pub mod links;
 pub mod names;
 pub mod path;
 pub(crate) mod percent;

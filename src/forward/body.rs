@@ -1,12 +1,13 @@
 //! Bodies on their way through: never longer, slower or later than allowed, and without trailers.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::pool::{Connection, Pool};
@@ -20,6 +21,8 @@ pub struct Outgoing {
     /// None for a body that ends where it begins.
     standing: Option<Box<dyn Standing>>,
     bytes_left: u64,
+    /// Whether it is known not to be a document.
+    is_known: bool,
     patience: Patience,
     watch: Watch,
 }
@@ -29,7 +32,7 @@ pub struct Outgoing {
 pub enum RequestBody {
     /// From a client, piece by piece.
     Client(Incoming),
-    /// From the gateway itself, which carries out a part of what a client asked for.
+    /// All of it: it was judged, or the gateway made it.
     Whole(Bytes),
 }
 
@@ -38,8 +41,12 @@ impl RequestBody {
         Self::Whole(Bytes::new())
     }
 
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Whole(whole) if whole.is_empty())
+    /// Whether no byte of it is to come.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Client(incoming) => has_come(incoming),
+            Self::Whole(whole) => whole.is_empty(),
+        }
     }
 }
 
@@ -66,6 +73,9 @@ pub enum BodyFault {
     /// The peer closed or broke it.
     #[error("the body was cut")]
     Cut,
+    /// It was said to be bytes, and begins like a document.
+    #[error("the body begins like JSON and is said to be none")]
+    Document,
     /// What permitted the request ended.
     #[error("what permitted the request ended before its body")]
     Ended,
@@ -90,12 +100,19 @@ impl Outgoing {
         if body.is_empty() {
             watch.end();
         }
-        let body = Self { body, standing, bytes_left: config.body_bytes_max, patience, watch: watch.clone() };
+        let body = Self { body, standing, bytes_left: config.body_bytes_max, is_known: false, patience, watch: watch.clone() };
         (body, watch)
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: RequestBody::none(), standing: None, bytes_left: 0, patience: Patience::new(Duration::ZERO), watch: Watch::default() }
+        Self {
+            body: RequestBody::none(),
+            standing: None,
+            bytes_left: 0,
+            is_known: true,
+            patience: Patience::new(Duration::ZERO),
+            watch: Watch::default(),
+        }
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
@@ -123,6 +140,7 @@ impl Watch {
     pub(super) fn fault(&self, config: &BackendConfig) -> Option<SendError> {
         let error = match self.0.fault.load(Ordering::Relaxed).checked_sub(1)? {
             fault if fault == BodyFault::Ended as u8 => return Some(SendError::Ended),
+            fault if fault == BodyFault::Document as u8 => ForwardError::Document,
             fault if fault == BodyFault::TooLarge as u8 => ForwardError::BodyTooLarge { max: config.body_bytes_max },
             fault if fault == BodyFault::Idle as u8 => ForwardError::BodyTooSlow,
             _ => ForwardError::ClientGone,
@@ -167,6 +185,14 @@ impl Body for Outgoing {
         if has_come(incoming) {
             this.watch.end();
         }
+        if !this.is_known {
+            match first_word(&data) {
+                // JSON, or what lenient readers of it pass over.
+                Some(b'{' | b'[' | b'"' | b'\'' | b'/' | b'<' | 0xc2 | 0xe2 | 0xe3) => return this.fail(BodyFault::Document),
+                Some(_) => this.is_known = true,
+                None => {}
+            }
+        }
         this.patience.renew();
         this.watch.0.moves.fetch_add(1, Ordering::Relaxed);
         match this.bytes_left.checked_sub(data.len() as u64) {
@@ -189,6 +215,49 @@ impl Body for Outgoing {
             RequestBody::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
         }
     }
+}
+
+/// All of a body: at most so many bytes, and never so long between two pieces.
+pub(super) async fn read(mut incoming: Incoming, max: u64, idle_time_max: Duration) -> Result<Bytes, ForwardError> {
+    let too_large = ForwardError::BodyTooLarge { max };
+    if incoming.size_hint().lower() > max {
+        return Err(too_large);
+    }
+    let (mut patience, mut first, mut rest) = (Patience::new(idle_time_max), None, BytesMut::new());
+    loop {
+        let next = poll_fn(|cx| match poll_data(&mut incoming, cx) {
+            Poll::Ready(next) => Poll::Ready(Ok(next)),
+            Poll::Pending => patience.poll_over(cx).map(Err),
+        });
+        let piece = match next.await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(_cut))) => return Err(ForwardError::ClientGone),
+            // Most bodies are one piece, and stay it.
+            Ok(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
+            Ok(None) => return Ok(rest.freeze()),
+            Err(()) => return Err(ForwardError::BodyTooSlow),
+        };
+        patience.renew();
+        let so_far = rest.len().max(first.as_ref().map_or(0, Bytes::len));
+        if (so_far + piece.len()) as u64 > max {
+            return Err(too_large);
+        }
+        match &first {
+            None => first = Some(piece),
+            Some(begun) if rest.is_empty() => {
+                rest.reserve(begun.len() + piece.len());
+                rest.extend_from_slice(begun);
+                rest.extend_from_slice(&piece);
+            }
+            Some(_) => rest.extend_from_slice(&piece),
+        }
+    }
+}
+
+/// The first byte of a body that means something in any form of text.
+fn first_word(data: &[u8]) -> Option<u8> {
+    let means_nothing = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
+    data.iter().copied().find(|byte| !means_nothing(byte))
 }
 
 /// Whether no byte of it is to come: the mark of its end may come by itself, and nobody waits for that.

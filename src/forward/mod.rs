@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::{InvalidUri, PathAndQuery};
 use hyper::{Method, Request, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::arm::action;
 use crate::https::Patience;
@@ -102,6 +103,9 @@ pub enum ForwardError {
         #[source]
         cause: hyper::Error,
     },
+    /// A body that was said to be bytes begins like a document.
+    #[error("the request body is said to be bytes and begins like JSON; send it as `application/json`")]
+    Document,
     /// An answer with two lengths, or with a length and a transfer coding.
     #[error("the resource manager's answer has more than one end; the operator has to look at what stands between")]
     Framing,
@@ -145,6 +149,7 @@ impl ForwardError {
             Self::BodyTooLarge { .. } => "request.too_large",
             Self::BodyTooSlow => "request.too_slow",
             Self::Busy => "limit.connections",
+            Self::Document => "request.media_type",
             Self::ClientGone => "request.cut",
             Self::Connect { .. } => "upstream.unreachable",
             Self::Cut { .. } => "upstream.cut",
@@ -154,6 +159,11 @@ impl ForwardError {
         }
     }
 }
+
+/// A body that is judged. Source: Azure Resource Manager, request size.
+const JUDGED_BYTES_MAX: u64 = 4 << 20;
+/// How long all of it may take to come.
+const JUDGED_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The backend as one worker sees it.
 #[derive(Debug)]
@@ -182,6 +192,22 @@ impl Backend {
     #[must_use]
     pub const fn config(&self) -> &BackendConfig {
         &self.config
+    }
+
+    /// All of a request's body, for judging it before any of it leaves.
+    ///
+    /// # Errors
+    /// When it is larger than 4 MiB or than what this backend takes, does not come in time, or ends early.
+    pub async fn read(&self, body: RequestBody) -> Result<Bytes, ForwardError> {
+        let incoming = match body {
+            RequestBody::Client(incoming) => incoming,
+            RequestBody::Whole(whole) => return Ok(whole),
+        };
+        let max = self.config.body_bytes_max.min(JUDGED_BYTES_MAX);
+        match timeout(JUDGED_TIME_MAX, body::read(incoming, max, self.config.idle_time_max)).await {
+            Ok(read) => read,
+            Err(_elapsed) => Err(ForwardError::BodyTooSlow),
+        }
     }
 
     /// Sends the request while it is permitted, and waits for the head of the answer.

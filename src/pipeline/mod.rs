@@ -1,10 +1,11 @@
 //! The stages of a request, in their order: each takes the previous type by value and returns the next, or its own refusal.
 //!
 //! ```text
-//! Arrival ─ classify ─▶ ManagementRequest ─ authenticate ─▶ Authenticated ─ resolve ─▶ Scoped ─ authorize ─▶ Authorized ─ on_behalf ─▶ Forwardable
+//! Arrival ─ classify ─▶ ManagementRequest ─ authenticate ─▶ Authenticated ─ resolve ─▶ Scoped ─ authorize ─▶ Authorized ─ on_behalf ─▶ Forwardable ─ judge ─▶ Outbound
 //! ```
 //!
-//! The forwarder accepts nothing but the [`Outbound`] that a [`Forwardable`] is split into, so a request that skipped a check has no type it could be sent as.
+//! The forwarder accepts nothing but an [`Outbound`], so a request that skipped a check has no type it could be sent as. The last judgement is about
+//! the body: reading it is left to whoever holds the connection.
 //! Stages neither log nor read the time nor do I/O; only an unknown signing key makes one wait. What each of them saw is
 //! kept in the [`Trail`], from which the decision record is written: nothing is looked up a second time.
 
@@ -14,6 +15,7 @@ mod classify;
 mod errand;
 mod foresight;
 mod front;
+mod linked;
 mod on_behalf;
 mod onboarding;
 mod operations;
@@ -37,6 +39,7 @@ pub use classify::{Arrival, ClassifyError, ManagementRequest};
 pub use errand::{Errand, Task};
 pub use foresight::{Foreseen, Supposed};
 pub use front::{Arrived, CameIn, Meant, admit_meant};
+pub use linked::{Content, LinkError, Unread};
 pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};

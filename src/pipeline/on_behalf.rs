@@ -7,10 +7,11 @@ use hyper::http::uri::{InvalidUri, PathAndQuery};
 
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
+use super::linked::{LinkError, Unread};
 use super::resolve::{Place, Scoped};
 use super::trail::{CORRELATION_REQUEST_ID, Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest, Refused};
-use crate::arm::action::{Kind, Method};
+use crate::arm::action::{Action, Kind, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
 use crate::identity::{Caller, CallerKind, ClientProof};
@@ -23,7 +24,7 @@ pub struct Forwardable {
     trail: Box<Trail>,
 }
 
-/// What the forwarder sends: only a [`Forwardable`] can be split into one.
+/// What the forwarder sends: only a judgement makes one of what a [`Forwardable`] is split into.
 #[derive(Debug)]
 pub struct Outbound {
     method: Method,
@@ -38,6 +39,12 @@ pub struct Outbound {
     authority: Box<str>,
     reading: Reading,
     caller: Arc<Caller>,
+    /// What its path addresses.
+    place: Scope,
+    /// The first of its actions.
+    done: Box<str>,
+    /// Other places that it names.
+    links: Vec<Scope>,
 }
 
 /// What the reply stage has to do with the body of the answer.
@@ -52,11 +59,10 @@ pub enum Reading {
 }
 
 /// Client headers that a backend may see, sorted. Everything else is ours, a proxy's or nobody's, and stays here.
-const PASSED_ON: [&str; 19] = [
+const PASSED_ON: [&str; 18] = [
     "accept",
     "accept-language",
     "commandname",
-    "content-encoding",
     "content-language",
     "content-md5",
     "content-type",
@@ -97,6 +103,7 @@ impl Authorized {
         };
         let own = own_fields(&scoped, context);
         let request = scoped.request;
+        let done = scoped.derived.actions.first().map(Action::as_str).unwrap_or_default().into();
         let outbound = Outbound {
             method: request.method,
             path: request.path,
@@ -108,6 +115,9 @@ impl Authorized {
             authority: request.authority,
             reading,
             caller: scoped.caller,
+            place: scoped.derived.scope,
+            done,
+            links: Vec::new(),
         };
         Ok(Forwardable { outbound, trail: request.trail })
     }
@@ -116,8 +126,9 @@ impl Authorized {
 fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
     let options = client.get(header::CONNECTION).is_some();
     for name in client.keys().filter(|name| PASSED_ON.binary_search(&name.as_str()).is_ok()) {
-        // Options named by `Connection` are for the hop to us, whatever their name.
-        if let Some(value) = client.get(name).filter(|_| !options || !is_named_by_connection(client, name)) {
+        // Options named by `Connection` are for the hop to us, whatever their name; but the body was judged by what it is said to be.
+        if let Some(value) = client.get(name).filter(|_| !options || *name == header::CONTENT_TYPE || !is_named_by_connection(client, name))
+        {
             headers.insert(name.clone(), value.clone());
         }
     }
@@ -208,10 +219,10 @@ fn field(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
 }
 
 impl Forwardable {
-    /// The request for the forwarder, and the evidence for the record.
+    /// The request, whose body has to be judged before it can be sent, and the evidence for the record.
     #[must_use]
-    pub fn split(self) -> (Outbound, Box<Trail>) {
-        (self.outbound, self.trail)
+    pub fn split(self) -> (Unread, Box<Trail>) {
+        (Unread(self.outbound), self.trail)
     }
 }
 
@@ -231,7 +242,42 @@ impl Outbound {
             authority: self.authority.clone(),
             trail,
         };
-        super::judge(Authenticated::part(request, Arc::clone(&self.caller)), context)
+        super::judge(Authenticated::part(request, Arc::clone(&self.caller)), context)?;
+        self.judge_links(context).map_err(|error| self.refused_for(error, context))
+    }
+
+    fn refused_for(&self, error: LinkError, context: &Context<'_>) -> Refused {
+        let trail = Box::new(TrailSeed::unrecorded().trail(self.method, &self.path, &self.caller, context));
+        trail.refuse(*self.rejection_of(error))
+    }
+
+    /// What such an error is to its caller.
+    pub(super) fn rejection_of(&self, error: LinkError) -> Box<Rejection> {
+        Box::new(Rejection::Linked { error, client: self.caller.name.to_string(), caller: self.caller.principal })
+    }
+
+    pub(super) const fn received(&self) -> &HeaderMap {
+        &self.received
+    }
+
+    pub(super) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    pub(super) const fn place(&self) -> &Scope {
+        &self.place
+    }
+
+    pub(super) fn done(&self) -> &str {
+        &self.done
+    }
+
+    pub(super) fn links(&self) -> &[Scope] {
+        &self.links
+    }
+
+    pub(super) fn name(&mut self, links: Vec<Scope>) {
+        self.links = links;
     }
 
     /// The method.

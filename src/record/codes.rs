@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 63] = pages![
+const PAGES: [(&str, &str); 65] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -36,6 +36,7 @@ const PAGES: [(&str, &str); 63] = pages![
     "request.api_version",
     "request.cut",
     "request.malformed",
+    "request.media_type",
     "request.parameter",
     "request.too_large",
     "request.too_slow",
@@ -53,6 +54,7 @@ const PAGES: [(&str, &str); 63] = pages![
     "rule.plan",
     "rule.subscription_state",
     "scope.in_body",
+    "scope.linked",
     "scope.malformed",
     "scope.name",
     "scope.unknown",

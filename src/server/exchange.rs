@@ -17,7 +17,8 @@ use crate::https::{CloseAfter, Connection};
 use crate::ids::RequestId;
 use crate::management::{self, Desk, OwnAnswer};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
+    self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
+    Unread,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -143,10 +144,9 @@ impl Gateway {
     }
 
     async fn forward(self: &Arc<Self>, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
-        let (request, trail) = request.split();
-        let permission = Permission::new(self, request, context);
+        let (unread, trail) = request.split();
         let pending = Pending { gateway: self, trail: Some(trail) };
-        let delivered = send(backend, &permission, body, context).await;
+        let delivered = self.send(backend, unread, body, context).await;
         let mut trail = pending.disarm();
         match delivered {
             Ok((response, notes)) => {
@@ -154,8 +154,36 @@ impl Gateway {
                 trail.notes.extend(notes);
                 Ended { response, trail, rejection: None, written: None }
             }
-            Err(SendError::Ended) => Ended::refused(permission.ended(), trail, &context.site.default_authority),
-            Err(SendError::Failed(error)) => Ended::refused(Rejection::Forward(error), trail, &context.site.default_authority),
+            Err(rejection) => Ended::refused(*rejection, trail, &context.site.default_authority),
+        }
+    }
+
+    /// Judges what the body names, sends the request while it is permitted, and makes the answer ours.
+    async fn send(
+        self: &Arc<Self>,
+        backend: &Backend,
+        unread: Unread,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Result<(Response<AnswerBody>, Vec<&'static str>), Box<Rejection>> {
+        let failed = |error| Box::new(Rejection::Forward(error));
+        // A body takes its time, and grants end meanwhile.
+        let judged_at = Clock::instant();
+        let content = if body.is_empty() { Content::Nothing } else { unread.content()? };
+        let body = match content {
+            Content::Opaque => body,
+            Content::Nothing => RequestBody::Whole(Bytes::new()),
+            Content::Json => RequestBody::Whole(backend.read(body).await.map_err(failed)?),
+        };
+        let judged: &[u8] = match &body {
+            RequestBody::Whole(whole) => whole,
+            RequestBody::Client(_) => &[],
+        };
+        let permission = Permission::new(self, unread.judge(judged, context)?, context, judged_at);
+        match send(backend, &permission, body, context).await {
+            Ok(delivered) => Ok(delivered),
+            Err(SendError::Ended) => Err(Box::new(permission.ended())),
+            Err(SendError::Failed(error)) => Err(failed(error)),
         }
     }
 

@@ -23,9 +23,9 @@ pub(super) struct Permission {
 }
 
 impl Permission {
-    pub(super) fn new(gateway: &Arc<Gateway>, request: Outbound, context: &Context<'_>) -> Self {
+    pub(super) fn new(gateway: &Arc<Gateway>, request: Outbound, context: &Context<'_>, judged: Instant) -> Self {
         let judged_by = Arc::clone(&context.directory);
-        Self { gateway: Arc::clone(gateway), request: Arc::new(request), judged_by, judged: Clock::instant() }
+        Self { gateway: Arc::clone(gateway), request: Arc::new(request), judged_by, judged }
     }
 
     /// What to say when it does not hold any more.

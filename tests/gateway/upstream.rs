@@ -383,7 +383,7 @@ async fn nobody_waits_behind_a_body_that_is_still_being_sent() {
     let token = SHARED.token("operator").await;
     let mut slow = front.client.connect("localhost", b"http/1.1").await.unwrap();
     let head = format!(
-        "PUT {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        "PUT {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/octet-stream\r\nContent-Length: 100\r\n\r\n.",
         thing(),
         front.client.authority(),
     );

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::header::{HeaderMap, HeaderValue};
 use steward::arm::action::Method;
 use steward::arm::path::CanonicalPath;
+use steward::arm::scope::Scope;
 use steward::identity::Caller;
 use steward::pipeline::{Outbound, Reading};
 
@@ -20,6 +21,9 @@ fn cheat(path: CanonicalPath, caller: Arc<Caller>) -> Outbound {
         authority: "localhost".into(),
         reading: Reading::Unread,
         caller,
+        place: Scope::parse("/").unwrap(),
+        done: "".into(),
+        links: Vec::new(),
     }
 }
 

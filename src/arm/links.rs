@@ -1,0 +1,679 @@
+//! The places that the text of a request names besides the one that its path addresses.
+//!
+//! A body is data of whoever provides the resource, so no list of properties could say where ids stand. Every text in it is looked at instead, names
+//! of members included: whatever a reader could take for a subscription or a management group, decoded, with doubled or turned slashes, in any case,
+//! is one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use super::action::{Action, NotAnAction};
+use super::scope::Scope;
+use crate::ids::SubscriptionId;
+
+/// Places that a request may name besides its own.
+const PLACES_MAX: usize = 1000;
+/// What looks like the beginning of an id in one document.
+const STARTS_MAX: usize = 4000;
+/// An id; no path of the management plane is longer.
+const ID_BYTES_MAX: usize = 2048;
+/// Objects and arrays inside each other.
+const DEPTH_MAX: usize = 64;
+/// How often a text is decoded: as often as a careless reader might.
+const DECODINGS_MAX: usize = 3;
+
+/// A body or query that cannot be read in one way only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+/// The places that a JSON document names and that are not the request's own, without repetitions.
+///
+/// # Errors
+/// When it is no JSON document, is deeper than 64 levels, has a name twice in one object, names more than 1,000 other places, or one of them in a way
+/// that has two readings.
+pub fn in_json(text: &[u8], own: &Scope) -> Result<Vec<Scope>, Unreadable> {
+    let mut places = Places::of(own);
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let walk = Walk { places: &mut places, depth: 0, names_subscriptions: false };
+    walk.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|cause| Unreadable(cause.to_string()))?;
+    Ok(places.found)
+}
+
+/// The places that a query names and that are not the request's own.
+///
+/// # Errors
+/// As for [`in_json`].
+pub fn in_query(query: &str, own: &Scope) -> Result<Vec<Scope>, Unreadable> {
+    if query.len() < SHORTEST {
+        return Ok(Vec::new());
+    }
+    let mut places = Places::of(own);
+    for pair in query.split('&') {
+        let pair = pair.replace('+', " ");
+        let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
+        places.look_at(name)?;
+        places.look_at(value)?;
+        if decoded_fully(&pair).to_lowercase().replace("subscriptions/", "").contains("subscription") {
+            places.bare_ids(&decoded_fully(value))?;
+        }
+    }
+    Ok(places.found)
+}
+
+/// What whoever makes a request refer to a place has to be permitted there; nothing for what cannot be a place.
+#[must_use]
+pub fn actions_on(place: &Scope) -> Option<Vec<Action>> {
+    let segments: Vec<&str> = place.segments().collect();
+    let blocks = blocks(&segments);
+    let mut actions: Vec<Action> = Vec::new();
+    for block in &blocks {
+        actions.extend(joining(block).ok()?);
+    }
+    if actions.is_empty() {
+        let core: &[&str] = match (blocks.last().map(Vec::as_slice), segments.as_slice()) {
+            (Some([_namespace]), _) => &["Microsoft.Resources", "subscriptions", "providers"],
+            (Some(block), _) => block,
+            (None, [groups, _name, ..]) if is(groups, "resourceGroups") => &["Microsoft.Resources", "subscriptions", "resourceGroups"],
+            (None, _) if place.subscription_id().is_some() => &["Microsoft.Resources", "subscriptions"],
+            (None, _) => &["Microsoft.Management", "managementGroups"],
+        };
+        actions.push(action(&[core, &["read"]].concat()).ok()?);
+    }
+    Some(actions)
+}
+
+/// Provider and types of every provider that is named, in order.
+fn blocks<'s>(segments: &[&'s str]) -> Vec<Vec<&'s str>> {
+    let mut blocks: Vec<Vec<&str>> = Vec::new();
+    let mut rest = segments;
+    loop {
+        rest = match rest {
+            [] => return blocks,
+            [word, namespace, tail @ ..] if is(word, "providers") => {
+                blocks.push(vec![namespace]);
+                tail
+            }
+            [kind, tail @ ..] => {
+                if let Some(block) = blocks.last_mut() {
+                    block.push(kind);
+                }
+                tail.get(1..).unwrap_or_default()
+            }
+        };
+    }
+}
+
+/// The action for making something part of what a block names, or of what that lies in: a longer id is no way around it.
+fn joining(block: &[&str]) -> Result<Option<Action>, NotAnAction> {
+    for length in (2..=block.len()).rev() {
+        let kind = block.get(..length).unwrap_or_default();
+        let key = kind.join("/").to_ascii_lowercase();
+        if let Ok(at) = JOINED.binary_search_by(|(joined, _)| (*joined).cmp(key.as_str())) {
+            let verb = JOINED.get(at).map_or("join", |(_, verb)| verb);
+            return action(&[kind, &[verb, "action"]].concat()).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn action(words: &[&str]) -> Result<Action, NotAnAction> {
+    words.join("/").parse()
+}
+
+fn is(word: &str, known: &str) -> bool {
+    word.eq_ignore_ascii_case(known)
+}
+
+/// Whether a place is the request's own, a part of what it makes, or what that lies in. A subscription is more than a surrounding: what is said of
+/// all of it is said of what belongs to others.
+fn is_own(place: &Scope, own: &Scope) -> bool {
+    let is_thing = || own.segments().any(|segment| is(segment, "providers"));
+    let lies_around = place.covers(own) && place.resource_group_name().is_some();
+    place == own || lies_around || is_thing() && own.covers(place)
+}
+
+/// Types that others are made part of, in lower case, and the action for that; of the rest, reading is enough.
+/// Source: operations of the resource providers, 2026-11.
+const JOINED: [(&str, &str); 70] = [
+    ("microsoft.app/connectedenvironments", "join"),
+    ("microsoft.app/managedenvironments", "join"),
+    ("microsoft.azurestackhci/logicalnetworks", "join"),
+    ("microsoft.azurestackhci/networksecuritygroups", "join"),
+    ("microsoft.azurestackhci/virtualnetworks", "join"),
+    ("microsoft.classicnetwork/networksecuritygroups", "join"),
+    ("microsoft.classicnetwork/reservedips", "join"),
+    ("microsoft.classicnetwork/virtualnetworks", "join"),
+    ("microsoft.connectedvmwarevsphere/virtualnetworks", "join"),
+    ("microsoft.hybridnetwork/devices", "join"),
+    ("microsoft.keyvault/vaults", "deploy"),
+    ("microsoft.logic/integrationaccounts", "join"),
+    ("microsoft.logic/integrationserviceenvironments", "join"),
+    ("microsoft.logic/integrationserviceenvironments/managedapis", "join"),
+    ("microsoft.machinelearning/commitmentplans", "join"),
+    ("microsoft.managedidentity/userassignedidentities", "assign"),
+    ("microsoft.managednetworkfabric/networkfabriccontrollers", "join"),
+    ("microsoft.managednetworkfabric/networkfabrics", "join"),
+    ("microsoft.managednetworkfabric/networkracks", "join"),
+    ("microsoft.network/applicationgateways/backendaddresspools", "join"),
+    ("microsoft.network/applicationsecuritygroups", "joinIpConfiguration"),
+    ("microsoft.network/customipprefixes", "join"),
+    ("microsoft.network/ddosprotectionplans", "join"),
+    ("microsoft.network/dnsforwardingrulesets", "join"),
+    ("microsoft.network/dnsresolvers", "join"),
+    ("microsoft.network/dnsresolvers/inboundendpoints", "join"),
+    ("microsoft.network/dnsresolvers/outboundendpoints", "join"),
+    ("microsoft.network/dscpconfiguration", "join"),
+    ("microsoft.network/expressroutecircuits", "join"),
+    ("microsoft.network/expressroutecrossconnections", "join"),
+    ("microsoft.network/expressroutegateways", "join"),
+    ("microsoft.network/expressrouteports", "join"),
+    ("microsoft.network/firewallpolicies", "join"),
+    ("microsoft.network/frontdoorwebapplicationfirewallpolicies", "join"),
+    ("microsoft.network/ipgroups", "join"),
+    ("microsoft.network/loadbalancers/backendaddresspools", "join"),
+    ("microsoft.network/loadbalancers/frontendipconfigurations", "join"),
+    ("microsoft.network/loadbalancers/frontendipconfigurations/loadbalancerpools", "join"),
+    ("microsoft.network/loadbalancers/inboundnatpools", "join"),
+    ("microsoft.network/loadbalancers/inboundnatrules", "join"),
+    ("microsoft.network/loadbalancers/probes", "join"),
+    ("microsoft.network/natgateways", "join"),
+    ("microsoft.network/networkintentpolicies", "join"),
+    ("microsoft.network/networkinterfaces", "join"),
+    ("microsoft.network/networkinterfaces/ipconfigurations", "join"),
+    ("microsoft.network/networkmanagers/networkgroups", "join"),
+    ("microsoft.network/networksecuritygroups", "join"),
+    ("microsoft.network/networksecurityperimeters/profiles", "join"),
+    ("microsoft.network/privatednszones", "join"),
+    ("microsoft.network/publicipaddresses", "join"),
+    ("microsoft.network/publicipprefixes", "join"),
+    ("microsoft.network/routefilters", "join"),
+    ("microsoft.network/routetables", "join"),
+    ("microsoft.network/securitypartnerproviders", "join"),
+    ("microsoft.network/serviceendpointpolicies", "join"),
+    ("microsoft.network/virtualnetworks", "join"),
+    ("microsoft.network/virtualnetworks/subnets", "join"),
+    ("microsoft.network/virtualnetworktaps", "join"),
+    ("microsoft.network/virtualrouters", "join"),
+    ("microsoft.network/virtualwans", "join"),
+    ("microsoft.networkcloud/racks", "join"),
+    ("microsoft.scvmm/virtualnetworks", "join"),
+    ("microsoft.vmware/virtualnetworks", "join"),
+    ("microsoft.web/connectiongateways", "join"),
+    ("microsoft.web/connections", "join"),
+    ("microsoft.web/customapis", "join"),
+    ("microsoft.web/hostingenvironments", "join"),
+    ("microsoft.web/kubeenvironments", "join"),
+    ("microsoft.web/locations/managedapis", "join"),
+    ("microsoft.web/serverfarms", "join"),
+];
+
+/// No shorter text names a place: `subscription=` and 32 digits. Decoding makes none longer.
+const SHORTEST: usize = 45;
+
+/// The places found so far.
+#[derive(Debug)]
+struct Places<'o> {
+    own: &'o Scope,
+    found: Vec<Scope>,
+    known: HashSet<String>,
+    starts: usize,
+}
+
+impl<'o> Places<'o> {
+    fn of(own: &'o Scope) -> Self {
+        Self { own, found: Vec::new(), known: HashSet::new(), starts: 0 }
+    }
+
+    /// Finds what a text names, in every form that it has after decoding.
+    fn look_at(&mut self, text: &str) -> Result<(), Unreadable> {
+        if text.len() < SHORTEST {
+            return Ok(());
+        }
+        // Most texts are what they look like.
+        if memchr::memchr2(b'%', b'\\', text.as_bytes()).is_none() && !text.contains("//") {
+            return self.scan(text.trim());
+        }
+        let mut text = Cow::Borrowed(text);
+        for _ in 0..=DECODINGS_MAX {
+            self.scan(&flat(&text))?;
+            match decoded(&text) {
+                Some(other) => text = Cow::Owned(other),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self, text: &str) -> Result<(), Unreadable> {
+        let is_id = begins(text, 0, "/subscriptions/") || begins(text, 0, "subscriptions/") || begins(text, 0, "/providers/");
+        for (at, word) in starts(text) {
+            self.starts += 1;
+            if self.starts > STARTS_MAX {
+                return Err(Unreadable(format!("more than {STARTS_MAX} texts look like ids")));
+            }
+            let behind = text.get(at + word.len()..).unwrap_or_default();
+            let Some((anchor, behind)) = anchor(word, behind) else { continue };
+            for ends_early in [true, !is_id] {
+                self.add_below(&anchor, behind, ends_early)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The place that an anchor and what stands behind it name, up to what ends an id in the middle of other text or not.
+    fn add_below(&mut self, anchor: &[String], behind: &str, ends_early: bool) -> Result<(), Unreadable> {
+        let end = |c: char| matches!(c, '?' | '#') || ends_early && ends_id(c);
+        let below = behind.split(end).next().unwrap_or_default();
+        let below = if behind.starts_with('/') { below } else { "" };
+        if below.len() > ID_BYTES_MAX {
+            return Err(Unreadable(format!("an id of more than {ID_BYTES_MAX} bytes is named")));
+        }
+        let mut segments: Vec<&str> = anchor.iter().map(String::as_str).collect();
+        segments.extend(below.split('/').filter(|segment| !segment.is_empty()));
+        if segments.iter().any(|segment| is_odd(segment)) {
+            return Err(Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned()));
+        }
+        match Scope::from_segments(&segments) {
+            Ok(place) => self.add(place),
+            Err(_not_a_place) => Ok(()),
+        }
+    }
+
+    /// Every id of a subscription that stands in a text by itself.
+    fn bare_ids(&mut self, text: &str) -> Result<(), Unreadable> {
+        for word in text.split(|c: char| !c.is_ascii_hexdigit() && c != '-') {
+            if let Some((id, "")) = guid(word)
+                && self.own.subscription_id() != Some(id)
+            {
+                self.add(Scope::subscription(id))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, place: Scope) -> Result<(), Unreadable> {
+        if is_own(&place, self.own) || !self.known.insert(place.to_string().to_ascii_lowercase()) {
+            return Ok(());
+        }
+        if self.found.len() == PLACES_MAX {
+            return Err(Unreadable(format!("more than {PLACES_MAX} other places are named")));
+        }
+        self.found.push(place);
+        Ok(())
+    }
+}
+
+const WORDS: [&str; 2] = ["subscriptions/", "providers/microsoft.management/managementgroups/"];
+
+/// Where ids begin in a text: at a word that is none's end.
+fn starts(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    let candidates = memchr::memchr3_iter(b's', b'S', b'p', text.as_bytes()).chain(memchr::memchr_iter(b'P', text.as_bytes()));
+    candidates.filter_map(move |at| {
+        let is_inside = at.checked_sub(1).and_then(|before| text.as_bytes().get(before)).is_some_and(u8::is_ascii_alphanumeric);
+        let word = WORDS.into_iter().find(|word| begins(text, at, word))?;
+        (!is_inside).then_some((at, word))
+    })
+}
+
+/// The segments of an anchor, and what stands behind it. Whatever stands around the digits of an id, its readers take it away.
+fn anchor<'t>(word: &str, behind: &'t str) -> Option<(Vec<String>, &'t str)> {
+    if word == "subscriptions/" {
+        // `./` and the like before an id lead to it as well.
+        let before = behind.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '(' | '/' | '.' | '"' | '\''));
+        let (id, rest) = guid(before)?;
+        let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '}' | ')'));
+        return Some((vec!["subscriptions".to_owned(), id.to_string()], rest));
+    }
+    let name = behind.split(|c: char| c == '/' || ends_id(c) || matches!(c, '?' | '#')).next().filter(|name| !name.is_empty())?;
+    let anchor = ["providers", "Microsoft.Management", "managementGroups", name].map(str::to_owned);
+    Some((anchor.into(), behind.get(name.len()..).unwrap_or_default()))
+}
+
+/// The id that a text begins with, with hyphens or without, and the rest.
+fn guid(text: &str) -> Option<(SubscriptionId, &str)> {
+    let (mut digits, mut end) = (String::with_capacity(36), 0);
+    for byte in text.bytes().take(36) {
+        match byte {
+            _ if digits.len() == 32 => break,
+            b'-' => {}
+            byte if byte.is_ascii_hexdigit() => digits.push(char::from(byte)),
+            _ => return None,
+        }
+        end += 1;
+    }
+    let rest = text.get(end..)?;
+    if digits.len() != 32 || rest.starts_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    let hyphenated = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
+    Some((hyphenated.parse().ok()?, rest))
+}
+
+fn begins(text: &str, at: usize, word: &str) -> bool {
+    text.as_bytes().get(at..).and_then(|rest| rest.get(..word.len())).is_some_and(|begun| begun.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// What ends an id in the middle of other text.
+fn ends_id(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '"' | '\'' | '`' | '<' | '>' | '&' | ',' | ';' | '|' | '{' | '}' | '[' | ']' | '=' | '@' | '$')
+}
+
+fn is_odd(segment: &str) -> bool {
+    segment == "." || segment == ".." || segment.chars().any(char::is_control)
+}
+
+/// With slashes as they are meant to be.
+fn flat(text: &str) -> String {
+    let mut flat = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        let c = if c == '\\' { '/' } else { c };
+        if c != '/' || !flat.ends_with('/') {
+            flat.push(c);
+        }
+    }
+    flat
+}
+
+fn decoded_fully(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..DECODINGS_MAX {
+        match decoded(&text) {
+            Some(other) => text = other,
+            None => break,
+        }
+    }
+    text
+}
+
+/// The text with its escapes undone once: `%XX`, `%uXXXX` and `\\uXXXX`. What is none stays. Nothing when there was nothing to undo.
+fn decoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let (mut at, mut is_changed) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        let digits = |from: usize, count: usize| {
+            let digits = bytes.get(at + from..at + from + count).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+            u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        };
+        let has_u = matches!(bytes.get(at + 1), Some(b'u' | b'U'));
+        let undone = match byte {
+            b'%' | b'\\' if has_u => digits(2, 4).and_then(char::from_u32).map(|c| (c.to_string().into_bytes(), 6)),
+            b'%' => digits(1, 2).and_then(|value| u8::try_from(value).ok()).map(|value| (vec![value], 3)),
+            _ => None,
+        };
+        match undone {
+            Some((value, length)) => {
+                out.extend_from_slice(&value);
+                (at, is_changed) = (at + length, true);
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    is_changed.then(|| String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Looks at one value and all that is in it.
+struct Walk<'p, 'o> {
+    places: &'p mut Places<'o>,
+    depth: usize,
+    /// The member that it is of says that bare ids in it are those of subscriptions.
+    names_subscriptions: bool,
+}
+
+impl<'o> Walk<'_, 'o> {
+    fn deeper<E: de::Error>(&mut self, names_subscriptions: bool) -> Result<Walk<'_, 'o>, E> {
+        if self.depth == DEPTH_MAX {
+            return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
+        }
+        Ok(Walk { places: self.places, depth: self.depth + 1, names_subscriptions })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _value: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _value: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _value: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        if self.names_subscriptions {
+            self.places.bare_ids(value).map_err(E::custom)?;
+        }
+        self.places.look_at(value).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        let names_subscriptions = self.names_subscriptions;
+        while items.next_element_seed(self.deeper(names_subscriptions)?)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            self.places.look_at(&name).map_err(de::Error::custom)?;
+            if self.names_subscriptions {
+                self.places.bare_ids(&name).map_err(de::Error::custom)?;
+            }
+            // There are letters that only become ours by way of the upper case.
+            let lower = name.to_uppercase().to_lowercase();
+            let says_so = lower.contains("subscription");
+            let is_said_above = self.names_subscriptions && matches!(lower.as_str(), "id" | "ids" | "name" | "value" | "values");
+            if !names.insert(name) {
+                return Err(de::Error::custom("a name stands twice in one object"));
+            }
+            entries.next_value_seed(self.deeper(says_so || is_said_above)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "8f2c1a10-0000-4000-8000-00000000000a";
+
+    fn own() -> Scope {
+        Scope::parse("/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg/providers/A.B/c/d").unwrap()
+    }
+
+    #[track_caller]
+    fn check(json: &str, expected: &[&str]) {
+        let found = in_json(json.replace('~', A).as_bytes(), &own()).unwrap_or_else(|wrong| panic!("{json}: {wrong}"));
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let expected: Vec<String> = expected.iter().map(|place| place.replace('~', A)).collect();
+        assert_eq!(found, expected, "{json}");
+    }
+
+    #[test]
+    fn ids_are_found_wherever_they_stand() {
+        let subnet = "/subscriptions/~/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v/subnets/s";
+        check(&format!(r#"{{"properties":{{"subnet":{{"id":"{subnet}"}}}}}}"#), &[subnet]);
+        check(&format!(r#"{{"identity":{{"userAssignedIdentities":{{"{subnet}":{{}}}}}}}}"#), &[subnet]);
+        check(&format!(r#"["{subnet}","{subnet}"]"#), &[subnet]);
+        check(r#""https://management.azure.com/subscriptions/~/resourceGroups/rg?api-version=1""#, &["/subscriptions/~/resourceGroups/rg"]);
+        check(r#""see '/subscriptions/~/resourceGroups/rg', or else""#, &["/subscriptions/~/resourceGroups/rg"]);
+        check(
+            r#"{"a":"/providers/Microsoft.Management/managementGroups/mg/providers/Microsoft.Authorization/policyDefinitions/p"}"#,
+            &["/providers/Microsoft.Management/managementGroups/mg/providers/Microsoft.Authorization/policyDefinitions/p"],
+        );
+    }
+
+    #[test]
+    fn ids_are_found_however_they_are_written() {
+        for text in [
+            "subscriptions/~",
+            "/SUBSCRIPTIONS/~",
+            "//subscriptions//~/",
+            r"\\subscriptions\\~",
+            r"\u002fsubscr\u0069ptions\u002f~",
+            "%2Fsubscriptions%2f~",
+            "%252Fsubscriptions%252F~",
+            "  /subscriptions/~  ",
+            "x=/subscriptions/~",
+            "/tenants/t/subscriptions/~",
+            "/subscriptions/./~",
+            "/subscriptions/{~}",
+            "/subscriptions/ ~ ",
+            "/subscriptions/8f2c1a100000400080000000 0000000a /subscriptions/8f2c1a1000004000800000000000000a",
+            "%2Fsubscriptions%2F~%2F?x=%",
+            "%u002fsubscriptions%u002f~",
+            "/subscriptions/0f2c1a10-0000-4000-8000-000000000001,/subscriptions/~,/subscriptions/0f2c1a10-0000-4000-8000-000000000001",
+        ] {
+            let found = in_json(format!(r#"{{"id":"{}"}}"#, text.replace('~', A)).as_bytes(), &own()).unwrap();
+            assert!(found.contains(&Scope::subscription(A.parse().unwrap())), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn bare_ids_count_where_they_are_said_to_be_of_subscriptions() {
+        check(r#"{"subscriptionId":"~"}"#, &["/subscriptions/~"]);
+        check(r#"{"targetSubscriptionIds":["~"]}"#, &["/subscriptions/~"]);
+        check(r#"{"principalId":"~"}"#, &[]);
+        check(r#"{"subscriptions":"all of them"}"#, &[]);
+        check(r#"{"subscription":{"id":"~"}}"#, &["/subscriptions/~"]);
+        check(r#"{"subscriptions":{"~":{}}}"#, &["/subscriptions/~"]);
+        check(r#"{"subscriptionIds":"x,{~}"}"#, &["/subscriptions/~"]);
+        check(r#"{"ſubscriptionId":"8f2c1a1000004000800000000000000a"}"#, &["/subscriptions/~"]);
+        check(r#"{"subscriptionId":"0f2c1a10-0000-4000-8000-000000000001"}"#, &[]);
+    }
+
+    #[test]
+    fn what_names_no_place_is_nobodys_business() {
+        for text in [
+            "/subscriptions/not-an-id",
+            "subscriptions",
+            "/subscriptions/",
+            "mysubscriptions/~",
+            "/providers/Microsoft.Authorization/roleDefinitions/~",
+        ] {
+            check(&format!(r#"{{"a":"{text}","b":[1,2.5,true,null]}}"#), &[]);
+        }
+    }
+
+    #[test]
+    fn what_has_two_readings_is_refused() {
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        for text in [r#"{"a":1,"\u0061":2}"#, "{}{}", "{", "", "\u{feff}{}", &deep] {
+            assert!(in_json(text.as_bytes(), &own()).is_err(), "{text}");
+        }
+        assert!(in_json(b"\"\xff\"", &own()).is_err());
+        in_json(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes(), &own()).unwrap();
+        let whole = "/subscriptions/0f2c1a10-0000-4000-8000-000000000001";
+        for odd in [format!("{whole}/../{A}/resourceGroups/x"), format!("{whole}/./resourceGroups/x"), format!("{whole}/%2e%2e/{A}")] {
+            assert!(in_json(format!("[\"{odd}\"]").as_bytes(), &own()).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn places_are_bounded() {
+        let many = |count: usize| {
+            let ids: Vec<String> = (0..count).map(|number| format!(r#""/subscriptions/{A}/resourceGroups/g{number}""#)).collect();
+            in_json(format!("[{}]", ids.join(",")).as_bytes(), &own())
+        };
+        assert_eq!(many(PLACES_MAX).unwrap().len(), PLACES_MAX);
+        assert!(many(PLACES_MAX + 1).is_err());
+        let one = |text: String| in_json(format!("[\"{text}\"]").as_bytes(), &own());
+        assert!(one(format!("/subscriptions/{A}/{}", "a".repeat(ID_BYTES_MAX))).is_err());
+        assert!(one(format!("/subscriptions/{A}").repeat(STARTS_MAX + 1)).is_err());
+        assert!(one("/subscriptions".repeat(300_000)).is_err());
+    }
+
+    #[test]
+    fn queries_are_looked_at_pair_by_pair() {
+        let check = |query: &str, expected: usize| assert_eq!(in_query(&query.replace('~', A), &own()).unwrap().len(), expected, "{query}");
+        check("$filter=resourceId%20eq%20'/subscriptions/~/resourceGroups/g'&api-version=1", 1);
+        check("resourceUri=%2Fsubscriptions%2F~&x=%zz", 1);
+        check("subscriptions/&scope=/subscriptions/~&api-version=1", 1);
+        check("resourceUri=/subscriptions/~+&a=1", 1);
+        check("targetSubscriptionId=~", 1);
+        check("$filter=subscriptionId+eq+'~'", 1);
+        check("principalId=~&api-version=2024-07-01", 0);
+    }
+
+    #[test]
+    fn a_requests_own_surroundings_are_no_other_places() {
+        let own = own();
+        for below in ["", "/e/f", "/resourceGroups/rg"] {
+            let text = if below.starts_with("/resourceGroups") {
+                own.to_string().replace("/providers/A.B/c/d", "")
+            } else {
+                format!("{own}{below}")
+            };
+            assert!(in_json(format!("[\"{text}\"]").as_bytes(), &own).unwrap().is_empty(), "{text}");
+        }
+        let whole = "[\"/subscriptions/0f2c1a10-0000-4000-8000-000000000001\"]";
+        assert_eq!(in_json(whole.as_bytes(), &own).unwrap().len(), 1, "the subscription is more than where it lies");
+        let subscription = Scope::parse("/subscriptions/0f2c1a10-0000-4000-8000-000000000001").unwrap();
+        assert_eq!(
+            in_json(format!("[\"{own}\"]").as_bytes(), &subscription).unwrap().len(),
+            1,
+            "a verb of the subscription is none of what lies in it"
+        );
+    }
+
+    #[test]
+    fn what_is_needed_there_follows_from_what_it_is() {
+        let group = format!("/subscriptions/{A}/resourceGroups/rg");
+        let needed = |below: &str| {
+            let place = Scope::from_segments(&format!("{group}{below}").split('/').skip(1).collect::<Vec<_>>()).unwrap();
+            actions_on(&place).map(|actions| actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let check = |below: &str, expected: &str| assert_eq!(needed(below).as_deref(), Some(expected), "{below}");
+        let subnet = "/providers/Microsoft.Network/virtualNetworks/v/subnets/s";
+        let join = "Microsoft.Network/virtualNetworks/subnets/join/action";
+        for longer in ["", "/x", "/x/y", "/providers", "/providers/A.B/c/d", "/x y/z"] {
+            check(&format!("{subnet}{longer}"), join);
+        }
+        check("/providers/Microsoft.Network/PUBLICIPADDRESSES/p", "Microsoft.Network/PUBLICIPADDRESSES/join/action");
+        let identity = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+        check(identity, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action");
+        check(&format!("{identity}{subnet}"), &format!("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action {join}"));
+        check("/providers/Microsoft.Compute/images/i", "Microsoft.Compute/images/read");
+        check("", "Microsoft.Resources/subscriptions/resourceGroups/read");
+        assert_eq!(needed("/providers/A B/c/d"), None);
+        let whole = Scope::parse(&format!("/subscriptions/{A}")).unwrap();
+        assert_eq!(actions_on(&whole).unwrap()[0].to_string(), "Microsoft.Resources/subscriptions/read");
+        assert!(JOINED.is_sorted());
+    }
+}

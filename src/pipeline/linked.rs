@@ -1,0 +1,199 @@
+//! Stage 9: the places that the body and the query of a request name besides its own. A grant on what is written is none on what it refers to.
+
+use hyper::header;
+
+use super::Context;
+use super::on_behalf::Outbound;
+use crate::arm::action::{Action, Method};
+use crate::arm::links::{self, Unreadable};
+use crate::arm::scope::{Anchor, Scope};
+use crate::delegation::decide::{self, Decision, Question};
+use crate::delegation::{DenyAssignment, Grant};
+use crate::directory::Directory;
+use crate::identity::Caller;
+use crate::ids::PrincipalId;
+use crate::rejection::Rejection;
+
+/// A permitted request of which nobody has read the body yet. There is no way to a request that can be sent but through a judgement.
+#[derive(Debug)]
+pub struct Unread(pub(super) Outbound);
+
+/// What the body of a request is, by what is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// JSON, which is read as a whole and judged.
+    Json,
+    /// There is none that counts: it is left behind.
+    Nothing,
+    /// Bytes that are no document: passed on piece by piece, as long as they do not look like one.
+    Opaque,
+}
+
+/// Why the body or the query of a permitted request keeps it back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It is coded, and so cannot be read.
+    #[error("a request body cannot be coded as `{coding}`; send it as it is")]
+    Coding {
+        /// As sent, cut.
+        coding: String,
+    },
+    /// It is of a kind that the management plane does not have.
+    #[error("the media type `{sent}` is not supported; send `application/json`, in UTF-8")]
+    MediaType {
+        /// As sent, cut.
+        sent: String,
+    },
+    /// What is permitted on the request's own scope is not permitted on one that it names.
+    #[error("`{actions}` is not granted on `{place}`, which the request names, or there is no such place")]
+    NotGranted {
+        /// What would have to be granted.
+        actions: String,
+        /// Where.
+        place: String,
+        /// What the request does.
+        done: String,
+        /// Where it does that.
+        scope: String,
+    },
+    /// It can be read in two ways, or in none.
+    #[error("the request body is not JSON that can be read in one way only: {0}")]
+    Unreadable(#[from] Unreadable),
+}
+
+/// How much of a refused text an error shows, in characters.
+const SHOWN_MAX: usize = 128;
+
+impl Unread {
+    /// What the body is, by what is said of it.
+    ///
+    /// # Errors
+    /// When it is said to be what the management plane does not take.
+    pub fn content(&self) -> Result<Content, Box<Rejection>> {
+        self.read_content().map_err(|error| self.0.rejection_of(error))
+    }
+
+    /// Judges the places that are named by the query, and by this body if there is one.
+    ///
+    /// # Errors
+    /// When the body cannot be read in one way only, or a place is named on which the caller may not do what that takes.
+    pub fn judge(self, body: &[u8], context: &Context<'_>) -> Result<Outbound, Box<Rejection>> {
+        let Self(mut outbound) = self;
+        match outbound.find_links(body).and_then(|()| outbound.judge_links(context)) {
+            Ok(()) => Ok(outbound),
+            Err(error) => Err(outbound.rejection_of(error)),
+        }
+    }
+
+    fn read_content(&self) -> Result<Content, LinkError> {
+        if matches!(self.0.method(), Method::Get | Method::Head) {
+            return Ok(Content::Nothing);
+        }
+        let received = self.0.received();
+        let text = |name| received.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let cut = |text: String| text.chars().take(SHOWN_MAX).collect();
+        if let Some(coding) = text(header::CONTENT_ENCODING).filter(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
+            return Err(LinkError::Coding { coding: cut(coding) });
+        }
+        let Some(sent) = text(header::CONTENT_TYPE) else { return Ok(Content::Json) };
+        let is_one = received.get_all(header::CONTENT_TYPE).iter().count() == 1;
+        let mut parts = sent.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let kind = parts.next().unwrap_or_default();
+        let is_utf8 = parts.filter_map(|part| charset(&part)).all(|charset| charset == "utf-8");
+        match kind.as_str() {
+            "application/octet-stream" if is_one => Ok(Content::Opaque),
+            "application/json" | "text/json" if is_one && is_utf8 => Ok(Content::Json),
+            kind if is_one && is_utf8 && kind.starts_with("application/") && kind.ends_with("+json") => Ok(Content::Json),
+            _ => Err(LinkError::MediaType { sent: cut(sent) }),
+        }
+    }
+}
+
+/// What a parameter of a media type says of the charset.
+fn charset(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+}
+
+impl Outbound {
+    fn find_links(&mut self, body: &[u8]) -> Result<(), LinkError> {
+        let mut places = links::in_query(self.query().unwrap_or_default(), self.place())?;
+        if !body.is_empty() {
+            places.extend(links::in_json(body, self.place())?);
+        }
+        self.name(places);
+        Ok(())
+    }
+
+    /// Judges the places that it names, by what is known now.
+    pub(super) fn judge_links(&self, context: &Context<'_>) -> Result<(), LinkError> {
+        if self.links().is_empty() {
+            return Ok(());
+        }
+        let principals = self.caller().principals(&context.directory);
+        for place in self.links().iter().filter(|place| !is_inherited(place, self.place(), &context.directory)) {
+            let actions = links::actions_on(place).unwrap_or_default();
+            if !is_granted(self.caller(), principals.ids(), &actions, place, context) {
+                let shown = |text: String| text.chars().take(SHOWN_MAX).collect();
+                return Err(LinkError::NotGranted {
+                    actions: actions.iter().map(Action::as_str).collect::<Vec<_>>().join(", "),
+                    place: shown(place.to_string()),
+                    done: self.done().to_owned(),
+                    scope: self.place().to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Definitions of a scope hold for all below it, and locations are everybody's who has the subscription: to refer to them takes nothing.
+fn is_inherited(place: &Scope, own: &Scope, directory: &Directory) -> bool {
+    let segments: Vec<&str> = place.segments().collect();
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    let is_known_type = match segments.as_slice() {
+        [providers, namespace, kind, _name] => {
+            is(providers, "providers") && is(namespace, "Microsoft.Authorization") && is_definition(kind)
+        }
+        [providers, _namespace, locations, _name, ..] => {
+            is(providers, "providers") && is(locations, "locations") && !segments.iter().skip(1).any(|segment| is(segment, "providers"))
+        }
+        _ => false,
+    };
+    let is_above = match place.anchor() {
+        Anchor::Subscription(id) => own.subscription_id() == Some(*id),
+        Anchor::ManagementGroup(name) => {
+            let ancestors = own.subscription_id().and_then(|id| directory.subscription(id)).map(|subscription| &subscription.ancestors);
+            ancestors.is_some_and(|ancestors| ancestors.iter().any(|ancestor| ancestor.eq_ignore_ascii_case(name)))
+        }
+        Anchor::Tenant => false,
+    };
+    is_known_type && is_above
+}
+
+fn is_definition(kind: &str) -> bool {
+    ["policyDefinitions", "policySetDefinitions", "roleDefinitions"].iter().any(|known| known.eq_ignore_ascii_case(kind))
+}
+
+/// Whether the caller may do all of this there. A place that does not exist, or cannot be one, is none where anything is granted.
+fn is_granted(caller: &Caller, principals: &[PrincipalId], actions: &[Action], place: &Scope, context: &Context<'_>) -> bool {
+    let directory = &context.directory;
+    let Some((grants, denies)) = rules_at(place, caller, directory) else { return false };
+    let question = Question { principals, actions, scope: place, now: context.now };
+    matches!(decide::decide(grants, denies, directory.roles(), &question), Decision::Permit { .. })
+}
+
+fn rules_at<'d>(place: &Scope, caller: &Caller, directory: &'d Directory) -> Option<(&'d [Grant], &'d [DenyAssignment])> {
+    match place.anchor() {
+        Anchor::Subscription(id) => {
+            let subscription = directory.subscription(*id)?;
+            let is_reachable = directory.tenant(subscription.tenant).is_some_and(|tenant| !tenant.suspended);
+            is_reachable.then_some((subscription.grants.as_slice(), &*subscription.denies))
+        }
+        Anchor::ManagementGroup(name) => {
+            let group = directory.management_group(name).filter(|group| group.tenant == caller.principal.tenant)?;
+            Some((group.grants.as_slice(), &[]))
+        }
+        Anchor::Tenant => None,
+    }
+}
