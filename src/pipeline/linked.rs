@@ -57,7 +57,7 @@ pub enum LinkError {
         scope: String,
     },
     /// It can be read in two ways, or in none.
-    #[error("the request body is not JSON that can be read in one way only: {0}")]
+    #[error("the body, which has to be JSON, or the query cannot be read in one way only: {0}")]
     Unreadable(#[from] Unreadable),
 }
 
