@@ -38,7 +38,7 @@ use steward::directory::Directory;
 use steward::https::Connection;
 use steward::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use steward::ids::{PrincipalId, RequestId, SubscriptionId};
-use steward::pipeline::{Arrival, AssertionSigner, Context, OperationOwners, Refused, Site, Target, WrongTenant};
+use steward::pipeline::{Allowances, Arrival, AssertionSigner, Context, OperationOwners, Refused, Site, Target, Throttle, WrongTenant};
 use steward::policy::{self, LoadOptions};
 use steward::record::{Finished, Journal, RecordConfig};
 use token::{OPERATORS, Signer, TENANT, Wanted};
@@ -98,6 +98,7 @@ struct Gateway {
     verifier: Verifier,
     operations: OperationOwners,
     signer: AssertionSigner,
+    throttle: Throttle,
     clock: Clock,
     journal: Journal,
     connection: Arc<Connection>,
@@ -173,6 +174,7 @@ impl Gateway {
             verifier: Verifier::new(vec![token::AUDIENCE.to_owned()], keys, clock.clone(), CacheLimits::default()),
             operations: OperationOwners::default(),
             signer: AssertionSigner::new(pkcs8.as_ref(), format!("https://{HOST}"), "backend".to_owned()).unwrap(),
+            throttle: Throttle::new(Allowances::UNBOUNDED),
             journal: Journal::open(&records, clock.clone()).unwrap(),
             clock,
             connection: Arc::new(Connection { peer: "192.0.2.1:40000".parse().unwrap(), tls: None }),
@@ -188,6 +190,7 @@ impl Gateway {
             is_current: true,
             operations: &self.operations,
             signer: &self.signer,
+            throttle: &self.throttle,
             now: self.clock.now(),
         };
         let request = Request::get(format!("{}?api-version=2024-07-01", target()))
@@ -208,6 +211,7 @@ impl Gateway {
             Target::Gateway(question) => panic!("{question:?}"),
         };
         let authorized = passed(steps.time("authorize: decision and rules", || scoped.authorize(&context)));
+        let authorized = passed(steps.time("throttle: what is left", || authorized.throttle(&context)));
         let forwardable = passed(steps.time("on behalf: assertion and own fields", || authorized.on_behalf(&context)));
         let (unread, trail) = forwardable.split();
         let outbound = steps.time("judge: places named", || unread.judge(&[], &context)).unwrap_or_else(|rejection| panic!("{rejection}"));

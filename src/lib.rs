@@ -24,6 +24,7 @@ pub mod issuer;
 pub mod json;
 pub mod management;
 pub mod odata;
+pub mod pace;
 pub mod pipeline;
 pub mod policy;
 pub mod portal;

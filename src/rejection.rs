@@ -12,7 +12,9 @@ use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
 use crate::json::{self, push_member, push_text};
 use crate::management::{BodyError, OwnError, PartAnswer};
-use crate::pipeline::{AssertionError, AuthorizeError, CheckName, ClassifyError, LinkError, RuleError, ScopeError, WrongTenant};
+use crate::pipeline::{
+    AssertionError, AuthorizeError, CheckName, ClassifyError, LinkError, Overload, RuleError, ScopeError, WrongTenant, seconds,
+};
 
 /// Why a request got no answer of its own.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,12 @@ pub enum Rejection {
         client: String,
         /// The caller.
         caller: PrincipalId,
+    },
+    /// There is more to do than can be done.
+    #[error("{error}")]
+    Overload {
+        /// What of.
+        error: Overload,
     },
     /// The gateway's own answer could not be given.
     #[error("{0}")]
@@ -198,9 +206,14 @@ impl Rejection {
             Self::Rule { error: error @ RuleError::Claim { .. } } => {
                 Answer::new(StatusCode::FORBIDDEN, "OnBehalfOfMismatch", sentence(error))
             }
+            Self::Rule { error: error @ RuleError::Throttled { wait, .. } } => Answer {
+                retry_after_s: Some(seconds(*wait)),
+                ..Answer::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", sentence(error))
+            },
             Self::Rule { error: error @ RuleError::Guest { .. } } => {
                 Answer::new(StatusCode::FORBIDDEN, "AuthorizationFailed", sentence(error))
             }
+            Self::Overload { error } => busy(error),
             Self::Stale => busy(self),
             Self::Scope { error, wrong_tenant, authority } => scope(error, *wrong_tenant, authority.as_ref()),
             Self::Token { error, authority } => token(error, authority.as_ref()),
@@ -243,6 +256,7 @@ impl Rejection {
             },
             Self::Denied { error, .. } => Self::check_of_denial(error),
             Self::Linked { .. } | Self::Rule { .. } => CheckName::Rules,
+            Self::Overload { .. } => CheckName::Connection,
             Self::Scope { .. } => CheckName::Scope,
             Self::Token { error, .. } => Self::check_of_token(error),
         }
@@ -315,12 +329,14 @@ impl Rejection {
             Self::Linked { error: LinkError::Coding { .. } | LinkError::MediaType { .. }, .. } => "request.media_type",
             Self::Linked { error: LinkError::NotGranted { .. }, .. } => "scope.linked",
             Self::Linked { error: LinkError::Unreadable(_), .. } => "request.malformed",
+            Self::Overload { .. } => "limit.overload",
             Self::Own(error) => error.reason(),
             Self::Rule { error: RuleError::Claim { .. } } => "rule.claim",
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
             Self::Rule { error: RuleError::Guest { .. } } => "rule.guest",
             Self::Rule { error: RuleError::Plan { .. } } => "rule.plan",
+            Self::Rule { error: RuleError::Throttled { .. } } => "limit.rate",
             Self::Stale => "state.stale",
             Self::Scope { error, .. } => match error {
                 ScopeError::Action(_) => "scope.unreadable",
@@ -334,6 +350,12 @@ impl Rejection {
             },
             Self::Token { error, .. } => error.reason_code(),
         }
+    }
+
+    /// Whether it was permitted and came to nothing all the same, for which somebody has to look at the backend or at its key.
+    #[must_use]
+    pub const fn is_of_the_backend(&self) -> bool {
+        matches!(self, Self::Assertion { .. } | Self::Forward(_)) && !matches!(self, Self::Forward(ForwardError::ShareUsed { .. }))
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere.
@@ -361,6 +383,7 @@ impl Rejection {
             | Self::Classify(_)
             | Self::Forward(_)
             | Self::Linked { .. }
+            | Self::Overload { .. }
             | Self::Own(_)
             | Self::Rule { .. }
             | Self::Scope { .. }
@@ -501,6 +524,9 @@ fn forward(error: &ForwardError) -> Answer {
     let (status, code) = match error {
         ForwardError::Busy => {
             return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
+        }
+        ForwardError::ShareUsed { .. } => {
+            return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", sentence(error)) };
         }
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),

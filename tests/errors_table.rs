@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -26,7 +27,9 @@ use steward::forward::{ConnectError, FabricError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
-use steward::pipeline::{AssertionError, AuthorizeError, ClassifyError, LinkError, RuleError, ScopeError, WrongTenant};
+use steward::pipeline::{
+    Allowances, AssertionError, AuthorizeError, ClassifyError, Counted, Ground, LinkError, Overload, RuleError, ScopeError, WrongTenant,
+};
 use steward::record::codes;
 use steward::rejection::{Answer, Rejection};
 use steward::sign_up::SignUpError;
@@ -261,8 +264,20 @@ fn denials() -> Vec<Row> {
             action: text("Microsoft.ScVmm/virtualMachineInstances/createCheckpoint/action"),
         }],
         RuleError::ReadOnly { .. } => [RuleError::ReadOnly { id: subscription(), state: SubscriptionState::Disabled }],
+        RuleError::Throttled { .. } => [RuleError::Throttled {
+            kind: Counted::Reads,
+            ground: Ground::Subscription(subscription()),
+            allowance: Allowances::default().reads,
+            all: false,
+            wait: Duration::from_millis(2_500),
+        }],
     });
     rows.extend(rules.into_iter().map(|error| Row::new(&error.clone(), Rejection::Rule { error })));
+    let overloads = every!(Overload {
+        Overload::Late => [Overload::Late],
+        Overload::Many { .. } => [Overload::Many { max: 8_192 }],
+    });
+    rows.extend(overloads.into_iter().map(|error| Row::new(&error, Rejection::Overload { error })));
     rows.push(Row { variant: text("Stale"), rejection: Rejection::Stale });
     rows.extend(links());
     rows
@@ -306,6 +321,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::Document => [ForwardError::Document],
         ForwardError::Framing => [ForwardError::Framing],
         ForwardError::Refused => [ForwardError::Refused],
+        ForwardError::ShareUsed { .. } => [ForwardError::ShareUsed { max: 512 }],
         ForwardError::Silent { .. } => [ForwardError::Silent { waited_ms: 60_000 }],
         ForwardError::Unexpected { .. } => [ForwardError::Unexpected { status: 101 }],
         ForwardError::Unreadable => [ForwardError::Unreadable],
@@ -438,6 +454,7 @@ fn sections(cause: hyper::Error) -> [(&'static str, Vec<Row>); 6] {
             | Rejection::Denied { .. }
             | Rejection::Forward(_)
             | Rejection::Linked { .. }
+            | Rejection::Overload { .. }
             | Rejection::Own(_)
             | Rejection::Rule { .. }
             | Rejection::Scope { .. }

@@ -38,6 +38,8 @@ mod forwarding;
 
 #[path = "gateway/linked.rs"]
 mod linked;
+#[path = "gateway/load.rs"]
+mod load;
 
 #[path = "gateway/matrix.rs"]
 mod matrix;

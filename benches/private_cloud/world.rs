@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use steward::clock::Clock;
 use steward::config;
 use steward::demo::certificates::Certificates;
-use steward::pipeline::AssertionSigner;
+use steward::pipeline::{Allowances, AssertionSigner};
 use steward::policy::watch::PolicySource;
 use steward::resource_manager::fabric::{self, Fabric};
 use steward::resource_manager::{Key, Store, Trust};
@@ -84,7 +84,8 @@ impl World {
             port(&front),
             authority(&front_url),
         );
-        let config = config::parse(&folder, "bench", &text).unwrap_or_else(|wrong| panic!("{}", wrong.render(Default::default())));
+        let mut config = config::parse(&folder, "bench", &text).unwrap_or_else(|wrong| panic!("{}", wrong.render(Default::default())));
+        config.throttling = Allowances::UNBOUNDED;
         let policies = PolicySource::Folder(folder.join("policies"));
         let setup = Setup { config, gateway, admin, front: Some(front), policies, demo_issuer: None, extra: None, clock };
         let service = Service::start(setup).await.unwrap();

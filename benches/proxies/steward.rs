@@ -15,6 +15,10 @@ pub fn program() -> Outcome<PathBuf> {
     named.or_else(|| option_env!("CARGO_BIN_EXE_steward").map(PathBuf::from)).ok_or_else(|| "STEWARD_BIN names no program".into())
 }
 
+/// One caller makes all the load.
+const UNTHROTTLED: &str =
+    "[throttling]\nreads_at_once = 1000000000\nreads_per_s = 1000000000\nwrites_at_once = 1000000000\nwrites_per_s = 1000000000\n";
+
 /// Writes its files into `folder`, and says how to start it.
 pub fn command(stage: &Stage, folder: &Path, listen: SocketAddr, tls: bool, workers: usize) -> Outcome<Command> {
     let policies = folder.join("policies");
@@ -25,7 +29,7 @@ pub fn command(stage: &Stage, folder: &Path, listen: SocketAddr, tls: bool, work
     let files = format!("certificate_file = {:?}\nkey_file = {:?}\n", stage.certificate, stage.key);
     let config = format!(
         "[gateway]\nlisten = \"{listen}\"\nauthorities = [\"{}\"]\nworkers = {workers}\n{}\
-         [admin]\nlisten = \"{}\"\n[backend]\nurl = \"http://{}\"\n",
+         [admin]\nlisten = \"{}\"\n[backend]\nurl = \"http://{}\"\n{UNTHROTTLED}",
         named(listen),
         if tls { files.as_str() } else { "" },
         free_address()?,

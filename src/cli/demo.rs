@@ -6,6 +6,7 @@ use super::serve::{cut, ended, in_runtime};
 use super::signals::{Signals, Wish};
 use super::{Console, DemoArgs, Exit, Global};
 use crate::demo::{Demo, DemoError, Options};
+use crate::pipeline::Allowances;
 use crate::telemetry::chain;
 
 /// Where the demo keeps everything but certificates.
@@ -50,6 +51,7 @@ pub(super) fn run(args: &DemoArgs, global: &Global, console: &mut Console) -> Ex
 fn options(args: &DemoArgs) -> Options {
     let on_disk = || Some(PathBuf::from("policies")).filter(|folder| folder.is_dir());
     Options {
+        throttling: args.unthrottled.then_some(Allowances::UNBOUNDED),
         ports: args.ports,
         folder: args.folder.clone().unwrap_or_else(|| FOLDER.into()),
         certificates: args.certs.clone().unwrap_or_else(|| "certs".into()),

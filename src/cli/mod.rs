@@ -174,6 +174,9 @@ pub(crate) struct DemoArgs {
     /// Forget accounts, state and records of earlier runs
     #[arg(long)]
     fresh: bool,
+    /// Count no requests of callers: for load tests. A gateway counts as Azure does, 250 reads at once and 25 more each second
+    #[arg(long)]
+    unthrottled: bool,
     /// Folder for accounts, state and records [default: .steward/demo]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,

@@ -32,6 +32,8 @@ pub struct ConfigFile {
     pub records: RecordsFile,
     /// Durable state.
     pub store: StoreFile,
+    /// How many requests a caller may send.
+    pub throttling: ThrottlingFile,
     /// Who is told of changes of delegations.
     #[schemars(with = "Vec<WebhookFile>")]
     pub webhook: Vec<At<WebhookFile>>,
@@ -65,6 +67,13 @@ pub struct GatewayFile {
     /// Connections open at once per worker, 1 to 1000000. Default 16384: about 1 GB with TLS.
     #[schemars(with = "Option<u64>")]
     pub connections_max: Option<At<u64>>,
+    /// Connections open at once per worker from one address, or from one network of 64 bits of IPv6, 1 to 1000000. Default: half of
+    /// `connections_max`. Behind a balancer that shows its own address all connections come from there.
+    #[schemars(with = "Option<u64>")]
+    pub connections_per_address_max: Option<At<u64>>,
+    /// Requests handled at once per worker, 1 to 1000000; more are answered with 503. Default 8192.
+    #[schemars(with = "Option<u64>")]
+    pub requests_max: Option<At<u64>>,
 }
 
 /// `[admin]`
@@ -206,4 +215,29 @@ pub struct WebhookFile {
     pub tenant: Option<String>,
     /// PEM file with the roots that its certificate may chain to. Default: those of the system.
     pub trusted_roots_file: Option<PathBuf>,
+}
+
+/// `[throttling]`: how many requests of a kind a principal may send to a subscription, or to its tenant where no subscription is meant. All
+/// principals together may send fifteen times as many to a subscription. The defaults are those of Azure Resource Manager.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ThrottlingFile {
+    /// `GET` and `HEAD` requests at once, 1 to 1000000000. Default 250.
+    #[schemars(with = "Option<u64>")]
+    pub reads_at_once: Option<At<u64>>,
+    /// Those that are added in a second, 1 to 1000000000. Default 25.
+    #[schemars(with = "Option<u64>")]
+    pub reads_per_s: Option<At<u64>>,
+    /// `PUT`, `PATCH` and `POST` requests at once, 1 to 1000000000. Default 200.
+    #[schemars(with = "Option<u64>")]
+    pub writes_at_once: Option<At<u64>>,
+    /// Those that are added in a second, 1 to 1000000000. Default 10.
+    #[schemars(with = "Option<u64>")]
+    pub writes_per_s: Option<At<u64>>,
+    /// `DELETE` requests at once, 1 to 1000000000. Default 200.
+    #[schemars(with = "Option<u64>")]
+    pub deletes_at_once: Option<At<u64>>,
+    /// Those that are added in a second, 1 to 1000000000. Default 10.
+    #[schemars(with = "Option<u64>")]
+    pub deletes_per_s: Option<At<u64>>,
 }

@@ -12,10 +12,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 pub use self::file::ConfigFile;
-use self::file::{At, WebhookFile};
+use self::file::{At, ThrottlingFile, WebhookFile};
 use crate::forward::{BackendConfig, Protocol};
 use crate::https::Limits;
-use crate::pipeline::WrongTenant;
+use crate::pipeline::{Allowance, Allowances, WrongTenant};
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use crate::policy::source::SourceSet;
 use crate::record::RecordConfig;
@@ -37,6 +37,10 @@ pub struct Config {
     pub wrong_tenant: WrongTenant,
     /// Bounds of connections.
     pub limits: Limits,
+    /// Requests handled at once, per worker.
+    pub requests_max: usize,
+    /// How many requests a caller may send.
+    pub throttling: Allowances,
     /// The second listener.
     pub admin: AdminConfig,
     /// Folder of the policy files.
@@ -171,7 +175,8 @@ struct Checker<'a> {
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 9] = ["admin", "backend", "gateway", "identity", "policies", "private_cloud", "records", "store", "webhook"];
+const SECTIONS: [&str; 10] =
+    ["admin", "backend", "gateway", "identity", "policies", "private_cloud", "records", "store", "throttling", "webhook"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -191,6 +196,7 @@ impl Checker<'_> {
                 "policies" => self.section(value, &mut file.policies),
                 "records" => self.section(value, &mut file.records),
                 "store" => self.section(value, &mut file.store),
+                "throttling" => self.section(value, &mut file.throttling),
                 "webhook" => self.sections(value, &mut file.webhook),
                 unknown => {
                     let diagnostic = Diagnostic::error("config.unknown", format!("unknown section `{unknown}`"));
@@ -262,11 +268,17 @@ impl Checker<'_> {
         let tls = self.gateway_tls(&file, listen);
         let audiences = audiences(&authorities, &file.identity.audiences);
         let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=1024, cores());
+        let connections_max = self.number(file.gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384);
+        let per_address = file.gateway.connections_per_address_max.as_ref();
+        let half = connections_max.div_ceil(2);
         let limits = Limits {
             drain_time_max: self.time(file.gateway.drain_time_ms_max.as_ref(), "drain_time_ms_max", 0..=600_000, 30_000),
-            connections_max: self.size(file.gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384),
+            connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+            connections_per_address_max: self.size(per_address, "connections_per_address_max", 1..=1_000_000, half),
             ..Limits::default()
         };
+        let requests_max = self.size(file.gateway.requests_max.as_ref(), "requests_max", 1..=1_000_000, 8_192);
+        let throttling = self.throttling(&file.throttling);
         let admin = self.admin(&file);
         let backend = self.backend(&file);
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
@@ -281,6 +293,8 @@ impl Checker<'_> {
             workers: usize::try_from(workers).unwrap_or(1),
             wrong_tenant: file.gateway.wrong_tenant,
             limits,
+            requests_max,
+            throttling,
             admin: admin?,
             policies: self.path(file.policies.folder.as_deref(), "policies"),
             login_endpoint,
@@ -304,6 +318,29 @@ impl Checker<'_> {
             self.error("config.address", message, value, "not an address");
         }
         parsed
+    }
+
+    fn throttling(&mut self, file: &ThrottlingFile) -> Allowances {
+        let Allowances { deletes, reads, writes } = Allowances::default();
+        Allowances {
+            deletes: Allowance {
+                at_once: self.allowance(file.deletes_at_once.as_ref(), "deletes_at_once", deletes.at_once),
+                per_s: self.allowance(file.deletes_per_s.as_ref(), "deletes_per_s", deletes.per_s),
+            },
+            reads: Allowance {
+                at_once: self.allowance(file.reads_at_once.as_ref(), "reads_at_once", reads.at_once),
+                per_s: self.allowance(file.reads_per_s.as_ref(), "reads_per_s", reads.per_s),
+            },
+            writes: Allowance {
+                at_once: self.allowance(file.writes_at_once.as_ref(), "writes_at_once", writes.at_once),
+                per_s: self.allowance(file.writes_per_s.as_ref(), "writes_per_s", writes.per_s),
+            },
+        }
+    }
+
+    fn allowance(&mut self, value: Option<&At<u64>>, name: &'static str, default: u32) -> u32 {
+        let requests = self.number(value, name, 1..=1_000_000_000, u64::from(default));
+        u32::try_from(requests).unwrap_or(default)
     }
 
     fn authorities(&mut self, values: &[At<String>], port: u16) -> Vec<Box<str>> {

@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::files::{self, NotWritten, Readers};
 use crate::https::{Drained, Stop};
 use crate::issuer::{self, Issuer, LoopbackListener};
-use crate::pipeline::AssertionSigner;
+use crate::pipeline::{Allowances, AssertionSigner};
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::PolicySource;
 use crate::policy::{self, LoadOptions};
@@ -52,6 +52,8 @@ pub struct Options {
     pub describe: Option<PathBuf>,
     /// Whether to forget accounts, state and records of earlier runs.
     pub fresh: bool,
+    /// How many requests a caller may send, if not as many as by default.
+    pub throttling: Option<Allowances>,
 }
 
 /// A demo that cannot start. Nothing of it is left running.
@@ -179,7 +181,8 @@ impl Demo {
         servers.spawn(Arc::clone(&manager).run(into_tokio(sockets.backend)?, Arc::clone(&tls), stopping.clone()));
         servers.spawn(fabric.run(into_tokio(sockets.fabric)?, tls, stopping.clone()));
 
-        let config = own_config(options, &addresses, &certificates)?;
+        let mut config = own_config(options, &addresses, &certificates)?;
+        config.throttling = options.throttling.unwrap_or(config.throttling);
         let setup = Setup {
             config,
             gateway: sockets.gateway,

@@ -7,6 +7,7 @@ mod body;
 mod fabric;
 mod pool;
 mod reply;
+mod shares;
 
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::arm::action;
 use crate::https::Patience;
+use crate::ids::TenantId;
 use crate::pipeline::{Errand, Outbound};
 
 pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
@@ -86,6 +88,14 @@ pub enum ForwardError {
     /// All connections are in use.
     #[error("the gateway has no free connection to the resource manager; try again in a second")]
     Busy,
+    /// The caller's tenant has as many requests at the backend as it may.
+    #[error(
+        "the caller's tenant has {max} requests at the resource manager already, which is its share; try again when some of them have ended"
+    )]
+    ShareUsed {
+        /// How many that is.
+        max: usize,
+    },
     /// The client closed or broke its body.
     #[error("the request body ended early")]
     ClientGone,
@@ -154,6 +164,7 @@ impl ForwardError {
             Self::Connect { .. } => "upstream.unreachable",
             Self::Cut { .. } => "upstream.cut",
             Self::Refused => "upstream.refused",
+            Self::ShareUsed { .. } => "limit.share",
             Self::Silent { .. } => "upstream.timeout",
             Self::Framing | Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
         }
@@ -223,7 +234,7 @@ impl Backend {
         let (body, watch) = Outgoing::new(body, &standing, &self.config);
         let headers = || request.headers();
         let target = request.target().map_err(not_a_target)?;
-        let message = Message { method: request.method(), target, headers: &headers };
+        let message = Message { method: request.method(), target, headers: &headers, tenant: Some(request.caller().principal.tenant) };
         self.transmit(&message, body, &watch, standing).await
     }
 
@@ -234,7 +245,7 @@ impl Backend {
     pub async fn run(&self, errand: &Errand) -> Result<Response<AnswerBody>, ForwardError> {
         let headers = || errand.headers().clone();
         let target = errand.target().try_into().map_err(not_a_target)?;
-        let message = Message { method: errand.method(), target, headers: &headers };
+        let message = Message { method: errand.method(), target, headers: &headers, tenant: None };
         let (body, watch) = Outgoing::new(RequestBody::Whole(errand.body()), &Unconditional, &self.config);
         match self.transmit(&message, body, &watch, Unconditional).await {
             Ok(answer) => Ok(answer),
@@ -256,6 +267,7 @@ impl Backend {
         }
         let repeatable = matches!(message.method, action::Method::Get | action::Method::Head) && body.is_end_stream();
         let mut outgoing = self.head(message, body)?;
+        let share = message.tenant.map(|tenant| self.pool.share(tenant)).transpose().map_err(unreachable_backend)?;
         let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
         loop {
             if !standing.holds() {
@@ -266,6 +278,7 @@ impl Backend {
             let failed = match Self::await_head(sent, watch, &mut connection.patience).await? {
                 Ok(response) => {
                     refuse_odd_framing(response.headers())?;
+                    connection.share = share;
                     let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.idle_time_max);
                     return Ok(response.map(streamed));
                 }
@@ -343,6 +356,8 @@ struct Message<'a> {
     target: PathAndQuery,
     /// Made for each attempt: there is hardly ever a second one.
     headers: &'a (dyn Fn() -> HeaderMap + Sync),
+    /// Whose share of the connections it takes.
+    tenant: Option<TenantId>,
 }
 
 /// What the gateway says for itself needs nobody's leave while it is under way.
@@ -362,6 +377,7 @@ fn not_a_target(_cause: InvalidUri) -> ForwardError {
 fn unreachable_backend(cause: ConnectError) -> ForwardError {
     match cause {
         ConnectError::Busy => ForwardError::Busy,
+        ConnectError::ShareUsed { max } => ForwardError::ShareUsed { max },
         cause @ (ConnectError::Http(_)
         | ConnectError::Io { .. }
         | ConnectError::Roots(_)

@@ -24,8 +24,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
+use super::shares::{NoneLeft, Share, Shares};
 use super::{BackendConfig, Protocol, authority_of, host_header};
 use crate::https::Patience;
+use crate::ids::TenantId;
 use crate::tls::{self, RootsError};
 
 /// Idle connections kept; more are closed.
@@ -54,6 +56,12 @@ pub enum ConnectError {
         /// The cause.
         #[source]
         cause: std::io::Error,
+    },
+    /// The caller's tenant has as many requests there as it may.
+    #[error("the share of the caller's tenant, {max} requests, is used up")]
+    ShareUsed {
+        /// How many that is.
+        max: usize,
     },
     /// TCP and TLS took too long.
     #[error("no connection to `{authority}` in time")]
@@ -85,6 +93,7 @@ pub struct Pool {
     connect_time_max: Duration,
     first_byte_time_max: Duration,
     permits: Arc<Semaphore>,
+    shares: Shares,
     #[expect(clippy::disallowed_types, reason = "held for a push or a pop by one worker's tasks, never across an await")]
     idle: std::sync::Mutex<Vec<Idle>>,
     #[expect(clippy::disallowed_types, reason = "held for a clone by one worker's tasks, never across an await")]
@@ -105,6 +114,8 @@ pub(super) struct Connection {
     pub(super) reused: bool,
     /// For the head of an answer. One timer for all requests of a connection: moving it on is cheap, and setting a new one is not.
     pub(super) patience: Patience,
+    /// Of the caller's tenant, until the answer was read.
+    pub(super) share: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -186,6 +197,7 @@ impl Pool {
             connect_time_max: config.connect_time_max,
             first_byte_time_max: config.first_byte_time_max,
             permits: Arc::new(Semaphore::new(config.connections_max)),
+            shares: Shares::of(config.connections_max),
             idle: Default::default(),
             shared: Default::default(),
         })
@@ -193,6 +205,11 @@ impl Pool {
 
     pub(super) fn host(&self) -> HeaderValue {
         self.host.clone()
+    }
+
+    /// One of the requests that this tenant may have at the backend.
+    pub(super) fn share(&self, tenant: TenantId) -> Result<Share, ConnectError> {
+        self.shares.take(tenant).map_err(|NoneLeft { max }| ConnectError::ShareUsed { max })
     }
 
     /// A connection that is open already, or a new one.
@@ -274,7 +291,7 @@ impl Pool {
     }
 
     const fn connection(&self, sender: Sender, reused: bool) -> Connection {
-        Connection { sender, reused, patience: Patience::new(self.first_byte_time_max) }
+        Connection { sender, reused, patience: Patience::new(self.first_byte_time_max), share: None }
     }
 
     /// Takes a connection back whose answer was read to the end.
@@ -286,7 +303,7 @@ impl Pool {
         if let Ok(mut idle) = self.idle.lock()
             && idle.len() < IDLE_MAX
         {
-            idle.push(Idle { connection: Connection { reused: true, ..connection }, since: Instant::now() });
+            idle.push(Idle { connection: Connection { reused: true, share: None, ..connection }, since: Instant::now() });
         }
     }
 

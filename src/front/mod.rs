@@ -5,7 +5,6 @@
 //! the fabric. Source: Windows Azure Pack, tenant API; Service Provider Foundation, web services.
 
 mod answer;
-mod pace;
 mod portal;
 mod spf;
 mod tenant_api;
@@ -29,12 +28,12 @@ use crate::https::Connection;
 use crate::identity::Caller;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
+use crate::pace::{Pace, Rate};
 use crate::pipeline::{Arrived, CameIn, Meant, RuleError};
 use crate::rejection::Rejection;
 use crate::server::{Backends, Gateway};
 
 use answer::{Answer, Refusal};
-use pace::Pace;
 
 /// Bytes of a request body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -80,7 +79,7 @@ impl Front {
             authorities,
             turns: Semaphore::new(REQUESTS_MAX),
             visitors: Semaphore::new(VISITORS_MAX),
-            visitors_pace: Pace::new(VISITORS_PACE.0, VISITORS_PACE.1),
+            visitors_pace: Pace::new(Rate::new(VISITORS_PACE.0, VISITORS_PACE.1)),
         }
     }
 

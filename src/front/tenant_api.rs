@@ -131,7 +131,7 @@ impl Front {
     /// Whether there is room for another visitor now.
     pub(super) fn visitors_turn(&self) -> Result<(), Refusal> {
         let wait_s = |wait: Duration| wait.as_secs().max(1);
-        self.visitors_pace.take().map_err(|wait| Refusal::Pace { max: super::VISITORS_PACE.0, wait_s: wait_s(wait) })
+        self.visitors_pace.take().map(drop).map_err(|wait| Refusal::Pace { max: super::VISITORS_PACE.0, wait_s: wait_s(wait) })
     }
 
     /// Signs somebody up, and records that.

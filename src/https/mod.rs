@@ -6,6 +6,7 @@
 mod ends;
 mod framing;
 mod patience;
+mod peers;
 mod streams;
 
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ pub use self::framing::AmbiguousFraming;
 use self::framing::{Heads, ReadAlong};
 use self::patience::Impatient;
 pub(crate) use self::patience::Patience;
+use self::peers::Peers;
 use self::streams::{Streams, Watched};
 
 /// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
@@ -50,6 +52,8 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Connections open at once; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// Those of them that one address may have, or one network of 64 bits of IPv6; more are closed at once.
+    pub connections_per_address_max: usize,
     /// HTTP/2 streams open at once on one connection.
     pub streams_max: u32,
     /// How long requests in flight may take after a drain began.
@@ -65,6 +69,7 @@ impl Default for Limits {
             write_time_max: Duration::from_secs(30),
             head_bytes_max: 64 * 1024,
             connections_max: 16 * 1024,
+            connections_per_address_max: 8 * 1024,
             streams_max: 100,
             drain_time_max: Duration::from_secs(30),
         }
@@ -121,6 +126,7 @@ where
 {
     let drain_time_max = limits.drain_time_max;
     let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let peers = Peers::new(limits.connections_per_address_max);
     let listening =
         Arc::new(Listening { http1: http1(&limits), http2: http2(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
     let (close, closing) = watch::channel(false);
@@ -146,10 +152,14 @@ where
                     () = lame.as_mut() => break,
                 }
             };
+            let Some(counted) = peers.admit(peer) else {
+                tracing::debug!(%peer, "connection closed: its address has as many as it may");
+                continue;
+            };
             let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
             tokio::spawn(async move {
                 listening.connection(stream, peer, closing, handler).await;
-                drop((permit, open));
+                drop((permit, counted, open));
             });
         }
     }

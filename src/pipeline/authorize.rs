@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::onboarding;
 use super::operations::Operation;
 use super::own::Service;
 use super::resolve::{Place, Scoped};
+use super::throttle::{self, Allowance, Counted, Ground};
 use super::trail::{CheckName, text_of};
 use super::{Context, Refused};
 use crate::arm::action::{Action, Kind, Method};
@@ -93,6 +95,23 @@ pub enum RuleError {
         opens: String,
         /// The action.
         action: String,
+    },
+    /// The caller, or all callers together, sent more of a kind than is let through.
+    #[error(
+        "{} used up the {kind} in {ground}: {} at once, and then {} a second; ask again in {} s",
+        if *all { "all callers together" } else { "the caller" }, allowance.at_once, allowance.per_s, throttle::seconds(*wait)
+    )]
+    Throttled {
+        /// Of what.
+        kind: Counted,
+        /// Where.
+        ground: Ground,
+        /// How much there is.
+        allowance: Allowance,
+        /// Whether it is what all callers have together.
+        all: bool,
+        /// Until there is one more.
+        wait: Duration,
     },
     /// The subscription accepts reads and deletes only.
     #[error("the subscription `{id}` is {state:?} and accepts reads and deletes only; enable it first")]

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 
 use super::trail::{self, CheckName, Trail};
-use super::{Context, Refused};
+use super::{Context, Overload, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
 use crate::arm::planes::DataPlaneHost;
@@ -122,6 +122,13 @@ impl Arrival {
     pub fn new(head: Parts, connection: Arc<Connection>, id: RequestId, context: &Context<'_>) -> Self {
         let trail = Box::new(Trail::begin(&head, &connection, id, context));
         Self { head, trail, connection }
+    }
+
+    /// Ends the request before anything is looked at: there is no time for it.
+    #[must_use]
+    pub fn turn_away(mut self, overload: Overload) -> Refused {
+        self.trail.path = trail::printable(self.head.uri.path());
+        self.trail.refuse(Rejection::Overload { error: overload })
     }
 
     /// Proves that the request belongs to the management plane.

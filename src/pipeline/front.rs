@@ -88,9 +88,5 @@ pub fn admit_meant(meant: &Meant<'_>, context: &Context<'_>) -> Result<Result<Ad
         authority,
         trail,
     };
-    Ok(admit(Authenticated::part(request, Arc::clone(meant.caller)), context))
-}
-
-fn admit(request: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
-    super::admit_part(request.require_current(context)?, context)
+    Ok(super::admit_proven(Authenticated::part(request, Arc::clone(meant.caller)), context))
 }

@@ -1,7 +1,7 @@
 //! The stages of a request, in their order: each takes the previous type by value and returns the next, or its own refusal.
 //!
 //! ```text
-//! Arrival ─ classify ─▶ ManagementRequest ─ authenticate ─▶ Authenticated ─ resolve ─▶ Scoped ─ authorize ─▶ Authorized ─ on_behalf ─▶ Forwardable ─ judge ─▶ Outbound
+//! Arrival ─ classify ─▶ ManagementRequest ─ authenticate ─▶ Authenticated ─ resolve ─▶ Scoped ─ authorize ─▶ Authorized ─ throttle ─▶ Authorized ─ on_behalf ─▶ Forwardable ─ judge ─▶ Outbound
 //! ```
 //!
 //! The forwarder accepts nothing but an [`Outbound`], so a request that skipped a check has no type it could be sent as. The last judgement is about
@@ -22,6 +22,7 @@ mod operations;
 mod own;
 mod plan;
 mod resolve;
+mod throttle;
 mod trail;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use on_behalf::{Forwardable, Outbound, Reading};
 pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};
 pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
+pub use throttle::{Allowance, Allowances, Counted, Ground, Overload, Remaining, Throttle, seconds};
 pub use trail::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, CheckName, Outcome, ScoredGrant, Trail};
 
 /// Everything a request is judged by. One value per request; the directory in it is one snapshot.
@@ -61,6 +63,8 @@ pub struct Context<'a> {
     pub operations: &'a OperationOwners,
     /// Signs what the backend trusts.
     pub signer: &'a AssertionSigner,
+    /// Counts requests.
+    pub throttle: &'a Throttle,
     /// When the request arrived.
     pub now: Timestamp,
 }
@@ -118,9 +122,14 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
     if request.is_discovery() {
         return Ok(Admitted::Discovery(request));
     }
-    match request.authenticate(context).await?.require_current(context)?.resolve(context)? {
-        Target::Gateway(question) => Ok(Admitted::Own(question)),
-        Target::Customer(scoped) => proceed(*scoped, context),
+    admit_proven(request.authenticate(context).await?, context)
+}
+
+/// Takes a request whose caller is proven, and that is no part of another one, through the other stages.
+fn admit_proven(request: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match request.require_current(context)?.resolve(context)? {
+        Target::Gateway(question) => question.throttle(context).map(Admitted::Own),
+        Target::Customer(scoped) => proceed(scoped.authorize(context)?.throttle(context)?, context),
     }
 }
 
@@ -131,7 +140,7 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
 pub fn admit_part(part: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
     match part.resolve(context)? {
         Target::Gateway(question) => Ok(Admitted::Own(question)),
-        Target::Customer(scoped) => proceed(*scoped, context),
+        Target::Customer(scoped) => proceed(scoped.authorize(context)?, context),
     }
 }
 
@@ -146,8 +155,8 @@ fn judge(request: Authenticated, context: &Context<'_>) -> Result<(), Refused> {
     }
 }
 
-fn proceed(scoped: Scoped, context: &Context<'_>) -> Result<Admitted, Refused> {
-    match scoped.authorize(context)?.route(context) {
+fn proceed(authorized: Authorized, context: &Context<'_>) -> Result<Admitted, Refused> {
+    match authorized.route(context) {
         Route::Own(request, trail) => Ok(Admitted::CarryOut(request, trail)),
         Route::Backend(authorized) => Ok(Admitted::Forward(Box::new(authorized.on_behalf(context)?))),
     }

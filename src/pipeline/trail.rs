@@ -10,7 +10,7 @@ use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use super::{Arrived, Context, Refused, Supposed};
+use super::{Arrived, Context, Refused, Remaining, Supposed};
 use crate::arm::action::{Action, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
@@ -152,6 +152,8 @@ pub struct Trail {
     pub grants: Vec<ScoredGrant>,
     /// What was odd but not refused: a foreign link dropped from an answer, for instance.
     pub notes: Vec<&'static str>,
+    /// What the caller has left of requests of this kind.
+    pub remaining: Option<Remaining>,
     laps: [Lap; CheckName::ALL.len()],
     lap_started: Instant,
 }
@@ -252,6 +254,7 @@ impl TrailSeed {
             customer: None,
             grants: Vec::new(),
             notes: Vec::new(),
+            remaining: None,
             laps: Default::default(),
             lap_started: started,
         }
@@ -284,6 +287,7 @@ impl Trail {
             customer: None,
             grants: Vec::new(),
             notes: Vec::new(),
+            remaining: None,
             laps: Default::default(),
             lap_started: started,
         }

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 65] = pages![
+const PAGES: [(&str, &str); 68] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -26,6 +26,9 @@ const PAGES: [(&str, &str); 65] = pages![
     "internal.assertion",
     "limit.connections",
     "limit.kept",
+    "limit.overload",
+    "limit.rate",
+    "limit.share",
     "machine.invalid",
     "offer.invalid",
     "path.ambiguous",

@@ -7,6 +7,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
 use super::headers::{self, Echo};
+use super::load::Load;
 use super::parts::Parts;
 use super::permission::Permission;
 use super::{Backends, Gateway};
@@ -35,17 +36,22 @@ pub(super) struct Ended {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn exchange(
+    pub(super) async fn exchange(
         self: &Arc<Self>,
         backends: &Backends,
+        load: &Load,
         request: Request<Incoming>,
         connection: Arc<Connection>,
     ) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let heard = self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
+        let counted = load.take();
+        let heard = counted.is_err() || self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let arrival = Arrival::new(head, connection, RequestId::random(), &context);
-        let admitted = pipeline::admit(arrival, &context).await;
+        let admitted = match &counted {
+            Ok(_counted) => pipeline::admit(arrival, &context).await,
+            Err(overload) => Err(arrival.turn_away(*overload)),
+        };
         self.end(backends, admitted, RequestBody::Client(body), &context).await
     }
 
@@ -85,6 +91,7 @@ impl Gateway {
             is_current: self.state.is_current(),
             operations: &self.operations,
             signer: &self.signer,
+            throttle: &self.throttle,
             now: self.clock.now(),
         }
     }
@@ -193,7 +200,7 @@ impl Gateway {
         headers::complete(&mut response, &Echo::of(&trail, written), self.clock.now());
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
-        if let Some(Rejection::Forward(_) | Rejection::Assertion { .. }) = &rejection {
+        if rejection.as_ref().is_some_and(Rejection::is_of_the_backend) {
             let cause = rejection.as_ref().map(|rejection| crate::telemetry::chain(rejection));
             tracing::warn!(id = %trail.id, cause, "a permitted request got no answer from the backend");
         }

@@ -10,7 +10,7 @@ use crate::arm::query;
 use crate::clock::Timestamp;
 use crate::ids::RequestId;
 use crate::management::MIN_REVISION;
-use crate::pipeline::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, Trail};
+use crate::pipeline::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, Counted, Remaining, Trail};
 use crate::rejection::Answer;
 use crate::store::Revision;
 
@@ -28,6 +28,8 @@ pub(super) struct Echo<'a> {
     correlation_id: &'a str,
     client_request_id: Option<&'a str>,
     revision: u64,
+    /// What the caller has left of requests of the kind.
+    remaining: Option<Remaining>,
     /// The state that the request was judged by; for a write, one that holds what it wrote.
     state_revision: Revision,
 }
@@ -40,6 +42,7 @@ impl<'a> Echo<'a> {
             correlation_id: &trail.correlation_id,
             client_request_id,
             revision: trail.directory.revision,
+            remaining: trail.remaining,
             state_revision: written.unwrap_or_else(|| trail.directory.registry().revision()),
         }
     }
@@ -71,6 +74,12 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
     insert(headers, CORRELATION_REQUEST_ID, echo.correlation_id.to_owned());
     headers.insert(REVISION, HeaderValue::from(echo.revision));
     headers.insert(STATE_REVISION, HeaderValue::from(echo.state_revision.0));
+    if let Some(remaining) = echo.remaining {
+        let name = remaining_header(remaining);
+        // The backend counts as well, and what it has left may be less.
+        let theirs = headers.get(&name).and_then(|value| value.to_str().ok()?.parse().ok());
+        headers.insert(name, HeaderValue::from(theirs.map_or(remaining.left, |theirs: u32| theirs.min(remaining.left))));
+    }
     match echo.client_request_id {
         Some(id) => insert(headers, CLIENT_REQUEST_ID, id.to_owned()),
         None => drop(headers.remove(CLIENT_REQUEST_ID)),
@@ -81,7 +90,19 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
 }
 
 /// Fields that are added besides those that are always the same.
-const OWN_MAX: usize = 8;
+const OWN_MAX: usize = 9;
+
+/// Source: Azure Resource Manager, "Understand how Azure Resource Manager throttles requests", remaining requests.
+const fn remaining_header(remaining: Remaining) -> HeaderName {
+    HeaderName::from_static(match (remaining.in_subscription, remaining.kind) {
+        (true, Counted::Deletes) => "x-ms-ratelimit-remaining-subscription-deletes",
+        (true, Counted::Reads) => "x-ms-ratelimit-remaining-subscription-reads",
+        (true, Counted::Writes) => "x-ms-ratelimit-remaining-subscription-writes",
+        (false, Counted::Deletes) => "x-ms-ratelimit-remaining-tenant-deletes",
+        (false, Counted::Reads) => "x-ms-ratelimit-remaining-tenant-reads",
+        (false, Counted::Writes) => "x-ms-ratelimit-remaining-tenant-writes",
+    })
+}
 
 const FAILURE_CAUSE: HeaderName = HeaderName::from_static("x-ms-failure-cause");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");

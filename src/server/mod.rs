@@ -4,6 +4,7 @@
 
 mod exchange;
 mod headers;
+mod load;
 mod parts;
 mod permission;
 
@@ -14,13 +15,15 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::rustls::ServerConfig;
 
+use self::load::Load;
+
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::Verifier;
 use crate::management::Discovery;
-use crate::pipeline::{AssertionSigner, OperationOwners, Site};
+use crate::pipeline::{AssertionSigner, OperationOwners, Site, Throttle};
 use crate::record::Recorder;
 use crate::state::State;
 use crate::telemetry::Metrics;
@@ -45,6 +48,8 @@ pub struct Gateway {
     pub operations: OperationOwners,
     /// Signs what the backend trusts.
     pub signer: AssertionSigner,
+    /// Counts requests.
+    pub throttle: Throttle,
     /// Keeps decisions.
     pub recorder: Recorder,
     /// Counts.
@@ -97,6 +102,8 @@ pub struct Listening {
     pub limits: Limits,
     /// Threads that serve.
     pub workers: usize,
+    /// Requests that each of them handles at once.
+    pub requests_max: usize,
 }
 
 /// The gateway cannot start to serve.
@@ -129,15 +136,20 @@ pub fn start(gateway: &Arc<Gateway>, backends: &BackendsConfig, listening: &List
         listener.set_nonblocking(true).map_err(StartError::Worker)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let (gateway, tls, limits, stop) = (Arc::clone(gateway), listening.tls.clone(), listening.limits.clone(), stop.clone());
+        let load = Arc::new(Load::new(listening.requests_max));
         let (report, drained) = oneshot::channel();
         let serve = move || {
             let ended = runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
+                let watched = Arc::clone(&load);
+                let watch = tokio::spawn(async move { watched.watch().await });
                 let handler = move |request, connection| {
-                    let (gateway, backends) = (Arc::clone(&gateway), Arc::clone(&backends));
-                    async move { gateway.exchange(&backends, request, connection).await }
+                    let (gateway, backends, load) = (Arc::clone(&gateway), Arc::clone(&backends), Arc::clone(&load));
+                    async move { gateway.exchange(&backends, &load, request, connection).await }
                 };
-                Ok::<_, std::io::Error>(https::serve(listener, tls, limits, stop, handler).await)
+                let drained = https::serve(listener, tls, limits, stop, handler).await;
+                watch.abort();
+                Ok::<_, std::io::Error>(drained)
             });
             match ended {
                 // Nobody waits for the report of a worker when the process is already ending.

@@ -21,7 +21,7 @@ use crate::files::{self, NotWritten, Readers};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use crate::management::Discovery;
-use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site};
+use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site, Throttle};
 use crate::policy::LoadOptions;
 use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
@@ -176,6 +176,7 @@ impl Service {
             state,
             operations: OperationOwners::default(),
             signer,
+            throttle: Throttle::new(config.throttling),
             recorder,
             metrics,
             clock,
@@ -207,7 +208,13 @@ impl Service {
         };
         let admin_tls = certificates.load(config.admin.tls.as_ref())?;
         tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
-        let listening = Listening { listener: gateway_socket, tls, limits: config.limits.clone(), workers: config.workers };
+        let listening = Listening {
+            listener: gateway_socket,
+            tls,
+            limits: config.limits.clone(),
+            workers: config.workers,
+            requests_max: config.requests_max,
+        };
         let workers = server::start(&gateway, &backends, &listening, &stopping).map_err(ServiceError::Start)?;
         tasks.spawn(certificates.clone().watch(ending));
         Ok(Self { workers, tasks, writer, stop, ended, policies, certificates })

@@ -14,7 +14,7 @@ use steward::https::Connection;
 use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, Verifier};
 use steward::ids::{RequestId, TenantId};
 use steward::pipeline::{
-    Arrival, AssertionSigner, AuthorizeError, CheckName, Context, OperationOwners, Outcome, ScopeError, ScoredGrant, Site, Trail,
+    Arrival, AssertionSigner, AuthorizeError, CheckName, Context, OperationOwners, Outcome, ScopeError, ScoredGrant, Site, Throttle, Trail,
     WrongTenant,
 };
 use steward::policy::{self, LoadOptions};
@@ -34,6 +34,7 @@ pub struct Requests {
     pub callers: Vec<Arc<Caller>>,
     verifier: Verifier,
     signer: AssertionSigner,
+    throttle: Throttle,
     operations: OperationOwners,
     site: Site,
 }
@@ -64,6 +65,7 @@ impl Requests {
             verifier: Verifier::new(Vec::new(), keys, clock, CacheLimits::default()),
             signer: AssertionSigner::new(pkcs8.as_ref(), String::new(), String::new()).unwrap(),
             operations: OperationOwners::default(),
+            throttle: Throttle::default(),
             site: Site { authorities: Vec::new(), default_authority: String::new(), wrong_tenant: WrongTenant::Hide },
         }
     }
@@ -77,6 +79,7 @@ impl Requests {
             is_current: true,
             operations: &self.operations,
             signer: &self.signer,
+            throttle: &self.throttle,
             now: NOON.parse().unwrap(),
         };
         let (head, ()) = Request::builder().uri(path).header("host", "nobody.example").body(()).unwrap().into_parts();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use steward::clock::Clock;
 use steward::config;
+use steward::pipeline::Allowances;
 use steward::policy::watch::PolicySource;
 use steward::service::{Service, Setup};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -208,7 +209,10 @@ impl Front {
             world.authority,
             world.ca,
         );
-        let config = config::parse(folder, "test", &text).unwrap_or_else(|wrong| panic!("{}", wrong.render(Default::default())));
+        let mut config = config::parse(folder, "test", &text).unwrap_or_else(|wrong| panic!("{}", wrong.render(Default::default())));
+        if !text.contains("[throttling]") {
+            config.throttling = Allowances::UNBOUNDED;
+        }
         let base = format!("http://127.0.0.1:{}", admin.local_addr().unwrap().port());
         let setup = Setup {
             config,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use steward::demo::ports::Ports;
 use steward::demo::{Demo, Options};
 use steward::issuer::Mint;
+use steward::pipeline::Allowances;
 
 use super::client::{Answer, Call, Client, call, get, plain};
 use super::signer;
@@ -47,6 +48,8 @@ impl Installation {
             policies: Some(policies(&folder.join("policies"))),
             describe: None,
             fresh: false,
+            // Many tests ask one installation in the name of the same people.
+            throttling: Some(Allowances::UNBOUNDED),
         };
         let demo = Demo::start(&options).await.unwrap();
         let client = Client::new(&demo.world.gateway, &demo.world.ca);

@@ -28,6 +28,8 @@ pub const VM_CONTRIBUTOR: &str = "9980e02c-c2be-4d73-94e8-173b1dc7cf3c";
 
 /// All records are read at each start: few of them make a start fast, and short segments are closed and removed under the kills.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
+/// Requests of a caller: these tests are about other limits.
+const VAST: u32 = 1_000_000_000;
 /// The exit code of a gateway that did not reach its store, or whose address others have.
 pub const UNREACHABLE: i32 = 5;
 /// How often a state that is waited for is looked at.
@@ -109,7 +111,9 @@ impl Node {
         let [address, admin] = free_addresses();
         let config = format!(
             "[gateway]\nlisten = \"{address}\"\nworkers = 2\ndrain_time_ms_max = 2000\n[admin]\nlisten = \"{admin}\"\n\
-             [backend]\nurl = {backend:?}\n[records]\nbytes_max = {RECORD_BYTES_MAX}\n[store]\nurl = {store:?}\n"
+             [backend]\nurl = {backend:?}\n[records]\nbytes_max = {RECORD_BYTES_MAX}\n[store]\nurl = {store:?}\n\
+             [throttling]\nreads_at_once = {VAST}\nreads_per_s = {VAST}\nwrites_at_once = {VAST}\nwrites_per_s = {VAST}\n\
+             deletes_at_once = {VAST}\ndeletes_per_s = {VAST}\n"
         );
         std::fs::write(folder.join("steward.toml"), config).unwrap();
         Self { folder, address, admin: format!("http://{admin}"), process: None }

@@ -80,7 +80,7 @@ impl Demo {
         if description.exists() {
             std::fs::remove_file(&description).unwrap();
         }
-        let arguments = ["demo", "--ports", "auto", "--folder", "state", "--certs", "certs", "--policies", "policies"];
+        let arguments = ["demo", "--unthrottled", "--ports", "auto", "--folder", "state", "--certs", "certs", "--policies", "policies"];
         let process = Running::start(&[&arguments[..], &["--describe", "described.json"]].concat(), &folder);
         let text = until("the demo is described", async || std::fs::read_to_string(&description).ok()).await;
         let world: World = serde_json::from_str(&text).unwrap();

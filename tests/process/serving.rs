@@ -81,7 +81,8 @@ impl Serving {
         let (upstream, arrived) = backend(behaves).await;
         let config = format!(
             "[gateway]\nlisten = \"127.0.0.1:{port}\"\ncertificate_file = \"tls/server.pem\"\nkey_file = \"tls/server.key\"\n{more}\
-             [admin]\nlisten = \"127.0.0.1:{admin}\"\n[backend]\nurl = \"http://127.0.0.1:{upstream}\"\n"
+             [admin]\nlisten = \"127.0.0.1:{admin}\"\n[backend]\nurl = \"http://127.0.0.1:{upstream}\"\n\
+             [throttling]\nreads_at_once = 1000000000\nreads_per_s = 1000000000\n"
         );
         std::fs::write(folder.join("steward.toml"), config).unwrap();
         let process = Running::start(&["serve"], &folder);

@@ -1,0 +1,147 @@
+//! More than may be: of one caller, of one tenant, from one address, and of everybody together.
+
+use std::time::Duration;
+
+use serde_json::json;
+use steward::clock::Clock;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
+use crate::common::client::{PATIENCE, call, get};
+use crate::common::installation::{SHARED, empty_folder};
+
+const V: &str = "api-version=2024-07-01";
+/// A bucket that does not fill while the test runs.
+const FEW: &str = "[throttling]\nreads_at_once = 3\nreads_per_s = 1\nwrites_at_once = 1\nwrites_per_s = 1\n";
+
+fn thing() -> String {
+    format!("{}/resourceGroups/rg-web-prod?{V}", SHARED.subscription("alder-prod"))
+}
+
+fn ok(_: &Arrived, _: usize) -> Act {
+    Act::Answer(json_answer("200 OK", "{}"))
+}
+
+async fn front(name: &str, backend: &Backend, more: &str, gateway: &str) -> Front {
+    Front::start_in(&empty_folder(name), &format!("http://{}", backend.address), more, gateway).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_used_up_its_reads_waits_and_then_succeeds_and_others_do_not_wait() {
+    let backend = Backend::start(ok).await;
+    let front = front("rate", &backend, FEW, "").await;
+    let mut left = Vec::new();
+    let refused = loop {
+        let answer = front.ask("reader", get(thing())).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        left.push(answer.header("x-ms-ratelimit-remaining-subscription-reads").to_owned());
+    };
+    assert_eq!(left.get(..3), Some(["2", "1", "0"].map(str::to_owned).as_slice()));
+    assert_eq!((refused.told().as_str(), refused.header("retry-after")), ("429 TooManyRequests limit.rate", "1"));
+    assert_eq!(refused.header("x-ms-ratelimit-remaining-subscription-reads"), "");
+    assert_eq!(backend.log().arrived.len(), left.len(), "what is refused is not sent");
+    // Another kind, another caller, another subscription.
+    let write = front.ask("operator", call("PUT", thing()).json(&json!({ "location": "westeurope" }))).await;
+    assert_eq!((write.status.as_u16(), write.header("x-ms-ratelimit-remaining-subscription-writes")), (200, "0"), "{:?}", write.body);
+    assert_eq!(front.ask("operator", get(thing())).await.header("x-ms-ratelimit-remaining-subscription-reads"), "2");
+    let list = front.ask("reader", get(format!("/subscriptions?{V}"))).await;
+    assert_eq!((list.status.as_u16(), list.header("x-ms-ratelimit-remaining-tenant-reads")), (200, "2"));
+    let began = Clock::instant();
+    while front.ask("reader", get(thing())).await.status != 200 {
+        assert!(began.elapsed() < PATIENCE, "there is one more each second");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_for_another_reason_tells_no_stranger_how_much_is_left() {
+    let backend = Backend::start(ok).await;
+    let front = front("stranger", &backend, FEW, "").await;
+    let unknown = "/subscriptions/00000000-0000-4000-8000-00000000beef/resourceGroups/rg-web-prod";
+    for (identity, target) in [("rival", thing()), ("reader", format!("{unknown}?{V}"))] {
+        for _ in 0..5 {
+            let answer = front.ask(identity, get(&target)).await;
+            assert_eq!(answer.status, 404, "{identity} {:?}", answer.body);
+            assert!(answer.headers.keys().all(|name| !name.as_str().contains("ratelimit")));
+        }
+    }
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lesser_of_what_the_backend_and_the_gateway_have_left_is_told() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nx-ms-ratelimit-remaining-subscription-reads: 1\r\n\r\n{}";
+    let backend = Backend::start(|_, _| Act::Answer(answer.as_bytes().to_vec())).await;
+    let front = front("lesser", &backend, FEW, "").await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let answer = front.ask("reader", get(thing())).await;
+        told.push(answer.header("x-ms-ratelimit-remaining-subscription-reads").to_owned());
+    }
+    assert_eq!(told, ["1", "1", "0"]);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_whose_requests_hang_leaves_connections_to_others() {
+    // Only what the provider's reader asks for hangs.
+    let backend = Backend::start(|request, _| if request.head.starts_with("GET ") { Act::Hang } else { ok(request, 0) }).await;
+    let front = front("share", &backend, "connections_max = 2\nfirst_byte_time_ms_max = 5000\n", "").await;
+    let token = SHARED.token("reader").await;
+    let held = tokio::spawn({
+        let (client, token) = (front.client.clone(), token.clone());
+        async move { client.send(get(thing()).bearer(&token)).await }
+    });
+    backend.log_with(|log| log.arrived.len() == 1).await;
+    let answer = front.client.send(get(thing()).bearer(&token)).await;
+    assert_eq!((answer.told().as_str(), answer.header("retry-after")), ("429 TooManyRequests limit.share", "1"));
+    let customer = front.ask("alder-owner", call("PUT", thing()).json(&json!({ "location": "westeurope" }))).await;
+    assert_eq!(customer.status, 200, "{:?}", customer.body);
+    assert_eq!(held.await.unwrap().status, 504);
+    // Its share is free again.
+    let operator = front.ask("operator", call("PUT", thing()).json(&json!({ "location": "westeurope" }))).await;
+    assert_eq!(operator.status, 200, "{:?}", operator.body);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_requests_than_a_worker_handles_are_turned_away_before_their_tokens_are_looked_at() {
+    let backend = Backend::start(|_, _| Act::Hang).await;
+    let front = front("many", &backend, "first_byte_time_ms_max = 5000\n", "requests_max = 1\n").await;
+    let token = SHARED.token("reader").await;
+    let held = tokio::spawn({
+        let (client, token) = (front.client.clone(), token);
+        async move { client.send(get(thing()).bearer(&token)).await }
+    });
+    backend.log_with(|log| log.arrived.len() == 1).await;
+    let answer = front.client.send(get(thing()).bearer("no token at all")).await;
+    assert_eq!((answer.told().as_str(), answer.header("retry-after")), ("503 ServerBusy limit.overload", "1"));
+    let record = front.admin(get(format!("/api/records/{}", answer.request_id()))).await.json();
+    assert_eq!((&record["reason"], &record["checks"][1]["outcome"]), (&json!("limit.overload"), &json!("not_reached")));
+    assert_eq!(held.await.unwrap().status, 504);
+    assert_eq!(front.ask("reader", get(format!("/subscriptions?{V}"))).await.status, 200);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_has_as_many_connections_as_it_may_gets_no_further_one() {
+    let backend = Backend::start(ok).await;
+    let front = front("peers", &backend, "", "connections_per_address_max = 2\n").await;
+    let held =
+        [front.client.connect("localhost", b"http/1.1").await.unwrap(), front.client.connect("localhost", b"http/1.1").await.unwrap()];
+    assert!(front.client.connect("localhost", b"http/1.1").await.is_err(), "a third one is closed");
+    for mut stream in held {
+        tokio::io::AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+        assert!(timeout(PATIENCE, stream.read(&mut [0; 16])).await.is_ok(), "the server ends it as well");
+    }
+    let began = Clock::instant();
+    while front.client.connect("localhost", b"http/1.1").await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "what was closed counts no more");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    front.drain().await;
+}
