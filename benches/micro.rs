@@ -35,7 +35,7 @@ use steward::arm::scope::Scope;
 use steward::clock::Clock;
 use steward::delegation::decide::{self, Decision, Question};
 use steward::directory::Directory;
-use steward::https::Connection;
+use steward::https::{Connection, HeadLimits};
 use steward::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use steward::ids::{PrincipalId, RequestId, SubscriptionId};
 use steward::pipeline::{Allowances, Arrival, AssertionSigner, Context, OperationOwners, Refused, Site, Target, Throttle, WrongTenant};
@@ -169,6 +169,7 @@ impl Gateway {
                 authorities: vec![HOST.into()],
                 default_authority: "https://login.example/organizations".to_owned(),
                 wrong_tenant: WrongTenant::Hide,
+                head: HeadLimits::default(),
             },
             directory: Arc::new(directory),
             verifier: Verifier::new(vec![token::AUDIENCE.to_owned()], keys, clock.clone(), CacheLimits::default()),

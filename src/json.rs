@@ -36,20 +36,44 @@ pub fn push_member(out: &mut Vec<u8>, name: &[u8], text: &str) {
 
 const UNWRITABLE: &str = r#"{"error":{"code":"InternalServerError","message":"the answer could not be written"}}"#;
 
+/// Objects and arrays inside each other in a document that somebody sends. What clients make has less than ten.
+pub const DEPTH_MAX: usize = 64;
+
 /// Reads JSON in which no object has a name twice: of two, one reader keeps the first and another the last.
 ///
 /// # Errors
-/// When it is no such JSON.
+/// When it is no such JSON, or more than [`DEPTH_MAX`] deep.
 pub fn strict(text: &[u8]) -> serde_json::Result<Value> {
+    strict_within(DEPTH_MAX, text)
+}
+
+/// So deep the reader itself goes, whoever asks.
+pub const READER_DEPTH_MAX: usize = 127;
+
+/// The same where more may be inside each other.
+///
+/// # Errors
+/// When it is no such JSON, or deeper.
+pub fn strict_within(depth_max: usize, text: &[u8]) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Strict.deserialize(&mut reader)?;
+    let value = Strict { depth_left: depth_max }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
 
 /// A value whose objects have no name twice.
 #[derive(Clone, Copy)]
-struct Strict;
+struct Strict {
+    depth_left: usize,
+}
+
+impl Strict {
+    /// For what is inside of an object or array.
+    fn inside<E: de::Error>(self) -> Result<Self, E> {
+        let depth_left = self.depth_left.checked_sub(1).ok_or_else(|| E::custom("too many objects and arrays inside each other"))?;
+        Ok(Self { depth_left })
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;
@@ -95,21 +119,40 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
+        let (inside, mut array) = (self.inside()?, Vec::new());
+        while let Some(item) = items.next_element_seed(inside)? {
             array.push(item);
         }
         Ok(Value::Array(array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
+        let (inside, mut object) = (self.inside()?, Map::new());
         while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Self)?;
+            let value = entries.next_value_seed(inside)?;
             if object.insert(name, value).is_some() {
                 return Err(de::Error::custom("a name that its object has already; remove one of the two"));
             }
         }
         Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_as_deep_as_allowed_and_no_deeper() {
+        let arrays = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let objects = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        for (depth, is_read) in [(1, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false), (100_000, false)] {
+            for text in [arrays(depth), objects(depth)] {
+                assert_eq!(strict(text.as_bytes()).is_ok(), is_read, "{depth}");
+            }
+        }
+        assert!(strict(format!("[{},{}]", arrays(DEPTH_MAX - 1), arrays(DEPTH_MAX - 1)).as_bytes()).is_ok(), "beside each other");
+        assert!(strict_within(100, arrays(100).as_bytes()).is_ok());
+        assert!(strict_within(100, arrays(101).as_bytes()).is_err());
     }
 }

@@ -397,7 +397,13 @@ impl Rejection {
 const MANAGING_TENANTS_POLICY: &str = "7a8a51a3-ad87-4def-96f3-65a1839242b6";
 
 fn classify(error: &ClassifyError) -> Answer {
-    let (status, code) = match error {
+    let (status, code) = of_form(error);
+    Answer::new(status, code, sentence(error))
+}
+
+/// Status and code of a request that is none for the listener that it came to.
+pub fn of_form(error: &ClassifyError) -> (StatusCode, &'static str) {
+    match error {
         ClassifyError::DataPlane { .. } => (StatusCode::FORBIDDEN, "DataPlaneNotSupported"),
         ClassifyError::Expectation { .. } => (StatusCode::EXPECTATION_FAILED, "ExpectationFailed"),
         ClassifyError::ForeignHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "InvalidHost"),
@@ -409,8 +415,7 @@ fn classify(error: &ClassifyError) -> Answer {
         ClassifyError::FieldsTooLarge { .. } | ClassifyError::TooManyFields { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge")
         }
-    };
-    Answer::new(status, code, sentence(error))
+    }
 }
 
 fn token(error: &TokenError, authority: Option<&String>) -> Answer {
@@ -522,7 +527,7 @@ fn linked(error: &LinkError, client: &str, caller: &PrincipalId) -> Answer {
 
 fn forward(error: &ForwardError) -> Answer {
     let (status, code) = match error {
-        ForwardError::Busy => {
+        ForwardError::Busy | ForwardError::Exhausted { .. } => {
             return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
         }
         ForwardError::ShareUsed { .. } => {

@@ -135,9 +135,9 @@ fn classified() -> Vec<Row> {
         ClassifyError::HostForm => [ClassifyError::HostForm],
         ClassifyError::Method { .. } => [ClassifyError::Method { method: text("TRACE") }],
         ClassifyError::Path(_) => [ClassifyError::Path(PathError::DotSegment { segment: text("..") })],
-        ClassifyError::TargetTooLong { .. } => [ClassifyError::TargetTooLong { length: 9_000 }],
-        ClassifyError::FieldsTooLarge { .. } => [ClassifyError::FieldsTooLarge { length: 70_000 }],
-        ClassifyError::TooManyFields { .. } => [ClassifyError::TooManyFields { count: 101 }],
+        ClassifyError::TargetTooLong { .. } => [ClassifyError::TargetTooLong { length: 9_000, max: 8_192 }],
+        ClassifyError::FieldsTooLarge { .. } => [ClassifyError::FieldsTooLarge { length: 70_000, max: 65_536 }],
+        ClassifyError::TooManyFields { .. } => [ClassifyError::TooManyFields { count: 101, max: 100 }],
         ClassifyError::Tunnel { .. } => [ClassifyError::Tunnel { field: "Upgrade" }],
     });
     all.into_iter().map(|error| Row::new(&error.clone(), Rejection::Classify(error))).collect()
@@ -315,6 +315,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::BodyTooLarge { .. } => [ForwardError::BodyTooLarge { max: 134_217_728 }],
         ForwardError::BodyTooSlow => [ForwardError::BodyTooSlow],
         ForwardError::Busy => [ForwardError::Busy],
+        ForwardError::Exhausted { .. } => [ForwardError::Exhausted { cause: ConnectError::Busy }],
         ForwardError::ClientGone => [ForwardError::ClientGone],
         ForwardError::Connect { .. } => [ForwardError::Connect { cause: ConnectError::Slow { authority: text("rm.example") } }],
         ForwardError::Cut { .. } => [ForwardError::Cut { cause }],

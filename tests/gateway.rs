@@ -36,6 +36,9 @@ mod planes;
 #[path = "gateway/forwarding.rs"]
 mod forwarding;
 
+#[path = "gateway/limits.rs"]
+mod limits;
+
 #[path = "gateway/linked.rs"]
 mod linked;
 #[path = "gateway/load.rs"]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::arm::error::ErrorBody;
-use crate::https::Stop;
+use crate::https::{Refused, Stop};
 use crate::identity::KeyStore;
 use crate::management;
 use crate::policy::watch::{LoadStatus, PolicyHandle};
@@ -39,6 +39,8 @@ pub struct Admin {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What the HTTP library refused on the gateway's listener.
+    pub refused_by_http: Arc<Refused>,
     /// The policies and how they were loaded.
     pub policies: PolicyHandle,
     /// What was agreed at run time, and how fresh that is.
@@ -138,6 +140,7 @@ impl Admin {
     fn metrics(&self) -> Answer {
         let status = self.policies.status().borrow().clone();
         self.metrics.policy(status.revision, status.applied, status.refused);
+        self.metrics.refused_by_http(self.refused_by_http.malformed(), self.refused_by_http.too_large());
         let mut answer = text(self.metrics.render());
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -18,6 +18,8 @@ pub(super) type At<T> = Spanned<T>;
 pub struct ConfigFile {
     /// How the gateway is reached.
     pub gateway: GatewayFile,
+    /// What clients may send, and how long they may take.
+    pub limits: LimitsFile,
     /// Health, metrics and records.
     pub admin: AdminFile,
     /// Who may do what.
@@ -74,6 +76,43 @@ pub struct GatewayFile {
     /// Requests handled at once per worker, 1 to 1000000; more are answered with 503. Default 8192.
     #[schemars(with = "Option<u64>")]
     pub requests_max: Option<At<u64>>,
+}
+
+/// `[limits]`: of the gateway's listener, and of the private cloud's. What concerns the way to the backend stands in `[backend]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsFile {
+    /// Bytes of all header fields of a request together, 1024 to 1048576. Default 65536: several tokens of 16 KiB.
+    #[schemars(with = "Option<u64>")]
+    pub header_bytes_max: Option<At<u64>>,
+    /// Header fields of a request, 4 to 100. Default 100: more would cost memory for every request.
+    #[schemars(with = "Option<u64>")]
+    pub headers_max: Option<At<u64>>,
+    /// Bytes of a request target, its query included, 64 to 65534. Default 8192, as in Azure.
+    #[schemars(with = "Option<u64>")]
+    pub target_bytes_max: Option<At<u64>>,
+    /// From TCP accept to the end of the TLS handshake, in milliseconds, 10 to 60000. Default 5000.
+    #[schemars(with = "Option<u64>")]
+    pub handshake_time_ms_max: Option<At<u64>>,
+    /// From the end of the handshake to the end of the first request's head, and from the first byte of a later one, in milliseconds, 10 to 60000. Default 10000.
+    #[schemars(with = "Option<u64>")]
+    pub head_time_ms_max: Option<At<u64>>,
+    /// How long a connection that is kept open may be without a request, in milliseconds, 10 to 600000. Default 75000.
+    #[schemars(with = "Option<u64>")]
+    pub keep_alive_time_ms_max: Option<At<u64>>,
+    /// How long a client may take nothing of an answer, or less than at `body_bytes_per_s_min`, in milliseconds, 10 to 600000. Default 30000.
+    #[schemars(with = "Option<u64>")]
+    pub write_time_ms_max: Option<At<u64>>,
+    /// The slowest that a body may move while it is waited for, in bytes per second, 1 to 1048576; of what clients send and take, and of the
+    /// backend's answers. Default 1024.
+    #[schemars(with = "Option<u64>")]
+    pub body_bytes_per_s_min: Option<At<u64>>,
+    /// HTTP/2 streams open at once on a connection, 1 to 1000. Default 100.
+    #[schemars(with = "Option<u64>")]
+    pub streams_max: Option<At<u64>>,
+    /// HTTP/2 streams that a client may take back within 10 s, 1 to 10000. Default 100.
+    #[schemars(with = "Option<u64>")]
+    pub taken_back_streams_max: Option<At<u64>>,
 }
 
 /// `[admin]`
@@ -136,7 +175,7 @@ pub struct BackendFile {
     /// From the last byte sent to the first byte of the answer, in milliseconds, 1 to 600000. Default 60000, as in Azure.
     #[schemars(with = "Option<u64>")]
     pub first_byte_time_ms_max: Option<At<u64>>,
-    /// Between two pieces of a body, in milliseconds, 1 to 600000. Default 30000.
+    /// Waiting for a body, either way, before as much has come as at `limits.body_bytes_per_s_min`, in milliseconds, 1 to 600000. Default 30000.
     #[schemars(with = "Option<u64>")]
     pub idle_time_ms_max: Option<At<u64>>,
     /// Bytes of a request body, 1 to 1099511627776. Default 134217728 (128 MiB): bodies are streamed, not held.

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 pub use self::file::ConfigFile;
 use self::file::{At, ThrottlingFile, WebhookFile};
 use crate::forward::{BackendConfig, Protocol};
-use crate::https::Limits;
+use crate::https::{BYTES_PER_S_MIN, FIELDS_MAX, HeadLimits, Limits};
 use crate::pipeline::{Allowance, Allowances, WrongTenant};
 use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
 use crate::policy::source::SourceSet;
@@ -162,6 +162,7 @@ const FABRIC: BackendConfig = BackendConfig {
     connect_time_max: Duration::from_secs(3),
     first_byte_time_max: Duration::from_secs(20),
     idle_time_max: Duration::from_secs(20),
+    body_bytes_per_s_min: BYTES_PER_S_MIN,
     body_bytes_max: 1 << 20,
     answer_bytes_max: 8 << 20,
     connections_max: 64,
@@ -175,8 +176,8 @@ struct Checker<'a> {
     diagnostics: Diagnostics,
 }
 
-const SECTIONS: [&str; 10] =
-    ["admin", "backend", "gateway", "identity", "policies", "private_cloud", "records", "store", "throttling", "webhook"];
+const SECTIONS: [&str; 11] =
+    ["admin", "backend", "gateway", "identity", "limits", "policies", "private_cloud", "records", "store", "throttling", "webhook"];
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -193,6 +194,7 @@ impl Checker<'_> {
                 "private_cloud" => self.section(value, &mut file.private_cloud),
                 "gateway" => self.section(value, &mut file.gateway),
                 "identity" => self.section(value, &mut file.identity),
+                "limits" => self.section(value, &mut file.limits),
                 "policies" => self.section(value, &mut file.policies),
                 "records" => self.section(value, &mut file.records),
                 "store" => self.section(value, &mut file.store),
@@ -268,19 +270,11 @@ impl Checker<'_> {
         let tls = self.gateway_tls(&file, listen);
         let audiences = audiences(&authorities, &file.identity.audiences);
         let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=1024, cores());
-        let connections_max = self.number(file.gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384);
-        let per_address = file.gateway.connections_per_address_max.as_ref();
-        let half = connections_max.div_ceil(2);
-        let limits = Limits {
-            drain_time_max: self.time(file.gateway.drain_time_ms_max.as_ref(), "drain_time_ms_max", 0..=600_000, 30_000),
-            connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
-            connections_per_address_max: self.size(per_address, "connections_per_address_max", 1..=1_000_000, half),
-            ..Limits::default()
-        };
+        let limits = self.limits(&file);
         let requests_max = self.size(file.gateway.requests_max.as_ref(), "requests_max", 1..=1_000_000, 8_192);
         let throttling = self.throttling(&file.throttling);
         let admin = self.admin(&file);
-        let backend = self.backend(&file);
+        let backend = self.backend(&file, limits.write_bytes_per_s_min);
         let login_endpoint = self.login_endpoint(file.identity.login_endpoint.as_ref());
         let store = self.store(&file);
         let webhooks = self.webhooks(&file.webhook);
@@ -308,6 +302,33 @@ impl Checker<'_> {
             store: store?,
             webhooks,
         })
+    }
+
+    fn limits(&mut self, file: &ConfigFile) -> Limits {
+        let (gateway, limits) = (&file.gateway, &file.limits);
+        let rate = limits.body_bytes_per_s_min.as_ref();
+        let connections_max = self.number(gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384);
+        let per_address = gateway.connections_per_address_max.as_ref();
+        let half = connections_max.div_ceil(2);
+        let head = HeadLimits {
+            target_bytes_max: self.size(limits.target_bytes_max.as_ref(), "target_bytes_max", 64..=65_534, 8_192),
+            fields_max: self.size(limits.headers_max.as_ref(), "headers_max", 4..=FIELDS_MAX as u64, FIELDS_MAX as u64),
+            fields_bytes_max: self.size(limits.header_bytes_max.as_ref(), "header_bytes_max", 1_024..=1 << 20, 65_536),
+        };
+        Limits {
+            handshake_time_max: self.time(limits.handshake_time_ms_max.as_ref(), "handshake_time_ms_max", 10..=60_000, 5_000),
+            head_time_max: self.time(limits.head_time_ms_max.as_ref(), "head_time_ms_max", 10..=60_000, 10_000),
+            keep_alive_time_max: self.time(limits.keep_alive_time_ms_max.as_ref(), "keep_alive_time_ms_max", 10..=600_000, 75_000),
+            write_time_max: self.time(limits.write_time_ms_max.as_ref(), "write_time_ms_max", 10..=600_000, 30_000),
+            write_bytes_per_s_min: self.number(rate, "body_bytes_per_s_min", 1..=1 << 20, BYTES_PER_S_MIN),
+            head,
+            connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+            connections_per_address_max: self.size(per_address, "connections_per_address_max", 1..=1_000_000, half),
+            streams_max: self.count(limits.streams_max.as_ref(), "streams_max", 1..=1_000, 100),
+            taken_back_max: self.count(limits.taken_back_streams_max.as_ref(), "taken_back_streams_max", 1..=10_000, 100),
+            drain_time_max: self.time(gateway.drain_time_ms_max.as_ref(), "drain_time_ms_max", 0..=600_000, 30_000),
+            ..Limits::default()
+        }
     }
 
     fn address(&mut self, value: Option<&At<String>>, port: u16) -> Option<SocketAddr> {
@@ -395,7 +416,7 @@ impl Checker<'_> {
         Some(AdminConfig { listen, tls, token })
     }
 
-    fn backend(&mut self, file: &ConfigFile) -> Option<BackendConfig> {
+    fn backend(&mut self, file: &ConfigFile, body_bytes_per_s_min: u64) -> Option<BackendConfig> {
         let backend = &file.backend;
         let connect_time_max = self.time(backend.connect_time_ms_max.as_ref(), "connect_time_ms_max", 1..=60_000, 3_000);
         let first_byte_time_max = self.time(backend.first_byte_time_ms_max.as_ref(), "first_byte_time_ms_max", 1..=600_000, 60_000);
@@ -420,6 +441,7 @@ impl Checker<'_> {
             connect_time_max,
             first_byte_time_max,
             idle_time_max,
+            body_bytes_per_s_min,
             body_bytes_max,
             answer_bytes_max,
             connections_max,
@@ -544,6 +566,10 @@ impl Checker<'_> {
         usize::try_from(self.number(value, key, allowed, default)).unwrap_or(usize::MAX)
     }
 
+    fn count(&mut self, value: Option<&At<u64>>, key: &str, allowed: RangeInclusive<u64>, default: u64) -> u32 {
+        u32::try_from(self.number(value, key, allowed, default)).unwrap_or(u32::MAX)
+    }
+
     fn time(&mut self, value: Option<&At<u64>>, key: &str, allowed: RangeInclusive<u64>, default: u64) -> Duration {
         Duration::from_millis(self.number(value, key, allowed, default))
     }
@@ -614,6 +640,32 @@ mod tests {
                 "unknown section `recrods`",
             ],
         );
+    }
+
+    #[test]
+    fn limits_are_as_documented_and_within_their_ranges() {
+        let limits = |text: &str| parse(Path::new("conf"), "steward.toml", text).unwrap().limits;
+        assert_eq!(format!("{:?}", limits(BACKEND)), format!("{:?}", Limits::default()), "one default, said twice");
+        let lower = limits(&format!("{BACKEND}[limits]\nheader_bytes_max = 1024\nhead_time_ms_max = 10\n"));
+        assert_eq!((lower.head.fields_bytes_max, lower.head_time_max), (1024, Duration::from_millis(10)));
+        let keys = [
+            ("header_bytes_max", 1_023, 1_048_577),
+            ("headers_max", 3, 101),
+            ("target_bytes_max", 63, 65_535),
+            ("handshake_time_ms_max", 9, 60_001),
+            ("head_time_ms_max", 9, 60_001),
+            ("keep_alive_time_ms_max", 9, 600_001),
+            ("write_time_ms_max", 9, 600_001),
+            ("body_bytes_per_s_min", 0, (1 << 20) + 1),
+            ("streams_max", 0, 1_001),
+            ("taken_back_streams_max", 0, 10_001),
+        ];
+        for (key, below, above) in keys {
+            for value in [below, above] {
+                let allowed = format!("{key} is {value}; allowed: {} to {}", below + 1, above - 1);
+                check(&format!("{BACKEND}[limits]\n{key} = {value}\n"), &[&allowed]);
+            }
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub enum BodyFault {
     /// What permitted the request ended.
     #[error("what permitted the request ended before its body")]
     Ended,
-    /// Nothing came for too long.
+    /// Nothing came for too long, or as good as nothing.
     #[error("the body stood still")]
     Idle,
     /// More came than allowed.
@@ -96,7 +96,7 @@ impl Outgoing {
             // It leaves in one piece, right after the head.
             body @ RequestBody::Whole(_) => (body, None),
         };
-        let patience = Patience::new(config.idle_time_max);
+        let patience = config.patience();
         if body.is_empty() {
             watch.end();
         }
@@ -193,7 +193,7 @@ impl Body for Outgoing {
                 None => {}
             }
         }
-        this.patience.renew();
+        this.patience.moved(data.len() as u64);
         this.watch.0.moves.fetch_add(1, Ordering::Relaxed);
         match this.bytes_left.checked_sub(data.len() as u64) {
             Some(left) => this.bytes_left = left,
@@ -217,13 +217,13 @@ impl Body for Outgoing {
     }
 }
 
-/// All of a body: at most so many bytes, and never so long between two pieces.
-pub(super) async fn read(mut incoming: Incoming, max: u64, idle_time_max: Duration) -> Result<Bytes, ForwardError> {
+/// All of a body: at most so many bytes, and waited for as long as there is patience.
+pub(super) async fn read(mut incoming: Incoming, max: u64, mut patience: Patience) -> Result<Bytes, ForwardError> {
     let too_large = ForwardError::BodyTooLarge { max };
     if incoming.size_hint().lower() > max {
         return Err(too_large);
     }
-    let (mut patience, mut first, mut rest) = (Patience::new(idle_time_max), None, BytesMut::new());
+    let (mut first, mut rest) = (None, BytesMut::new());
     loop {
         let next = poll_fn(|cx| match poll_data(&mut incoming, cx) {
             Poll::Ready(next) => Poll::Ready(Ok(next)),
@@ -237,7 +237,7 @@ pub(super) async fn read(mut incoming: Incoming, max: u64, idle_time_max: Durati
             Ok(None) => return Ok(rest.freeze()),
             Err(()) => return Err(ForwardError::BodyTooSlow),
         };
-        patience.renew();
+        patience.moved(piece.len() as u64);
         let so_far = rest.len().max(first.as_ref().map_or(0, Bytes::len));
         if (so_far + piece.len()) as u64 > max {
             return Err(too_large);
@@ -302,8 +302,8 @@ struct Streamed {
 }
 
 impl AnswerBody {
-    pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, watch: &Watch, idle_time_max: Duration) -> Self {
-        let (pool, watch, patience) = (Arc::clone(pool), watch.clone(), Patience::new(idle_time_max));
+    pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, watch: &Watch, patience: Patience) -> Self {
+        let (pool, watch) = (Arc::clone(pool), watch.clone());
         Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool, watch, patience })))
     }
 }
@@ -324,7 +324,7 @@ impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match poll_data(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(data))) => {
-                self.patience.renew();
+                self.patience.moved(data.len() as u64);
                 // At once: the client may take its time with the last piece, and others wait for the connection.
                 if self.incoming.is_end_stream() {
                     self.give_back();

@@ -46,14 +46,22 @@ pub struct BackendConfig {
     pub connect_time_max: Duration,
     /// From the last byte sent to the first byte of the answer. Source: Azure Resource Manager RPC, 60 s.
     pub first_byte_time_max: Duration,
-    /// Between two pieces of a body, in either direction.
+    /// How long a body may be waited for, in either direction, before as much has come as comes in that time at the slowest rate.
     pub idle_time_max: Duration,
+    /// That rate.
+    pub body_bytes_per_s_min: u64,
     /// A request body.
     pub body_bytes_max: u64,
     /// An answer that has to be read: a list whose links are rewritten. Source: Azure Resource Manager RPC, 8 MB.
     pub answer_bytes_max: usize,
     /// Connections open at once, per worker.
     pub connections_max: usize,
+}
+
+impl BackendConfig {
+    const fn patience(&self) -> Patience {
+        Patience::at_rate(self.idle_time_max, self.body_bytes_per_s_min)
+    }
 }
 
 /// What the gateway speaks to the backend.
@@ -116,6 +124,13 @@ pub enum ForwardError {
     /// A body that was said to be bytes begins like a document.
     #[error("the request body is said to be bytes and begins like JSON; send it as `application/json`")]
     Document,
+    /// This machine gives no further connection: the resource manager was not asked.
+    #[error("the gateway has no room for a connection to the resource manager; try again in a second")]
+    Exhausted {
+        /// The cause, for the log.
+        #[source]
+        cause: ConnectError,
+    },
     /// An answer with two lengths, or with a length and a transfer coding.
     #[error("the resource manager's answer has more than one end; the operator has to look at what stands between")]
     Framing,
@@ -158,7 +173,7 @@ impl ForwardError {
             Self::AnswerTooLarge { .. } => "upstream.answer_too_large",
             Self::BodyTooLarge { .. } => "request.too_large",
             Self::BodyTooSlow => "request.too_slow",
-            Self::Busy => "limit.connections",
+            Self::Busy | Self::Exhausted { .. } => "limit.connections",
             Self::Document => "request.media_type",
             Self::ClientGone => "request.cut",
             Self::Connect { .. } => "upstream.unreachable",
@@ -215,7 +230,7 @@ impl Backend {
             RequestBody::Whole(whole) => return Ok(whole),
         };
         let max = self.config.body_bytes_max.min(JUDGED_BYTES_MAX);
-        match timeout(JUDGED_TIME_MAX, body::read(incoming, max, self.config.idle_time_max)).await {
+        match timeout(JUDGED_TIME_MAX, body::read(incoming, max, self.config.patience())).await {
             Ok(read) => read,
             Err(_elapsed) => Err(ForwardError::BodyTooSlow),
         }
@@ -279,7 +294,7 @@ impl Backend {
                 Ok(response) => {
                     refuse_odd_framing(response.headers())?;
                     connection.share = share;
-                    let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.idle_time_max);
+                    let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.patience());
                     return Ok(response.map(streamed));
                 }
                 Err(failed) => failed,
@@ -377,6 +392,7 @@ fn not_a_target(_cause: InvalidUri) -> ForwardError {
 fn unreachable_backend(cause: ConnectError) -> ForwardError {
     match cause {
         ConnectError::Busy => ForwardError::Busy,
+        cause @ ConnectError::Exhausted { .. } => ForwardError::Exhausted { cause },
         ConnectError::ShareUsed { max } => ForwardError::ShareUsed { max },
         cause @ (ConnectError::Http(_)
         | ConnectError::Io { .. }

@@ -14,6 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,6 +46,15 @@ pub enum ConnectError {
     /// All connections are in use.
     #[error("all connections are in use")]
     Busy,
+    /// This machine gives no further connection; the backend was not asked.
+    #[error("this machine has no descriptor, port or memory for a connection to `{authority}`")]
+    Exhausted {
+        /// Where to.
+        authority: String,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The HTTP preface failed.
     #[error("no HTTP connection")]
     Http(#[source] hyper::Error),
@@ -250,7 +260,10 @@ impl Pool {
     }
 
     async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Connection, ConnectError> {
-        let io_error = |cause| ConnectError::Io { authority: self.authority.clone(), cause };
+        let io_error = |cause| {
+            let authority = self.authority.clone();
+            if is_want(&cause) { ConnectError::Exhausted { authority, cause } } else { ConnectError::Io { authority, cause } }
+        };
         let stream = TcpStream::connect(&self.authority).await.map_err(io_error)?;
         stream.set_nodelay(true).map_err(io_error)?;
         match &self.tls {
@@ -347,6 +360,12 @@ async fn log_end(driver: impl Future<Output = Result<(), hyper::Error>>) {
     }
 }
 
+/// Whether it says nothing about the other end: this machine has no more of something.
+fn is_want(cause: &std::io::Error) -> bool {
+    const WANTS: [Errno; 5] = [Errno::ADDRNOTAVAIL, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(cause).is_some_and(|errno| WANTS.contains(&errno))
+}
+
 fn client_config(config: &BackendConfig) -> Result<Arc<ClientConfig>, ConnectError> {
     let roots = tls::trusted_roots(config.trusted_roots.as_deref()).map_err(ConnectError::Roots)?;
     tls::client_config(roots, Some(alpn(config.protocol))).map_err(ConnectError::Tls)
@@ -361,4 +380,17 @@ fn alpn(protocol: Protocol) -> &'static [u8] {
 
 fn is_loopback(name: &str) -> bool {
     name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_no_fault_of_the_backend() {
+        for (errno, expected) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::ADDRNOTAVAIL, true), (Errno::CONNREFUSED, false)] {
+            assert_eq!(is_want(&errno.into()), expected, "{errno}");
+        }
+        assert!(!is_want(&std::io::ErrorKind::UnexpectedEof.into()), "not of the system");
+    }
 }

@@ -7,8 +7,10 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::tenant_api::NotTaken;
+use crate::https::CloseAfter;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
+use crate::pipeline::ClassifyError;
 use crate::rejection;
 use crate::sign_up::SignUpError;
 use crate::state::ChangeError;
@@ -29,6 +31,8 @@ pub(super) enum Refusal {
     Body { problem: String },
     #[error("{max} requests are under way; try again in a second")]
     Busy { max: usize },
+    #[error("{error}")]
+    Form { error: ClassifyError },
     #[error("`{host}` is not an address of this listener")]
     Host { host: String },
     #[error("nothing is served at `{path}`")]
@@ -69,6 +73,7 @@ impl Refusal {
         match self {
             Self::Body { .. } | Self::PrincipalMissing => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Form { error } => rejection::of_form(error).0,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Pace { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -82,6 +87,7 @@ impl Refusal {
         match self {
             Self::Body { .. } => "InvalidRequestContent".to_owned(),
             Self::Busy { .. } => "ServerBusy".to_owned(),
+            Self::Form { error } => rejection::of_form(error).1.to_owned(),
             Self::Host { .. } => "InvalidHost".to_owned(),
             Self::NotFound { .. } => "NotFound".to_owned(),
             Self::Pace { .. } => "TooManyRequests".to_owned(),
@@ -99,6 +105,7 @@ impl Refusal {
             Self::Rejected { answer, .. } => answer.message.clone(),
             Self::Body { .. }
             | Self::Busy { .. }
+            | Self::Form { .. }
             | Self::Host { .. }
             | Self::NotFound { .. }
             | Self::Pace { .. }
@@ -116,6 +123,7 @@ impl Refusal {
             }
             Self::Body { .. }
             | Self::Busy { .. }
+            | Self::Form { .. }
             | Self::Host { .. }
             | Self::NotFound { .. }
             | Self::Pace { .. }
@@ -171,6 +179,7 @@ impl Refusal {
 
 /// The response with the header fields of every answer.
 pub(super) fn sealed(answer: Result<Answer, Refusal>, id: Option<&str>) -> Response<Full<Bytes>> {
+    let ends_connection = matches!(&answer, Err(Refusal::Form { .. }));
     let answer = answer.unwrap_or_else(|refusal| {
         let headers = refusal.headers();
         Answer { headers, ..Answer::json(refusal.status(), &refusal.document()) }
@@ -178,6 +187,9 @@ pub(super) fn sealed(answer: Result<Answer, Refusal>, id: Option<&str>) -> Respo
     let has_body = !answer.body.is_empty();
     let mut response = Response::new(Full::from(answer.body));
     *response.status_mut() = answer.status;
+    if ends_connection {
+        response.extensions_mut().insert(CloseAfter);
+    }
     let headers = response.headers_mut();
     if has_body {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));

@@ -29,7 +29,7 @@ use crate::identity::Caller;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
 use crate::pace::{Pace, Rate};
-use crate::pipeline::{Arrived, CameIn, Meant, RuleError};
+use crate::pipeline::{Arrived, CameIn, ClassifyError, Meant, RuleError, require_one_reading};
 use crate::rejection::Rejection;
 use crate::server::{Backends, Gateway};
 
@@ -89,11 +89,11 @@ impl Front {
         let (head, body) = request.into_parts();
         let came_in = came_in(&head, &connection);
         let id = came_in.correlation_id.clone();
-        answer::sealed(self.route(&head, body, came_in).await, Some(&id))
+        answer::sealed(self.route(&head, &connection, body, came_in).await, Some(&id))
     }
 
-    async fn route(&self, head: &Parts, body: Incoming, came_in: CameIn) -> Result<Answer, Refusal> {
-        self.require_own_host(head)?;
+    async fn route(&self, head: &Parts, connection: &Connection, body: Incoming, came_in: CameIn) -> Result<Answer, Refusal> {
+        require_one_reading(head, connection, &self.authorities, &self.gateway.site.head).map_err(refusal)?;
         let path = head.uri.path().trim_end_matches('/').to_owned();
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if let Some(address) = spf::Address::of(&segments) {
@@ -113,16 +113,6 @@ impl Front {
                 call.subscriptions(rest, read(body).await?).await
             }
             _ => Err(Refusal::NotFound { path: path.chars().take(256).collect() }),
-        }
-    }
-
-    /// A page of somebody else that knows this address must not be able to speak to it by a name of its own.
-    fn require_own_host(&self, head: &Parts) -> Result<(), Refusal> {
-        let host = head.uri.authority().map(|authority| authority.as_str());
-        let host = host.or_else(|| head.headers.get(hyper::header::HOST)?.to_str().ok()).unwrap_or_default();
-        match self.authorities.iter().any(|own| own.eq_ignore_ascii_case(host)) {
-            true => Ok(()),
-            false => Err(Refusal::Host { host: host.chars().take(128).collect() }),
         }
     }
 
@@ -214,6 +204,14 @@ fn came_in(head: &Parts, connection: &Connection) -> CameIn {
         correlation_id: RequestId::random().to_string(),
         client_request_id: id,
     }
+}
+
+/// A page of somebody else that knows this address must not be able to speak to it by a name of its own.
+fn refusal(error: ClassifyError) -> Refusal {
+    if let ClassifyError::ForeignHost { host, .. } | ClassifyError::DataPlane { host, .. } = error {
+        return Refusal::Host { host };
+    }
+    Refusal::Form { error }
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Refusal> {

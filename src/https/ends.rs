@@ -23,10 +23,12 @@ const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How serving a connection came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Ended {
-    /// With an answer that is whole, be it that its request could not be read.
+    /// With an answer that is whole.
     Answered,
+    /// With an answer of the library to a request that it could not read.
+    Refused(hyper::Error),
     /// Otherwise: it broke, or no request came.
     Left,
 }
@@ -73,7 +75,7 @@ where
         Ok(()) => Ended::Answered,
         Err(cause) => {
             tracing::debug!(%peer, %cause, "connection ended early");
-            if cause.is_parse() { Ended::Answered } else { Ended::Left }
+            if cause.is_parse() { Ended::Refused(cause) } else { Ended::Left }
         }
     }
 }

@@ -10,8 +10,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::patience::Patience;
 
 /// Stands in the extensions of a request whose framing two programs could read in two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +55,52 @@ impl Heads {
     }
 }
 
-/// A connection whose heads are read along.
+/// A connection whose heads are read along, and have to come in time once they have begun.
 #[derive(Debug)]
 pub(super) struct ReadAlong<S> {
     stream: S,
     /// None where the protocol has frames of its own.
-    reader: Option<(Reader, Arc<Heads>)>,
+    reading: Option<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    reader: Reader,
+    heads: Arc<Heads>,
+    /// For a head, from its first byte on. What the library waits before that is for it to say.
+    patience: Patience,
 }
 
 impl<S> ReadAlong<S> {
-    pub(super) fn new(stream: S, heads: Option<Arc<Heads>>) -> Self {
-        Self { stream, reader: heads.map(|heads| (Reader::default(), heads)) }
+    /// Heads are read along and put here; each may be waited for so long in all.
+    pub(super) fn new(stream: S, heads: Arc<Heads>, head_time_max: Duration) -> Self {
+        Self { stream, reading: Some(Reading { reader: Reader::default(), heads, patience: Patience::in_all(head_time_max) }) }
+    }
+
+    /// Nothing is read along.
+    pub(super) const fn not(stream: S) -> Self {
+        Self { stream, reading: None }
+    }
+}
+
+impl Reading {
+    /// Takes what has come, or judges the wait for it.
+    fn read(&mut self, cx: &mut Context<'_>, has_come: bool, bytes: &[u8]) -> Poll<()> {
+        let Self { reader, heads, patience } = self;
+        if !has_come {
+            return if reader.is_within_head() { patience.poll_over(cx) } else { Poll::Pending };
+        }
+        let mut has_ended = false;
+        reader.take(bytes, |found| {
+            has_ended = true;
+            heads.push(found)
+        });
+        if has_ended {
+            patience.renew();
+        } else {
+            patience.moved(bytes.len() as u64);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -168,6 +206,11 @@ struct Reader {
 }
 
 impl Reader {
+    /// Whether a head has begun and not ended. Empty lines before it do not begin it.
+    const fn is_within_head(&self) -> bool {
+        matches!(self.place, Place::Head) && (self.head.has_begun || self.line.length > 0)
+    }
+
     /// Takes these bytes, and tells what was found of every head that ends in them.
     fn take(&mut self, mut bytes: &[u8], mut found: impl FnMut(Option<AmbiguousFraming>) -> bool) {
         while !bytes.is_empty() {
@@ -259,10 +302,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAlong<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if let Some((reader, heads)) = &mut this.reader {
-            reader.take(buffer.filled().get(before..).unwrap_or_default(), |found| heads.push(found));
+        let Some(reading) = &mut this.reading else { return polled };
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        match (reading.read(cx, polled.is_ready(), bytes), polled) {
+            (Poll::Ready(()), Poll::Pending) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            (_, polled) => polled,
         }
-        polled
     }
 }
 
@@ -357,6 +402,54 @@ mod tests {
         }
         let long = format!("Content-Length: {}4\r\n", "0".repeat(LINE_KEPT));
         check(&format!("PUT / HTTP/1.1\r\n{long}{long}\r\n"), &[Some(TwoLengths)]);
+    }
+
+    #[test]
+    fn a_head_has_begun_from_its_first_byte_to_its_last() {
+        let mut reader = Reader::default();
+        let mut is_within = |bytes: &str| {
+            reader.take(bytes.as_bytes(), |_found| true);
+            reader.is_within_head()
+        };
+        let seen =
+            ["", "\r\n", "G", "ET / HTTP/1.1\r\n", "Content-Length: 4\r\n\r\nab", "cd", "P", "UT / HTTP/1.1\r\n\r\n"].map(&mut is_within);
+        assert_eq!(seen, [false, false, true, true, false, false, true, false]);
+        assert_eq!(["PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4", "\r\nab"].map(is_within), [false, false]);
+    }
+
+    /// How reading ends when these pieces come, each after this pause, and then the end, after longer than a head may take.
+    async fn read_of(pieces: &[&str], pause: Duration, head_time_max: Duration) -> io::Result<usize> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut near = ReadAlong::new(near, Arc::default(), head_time_max);
+        let sending = async move {
+            for piece in pieces {
+                tokio::time::sleep(pause).await;
+                far.write_all(piece.as_bytes()).await?;
+            }
+            tokio::time::sleep(head_time_max * 2).await;
+            drop(far);
+            std::future::pending::<io::Result<usize>>().await
+        };
+        let mut whole = Vec::new();
+        tokio::select! {
+            broken = sending => broken,
+            read = near.read_to_end(&mut whole) => read,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_has_to_come_in_time_and_what_is_no_head_may_take_longer() {
+        let (pause, time) = (Duration::from_millis(10), Duration::from_millis(100));
+        let slow = ["a"; 100];
+        assert_eq!(read_of(&slow, pause, time).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let second = [&["GET / HTTP/1.1\r\n\r\n"], slow.as_slice()].concat();
+        assert_eq!(read_of(&second, pause, time).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // Nothing, an answer that is waited for, and a body take what they take.
+        assert_eq!(read_of(&[], pause, time).await.unwrap(), 0);
+        assert_eq!(read_of(&["GET / HTTP/1.1\r\n\r\n"], pause, time).await.unwrap(), 18);
+        let body = [&["PUT / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"], ["a"; 30].as_slice()].concat();
+        assert_eq!(read_of(&body, pause, time).await.unwrap(), 69);
     }
 
     #[test]

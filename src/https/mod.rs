@@ -8,12 +8,14 @@ mod framing;
 mod patience;
 mod peers;
 mod streams;
+mod turns;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Incoming};
@@ -32,32 +34,40 @@ use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use self::ends::{Begun, Ended, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
 use self::framing::{Heads, ReadAlong};
-use self::patience::Impatient;
 pub(crate) use self::patience::Patience;
+use self::patience::{Impatient, bytes_at_rate};
 use self::peers::Peers;
-use self::streams::{Streams, Watched};
+pub use self::streams::TAKEN_BACK_TIME;
+use self::streams::{Bounds, Streams, Watched};
+use self::turns::Turns;
 
 /// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// From TCP accept to the end of the TLS handshake.
     pub handshake_time_max: Duration,
-    /// From the end of the handshake to the end of the first request's head.
+    /// From the end of the handshake to the end of the first request's head, and from the first byte of a later one to its end.
     pub head_time_max: Duration,
     /// From an answer to the end of the next request's head, on a connection that is kept open.
     pub keep_alive_time_max: Duration,
-    /// How long a peer may take nothing of what is written to it.
+    /// How long a peer may take less of what is written to it than comes to in that time at the slowest rate.
     pub write_time_max: Duration,
-    /// All header fields of one request together, in bytes.
-    pub head_bytes_max: usize,
+    /// That rate.
+    pub write_bytes_per_s_min: u64,
+    /// The head of one request.
+    pub head: HeadLimits,
     /// Connections open at once; more wait in the kernel's queue.
     pub connections_max: usize,
     /// Those of them that one address may have, or one network of 64 bits of IPv6; more are closed at once.
     pub connections_per_address_max: usize,
     /// HTTP/2 streams open at once on one connection.
     pub streams_max: u32,
+    /// HTTP/2 streams that a peer may take back within [`TAKEN_BACK_TIME`].
+    pub taken_back_max: u32,
     /// How long requests in flight may take after a drain began.
     pub drain_time_max: Duration,
+    /// Where it is counted what the HTTP library refused at its own bounds.
+    pub refused: Arc<Refused>,
 }
 
 impl Default for Limits {
@@ -67,12 +77,73 @@ impl Default for Limits {
             head_time_max: Duration::from_secs(10),
             keep_alive_time_max: Duration::from_secs(75),
             write_time_max: Duration::from_secs(30),
-            head_bytes_max: 64 * 1024,
+            write_bytes_per_s_min: BYTES_PER_S_MIN,
+            head: HeadLimits::default(),
             connections_max: 16 * 1024,
             connections_per_address_max: 8 * 1024,
             streams_max: 100,
+            taken_back_max: 100,
             drain_time_max: Duration::from_secs(30),
+            refused: Arc::default(),
         }
+    }
+}
+
+impl Limits {
+    const fn streams(&self) -> Bounds {
+        Bounds {
+            taken_back_max: self.taken_back_max,
+            write_time_max: self.write_time_max,
+            write_bytes_min: bytes_at_rate(self.write_time_max, self.write_bytes_per_s_min),
+            idle_time_max: self.keep_alive_time_max,
+        }
+    }
+}
+
+/// How large the head of a request may be. The HTTP library refuses some of what is larger; the rest is for whoever handles the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the target, the query included.
+    pub target_bytes_max: usize,
+    /// Header fields; at most [`FIELDS_MAX`].
+    pub fields_max: usize,
+    /// Bytes of header fields, names and values with what stands between them.
+    pub fields_bytes_max: usize,
+}
+
+/// The slowest that a body may move while it is waited for: an eighth of what a bad line of a phone does.
+pub const BYTES_PER_S_MIN: u64 = 1024;
+
+/// Header fields that the HTTP library reads without asking for memory for each request.
+pub const FIELDS_MAX: usize = 100;
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { target_bytes_max: 8 * 1024, fields_max: FIELDS_MAX, fields_bytes_max: 64 * 1024 }
+    }
+}
+
+/// Requests of HTTP/1.1 that the HTTP library answered by itself and closed the connection: nobody else saw them. Of HTTP/2 it tells nothing.
+#[derive(Debug, Default)]
+pub struct Refused {
+    malformed: AtomicU64,
+    too_large: AtomicU64,
+}
+
+impl Refused {
+    /// That could not be read.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// That were too large to be read.
+    pub fn too_large(&self) -> u64 {
+        self.too_large.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, cause: &hyper::Error) {
+        let counter = if cause.is_parse_too_large() { &self.too_large } else { &self.malformed };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -127,8 +198,13 @@ where
     let drain_time_max = limits.drain_time_max;
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let peers = Peers::new(limits.connections_per_address_max);
-    let listening =
-        Arc::new(Listening { http1: http1(&limits), http2: http2(&limits), limits, tls: tls.map(TlsAcceptor::from), stop: stop.clone() });
+    let listening = Arc::new(Listening {
+        http1: http1(&limits),
+        http2: http2(&limits),
+        limits,
+        tls: tls.map(|tls| (TlsAcceptor::from(tls), Turns::new(HANDSHAKES_MAX))),
+        stop: stop.clone(),
+    });
     let (close, closing) = watch::channel(false);
     // Every connection holds a sender: when the last one is gone, so are the connections.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -214,6 +290,20 @@ fn begin_no_connection(_listener: &TcpListener) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
+/// What the kernel holds of an answer and has not sent. What it holds beyond that counts as taken, and a peer that takes little would seem to take
+/// nothing for as long as it needs for it.
+const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+
+#[cfg(target_os = "linux")]
+fn bound_unsent(stream: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_unsent(_stream: &TcpStream) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Waits until a signal is given. A dropped sender means that its owner is gone, which is a signal as well.
 async fn turned(signal: &mut Stop) {
     drop(signal.wait_for(|given| *given).await);
@@ -224,7 +314,7 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.keep_alive_time_max)
-        .max_buf_size(READ_BYTES_MAX.max(limits.head_bytes_max));
+        .max_buf_size(READ_BYTES_MAX.max(limits.head.fields_bytes_max));
     builder
 }
 
@@ -235,7 +325,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_max)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head.fields_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
         .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
     builder
@@ -250,6 +340,10 @@ const PENDING_RESETS_MAX: usize = 20;
 /// Streams that the gateway had to reset because of what the peer sent, in the life of a connection; then it ends.
 const ERROR_RESETS_MAX: usize = 100;
 
+/// Handshakes whose next step is done before everything else on the thread has had a turn; each costs more than most requests do. Others wait,
+/// within their time.
+const HANDSHAKES_MAX: usize = 4;
+
 /// HTTP/2 peers that vanished without a word are found by a ping this often.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long such a ping may stay unanswered.
@@ -260,7 +354,7 @@ struct Listening {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     limits: Limits,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Turns)>,
     stop: Stop,
 }
 
@@ -272,11 +366,11 @@ impl Listening {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Err(cause) = stream.set_nodelay(true) {
+        if let Err(cause) = stream.set_nodelay(true).and_then(|()| bound_unsent(&stream)) {
             tracing::debug!(%peer, %cause, "connection was gone before it was served");
             return;
         }
-        let Some(acceptor) = &self.tls else {
+        let Some((acceptor, turns)) = &self.tls else {
             let begun = Begun { by: Instant::now() + self.limits.head_time_max, closing };
             return match begun.in_time(begins_http2(&stream)).await {
                 Some(Ok(is_http2)) => self.exchanges(stream, is_http2, Connection { peer, tls: None }, begun, handler).await,
@@ -284,7 +378,7 @@ impl Listening {
                 None => tracing::debug!(%peer, "connection without a request"),
             };
         };
-        match timeout(self.limits.handshake_time_max, acceptor.accept(stream)).await {
+        match timeout(self.limits.handshake_time_max, turns.take(acceptor.accept(stream))).await {
             Ok(Ok(stream)) => {
                 let begun = Begun { by: Instant::now() + self.limits.head_time_max, closing };
                 let session = stream.get_ref().1;
@@ -294,6 +388,10 @@ impl Listening {
             Ok(Err(cause)) => tracing::debug!(%peer, %cause, "no TLS handshake"),
             Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
         }
+    }
+
+    const fn impatient<S>(&self, stream: S) -> Impatient<S> {
+        Impatient::new(stream, self.limits.write_time_max, self.limits.write_bytes_per_s_min)
     }
 
     /// What is said on one connection. Its state is behind pointers: there are many more connections than requests.
@@ -318,10 +416,10 @@ impl Listening {
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
         if is_http2 {
-            let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, None), self.limits.write_time_max));
-            let streams = Arc::new(Streams::default());
-            let (watched, write, idle) = (Arc::clone(&streams), self.limits.write_time_max, self.limits.keep_alive_time_max);
-            let worn_out = move || Arc::clone(&watched).worn_out(write, idle);
+            let stream = TokioIo::new(self.impatient(ReadAlong::not(stream)));
+            let streams = Arc::new(Streams::new(self.limits.streams()));
+            let watched = Arc::clone(&streams);
+            let worn_out = move || Arc::clone(&watched).worn_out();
             let service = service_fn(move |request: Request<Incoming>| {
                 asked.notify_one();
                 let stream = streams.begin();
@@ -334,7 +432,7 @@ impl Listening {
             });
         }
         let heads = Arc::new(Heads::default());
-        let stream = TokioIo::new(Impatient::new(ReadAlong::new(stream, Some(Arc::clone(&heads))), self.limits.write_time_max));
+        let stream = TokioIo::new(self.impatient(ReadAlong::new(stream, Arc::clone(&heads), self.limits.head_time_max)));
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
             let found = heads.next();
@@ -353,9 +451,14 @@ impl Listening {
             }
         });
         let mut served = self.http1.serve_connection(stream, service);
+        let refused = Arc::clone(&self.limits.refused);
         Box::pin(async move {
             let closing = begun.closing.clone();
-            if until_end(&mut served, peer, first_request, begun, std::future::pending).await == Ended::Answered {
+            let ended = until_end(&mut served, peer, first_request, begun, std::future::pending).await;
+            if let Ended::Refused(cause) = &ended {
+                refused.count(cause);
+            }
+            if !matches!(ended, Ended::Left) {
                 let stream = served.into_parts().io.into_inner();
                 linger(stream, closing).await;
             }

@@ -1,4 +1,4 @@
-//! The streams of an HTTP/2 connection, counted from outside of the library: a peer that takes nothing of an answer, asks for nothing more, or
+//! The streams of an HTTP/2 connection, counted from outside of the library: a peer that takes nothing of an answer or a little at a time, asks for nothing more, or
 //! takes its requests back again and again is closed.
 //!
 //! The library looks at a body only when its stream has room. A peer that gives none would hold the answer, and what the answer holds, for ever.
@@ -13,9 +13,8 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// Streams that a peer takes back, in a time; more of them end the connection.
-const TAKEN_BACK_MAX: u32 = 100;
-const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
+/// The streams that a peer takes back are counted for so long; then the count begins anew.
+pub const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
 
 /// A time that ends a connection is looked at so many times while it lasts: it is exceeded by no more than one part of so many.
 const LOOKS: u32 = 4;
@@ -45,10 +44,23 @@ impl fmt::Display for Worn {
     }
 }
 
+/// What a peer may do with its streams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Streams taken back in [`TAKEN_BACK_TIME`].
+    pub(super) taken_back_max: u32,
+    /// How long may be waited for bytes of an answer to be taken, in all, and for how many of them.
+    pub(super) write_time_max: Duration,
+    pub(super) write_bytes_min: u64,
+    /// How long no stream may be open.
+    pub(super) idle_time_max: Duration,
+}
+
 /// The open streams of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[expect(clippy::disallowed_types, reason = "held for a few steps by one connection's tasks, never across an await")]
 pub(super) struct Streams {
+    bounds: Bounds,
     state: std::sync::Mutex<State>,
     worn: Notify,
 }
@@ -70,24 +82,48 @@ struct Open {
     number: u64,
     /// Since when it is the peer's turn to take something.
     waits_since: Option<u32>,
+    /// How many looks it took to take what counts here.
+    waited: u32,
+    /// Bytes of the last piece, and of those before it that were taken in that time.
+    handed: u64,
+    taken: u64,
+}
+
+impl Open {
+    /// The peer has taken the last piece, at this look.
+    const fn take(&mut self, look: u32, bytes_min: u64) {
+        if let Some(since) = self.waits_since.take() {
+            self.waited = self.waited.saturating_add(look.saturating_sub(since));
+            self.taken = self.taken.saturating_add(self.handed);
+            if self.taken >= bytes_min {
+                (self.waited, self.taken) = (0, 0);
+            }
+        }
+    }
 }
 
 impl Streams {
+    /// None yet.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { bounds, state: Default::default(), worn: Notify::new() }
+    }
+
     /// A stream that a request came on.
     pub(super) fn begin(self: &Arc<Self>) -> Stream {
         self.with(|state| {
             let number = state.next;
             state.next += 1;
-            state.open.push(Open { number, waits_since: None });
+            state.open.push(Open { number, waits_since: None, waited: 0, handed: 0, taken: 0 });
             Stream { streams: Arc::clone(self), number, is_answered: false }
         })
     }
 
     /// Ends when the connection is worn out.
-    pub(super) async fn worn_out(self: Arc<Self>, write_time_max: Duration, keep_alive_time_max: Duration) -> Worn {
-        let every = write_time_max.min(keep_alive_time_max) / LOOKS;
+    pub(super) async fn worn_out(self: Arc<Self>) -> Worn {
+        let Bounds { write_time_max, idle_time_max, .. } = self.bounds;
+        let every = write_time_max.min(idle_time_max) / LOOKS;
         let looks = |time: Duration| u32::try_from(time.as_nanos() / every.as_nanos().max(1)).unwrap_or(u32::MAX);
-        let (write_looks, idle_looks) = (looks(write_time_max), looks(keep_alive_time_max));
+        let (write_looks, idle_looks) = (looks(write_time_max), looks(idle_time_max));
         loop {
             tokio::select! {
                 () = self.worn.notified() => {
@@ -111,7 +147,7 @@ impl State {
     fn look(&mut self, write_looks: u32, idle_looks: u32) -> Option<Worn> {
         self.look = self.look.saturating_add(1);
         let passed = |since: u32| self.look.saturating_sub(since);
-        if self.open.iter().any(|open| open.waits_since.is_some_and(|since| passed(since) > write_looks)) {
+        if self.open.iter().any(|open| open.waits_since.is_some_and(|since| open.waited.saturating_add(passed(since)) > write_looks)) {
             return Some(Worn::Stalled);
         }
         if self.open.is_empty() && passed(self.idle_since) > idle_looks {
@@ -126,14 +162,14 @@ impl State {
         self.idle_since = self.look;
     }
 
-    /// Whether it was one too many.
-    fn take_back(&mut self) -> bool {
+    /// How many that makes.
+    fn take_back(&mut self) -> u32 {
         let now = Instant::now();
         if self.taken_back_since.is_none_or(|since| now.duration_since(since) > TAKEN_BACK_TIME) {
             (self.taken_back, self.taken_back_since) = (0, Some(now));
         }
         self.taken_back = self.taken_back.saturating_add(1);
-        self.taken_back > TAKEN_BACK_MAX
+        self.taken_back
     }
 }
 
@@ -146,12 +182,22 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Says whose turn it is.
-    fn turn(&self, is_peers: bool) {
+    /// The peer is to take these bytes, or the end of the answer; it has taken what was handed to it before.
+    fn hand(&self, bytes: u64) {
+        self.turn(|open, look| (open.waits_since, open.handed) = (Some(look), bytes));
+    }
+
+    /// There is nothing to take at present.
+    fn wait(&self) {
+        self.turn(|_open, _look| {});
+    }
+
+    fn turn(&self, next: impl FnOnce(&mut Open, u32)) {
+        let bytes_min = self.streams.bounds.write_bytes_min;
         self.streams.with(|state| {
-            let waits_since = is_peers.then_some(state.look);
             if let Some(open) = state.open.iter_mut().find(|open| open.number == self.number) {
-                open.waits_since = waits_since;
+                open.take(state.look, bytes_min);
+                next(open, state.look);
             }
         });
     }
@@ -161,7 +207,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let is_one_too_many = self.streams.with(|state| {
             state.end(self.number);
-            !self.is_answered && state.take_back()
+            !self.is_answered && state.take_back() > self.streams.bounds.taken_back_max
         });
         if is_one_too_many {
             self.streams.worn.notify_one();
@@ -180,7 +226,7 @@ pub(super) struct Watched<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Watched<B> {
     pub(super) fn new(body: B, stream: Stream) -> Self {
-        stream.turn(true);
+        stream.hand(0);
         let mut watched = Self { body, rest: Bytes::new(), stream };
         watched.stream.is_answered = watched.is_end_stream();
         watched
@@ -206,7 +252,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = self.poll_piece(cx);
-        self.stream.turn(polled.is_ready());
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => self.stream.hand(frame.data_ref().map_or(0, |data| data.len() as u64)),
+            Poll::Ready(None | Some(Err(_))) => self.stream.hand(0),
+            Poll::Pending => self.stream.wait(),
+        }
         // An answer that the gateway breaks off is no fault of the peer.
         let has_ended = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.is_end_stream();
         self.stream.is_answered |= has_ended;
@@ -236,6 +286,17 @@ mod tests {
 
     const WRITE_LOOKS: u32 = 8;
     const IDLE_LOOKS: u32 = 20;
+    const TAKEN_BACK_MAX: u32 = 10;
+    const WRITE_BYTES_MIN: u64 = 30_000;
+
+    fn streams() -> Arc<Streams> {
+        Arc::new(Streams::new(Bounds {
+            taken_back_max: TAKEN_BACK_MAX,
+            write_time_max: Duration::from_secs(30),
+            write_bytes_min: WRITE_BYTES_MIN,
+            idle_time_max: Duration::from_secs(75),
+        }))
+    }
 
     /// After how many looks the connection is worn out, and why.
     fn looks_until_worn(streams: &Streams) -> Option<(u32, Worn)> {
@@ -248,15 +309,43 @@ mod tests {
 
     #[test]
     fn an_answer_that_nobody_takes_ends_the_connection() {
-        let streams = Arc::new(Streams::default());
+        let streams = streams();
         let waiting = answer(&streams, "answer");
         assert_eq!(looks_until_worn(&streams), Some((WRITE_LOOKS + 1, Worn::Stalled)));
         drop(waiting);
     }
 
+    /// How many pieces of this size are taken, with so many looks before each, until the connection is worn out.
+    async fn pieces_until_worn(bytes: usize, looks: u32) -> Option<usize> {
+        let streams = streams();
+        let mut watched = Watched::new(Pieces(Bytes::from(vec![0; bytes])), streams.begin());
+        for piece in 0..10_000 {
+            watched.frame().await.unwrap().unwrap();
+            let worn = (0..looks).find_map(|_| streams.with(|state| state.look(WRITE_LOOKS, IDLE_LOOKS)));
+            if worn.is_some() {
+                assert_eq!(worn, Some(Worn::Stalled));
+                return Some(piece);
+            }
+        }
+        None
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_a_little_at_a_time_ends_the_connection() {
+        // All of the time is spent on what is less than the least.
+        assert_eq!(pieces_until_worn(100, 1).await, Some(WRITE_LOOKS as usize));
+        assert_eq!(pieces_until_worn(3_000, 1).await, Some(WRITE_LOOKS as usize));
+        assert_eq!(pieces_until_worn(3_000, 4).await, Some(2));
+        // As much as that, however it comes, and the time begins anew.
+        assert_eq!(pieces_until_worn(4_000, 1).await, None);
+        assert_eq!(pieces_until_worn(15_000, 4).await, None);
+        // A piece that is taken at once takes no time.
+        assert_eq!(pieces_until_worn(1, 0).await, None);
+    }
+
     #[tokio::test]
     async fn an_answer_that_is_still_being_made_does_not() {
-        let streams = Arc::new(Streams::default());
+        let streams = streams();
         let stream = streams.begin();
         assert_eq!(looks_until_worn(&streams), None, "the request is being handled");
         let mut made = Watched::new(Never, stream);
@@ -267,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_without_a_stream_ends_after_a_while() {
-        let streams = Arc::new(Streams::default());
+        let streams = streams();
         answer(&streams, "answer").collect().await.unwrap();
         assert_eq!(looks_until_worn(&streams), Some((IDLE_LOOKS + 1, Worn::Idle)));
         assert_eq!(streams.with(|state| state.open.len()), 0);
@@ -275,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_streams_that_were_taken_back_count_as_such() {
-        let streams = Arc::new(Streams::default());
+        let streams = streams();
         for _ in 0..=TAKEN_BACK_MAX * 2 {
             answer(&streams, "answer").collect().await.unwrap();
             drop(answer(&streams, ""));
@@ -293,7 +382,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_handed_out_in_pieces_and_arrives_whole() {
-        let streams = Arc::new(Streams::default());
+        let streams = streams();
         let whole = Bytes::from((0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
         let mut watched = Watched::new(Full::new(whole.clone()), streams.begin());
         let mut seen = Vec::new();
@@ -306,6 +395,18 @@ mod tests {
         }
         assert_eq!(seen, whole);
         assert!(watched.stream.is_answered);
+    }
+
+    /// A body of which one piece comes after the other.
+    struct Pieces(Bytes);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(self.0.clone()))))
+        }
     }
 
     /// A body of which nothing comes.

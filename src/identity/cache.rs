@@ -40,6 +40,8 @@ impl Default for CacheLimits {
 pub(super) struct Proven {
     /// Who it is.
     pub(super) caller: Arc<Caller>,
+    /// First moment at which the token counts, leeway included: a clock can be set back.
+    pub(super) valid_from: Timestamp,
     /// First moment at which the token is refused, leeway included.
     pub(super) valid_until: Timestamp,
     /// The issuer as the policy bound it to the tenant.
@@ -54,7 +56,7 @@ pub(super) struct Proven {
 
 impl Proven {
     fn counts(&self, directory: &Directory, now: Timestamp) -> bool {
-        now < self.valid_until && self.bound_in(directory) && self.key_counts(now)
+        self.valid_from <= now && now < self.valid_until && self.bound_in(directory) && self.key_counts(now)
     }
 
     fn bound_in(&self, directory: &Directory) -> bool {

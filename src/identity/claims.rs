@@ -97,11 +97,20 @@ impl Claims {
         })
     }
 
+    /// The first moment that the token counts at by its own word.
+    pub(super) fn valid_from(&self) -> Result<Timestamp, TokenError> {
+        let issued_at = self.issued_at()?;
+        Ok(self.date("nbf")?.map_or(issued_at, |not_before| not_before.max(issued_at)))
+    }
+
+    fn issued_at(&self) -> Result<Timestamp, TokenError> {
+        Ok(self.date("iat")?.ok_or(Flaw::Claim { claim: "iat", wanted: DATE })?)
+    }
+
     fn lifetime(&self, measures: &Measures<'_>) -> Result<(Timestamp, Timestamp), TokenError> {
         let (now, leeway) = (measures.now, measures.leeway());
         let expires_at = self.date("exp")?.ok_or(Flaw::Claim { claim: "exp", wanted: DATE })?;
-        let issued_at = self.date("iat")?.ok_or(Flaw::Claim { claim: "iat", wanted: DATE })?;
-        let valid_from = self.date("nbf")?.map_or(issued_at, |not_before| not_before.max(issued_at));
+        let (issued_at, valid_from) = (self.issued_at()?, self.valid_from()?);
         if now >= later(expires_at, leeway) {
             return Err(TokenError::Expired { expired_at: expires_at, now });
         }

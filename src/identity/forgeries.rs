@@ -249,6 +249,26 @@ async fn a_token_counts_from_its_first_to_its_last_second_also_when_cached() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_treats_a_kept_token_as_any_other() {
+    let world = World::start().await;
+    let now = world.clock.now().as_second();
+    let lived = |sub: &str| world.token_of(&with(claims(HOME, &world.clock), json!({"sub": sub, "nbf": now, "exp": now + 300})));
+    let (kept, other) = (lived("kept"), lived("other"));
+    for _ in 0..3 {
+        check("kept", &world.verdict(&kept).await, OPERATOR_IS_IN);
+    }
+    assert_eq!(world.verifier.cached_tokens(), 1);
+    // The clock is all that tells what has expired: by it the token counts again, kept or not, and its key is still good.
+    for (step_s, expected) in
+        [(400, "token.expired: the token expired at"), (-200, OPERATOR_IS_IN), (-300, "token.expired: the token is valid from")]
+    {
+        world.clock.step(crate::clock::SignedDuration::from_secs(step_s));
+        check("kept", &world.verdict(&kept).await, expected);
+        check("other", &world.verdict(&other).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_valid_token_that_comes_again_is_kept_and_then_found() {
     let world = World::start().await;
     let token = world.token();

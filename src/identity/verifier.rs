@@ -13,7 +13,7 @@ use super::compact::Unproven;
 use super::error::TokenError;
 use super::issuers;
 use super::key_store::KeyStore;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
 
 /// Authenticates requests.
@@ -63,8 +63,10 @@ impl Verifier {
             return Err(TokenError::TenantSuspended { tenant: home.tenant.id });
         }
         let valid_until = later(caller.expires_at, measures.leeway());
+        let valid_from = claims.valid_from()?;
+        let valid_from = valid_from.checked_sub(measures.leeway()).unwrap_or(Timestamp::MIN);
         let revision = AtomicU64::new(home.revision);
-        let proven = Proven { caller: Arc::clone(&caller), valid_until, issuer: home.issuer.clone(), revision, origin, key };
+        let proven = Proven { caller: Arc::clone(&caller), valid_from, valid_until, issuer: home.issuer.clone(), revision, origin, key };
         self.cache.keep(token, proven, now);
         Ok(caller)
     }

@@ -87,6 +87,7 @@ struct Cached {
     grant: Grant,
     /// What the assertion calls the caller.
     name: Box<str>,
+    issued_at: Timestamp,
     expires_at: Timestamp,
 }
 
@@ -177,7 +178,8 @@ impl AssertionSigner {
             self.cached.retain(|_, cached| context.now < cached.expires_at);
         }
         if self.cached.len() < CACHED_MAX {
-            let cached = Cached { value: value.clone(), grant: grant.clone(), name: whom.caller.name.clone(), expires_at };
+            let cached =
+                Cached { value: value.clone(), grant: grant.clone(), name: whom.caller.name.clone(), issued_at: context.now, expires_at };
             self.cached.insert(key, cached);
         }
         Ok(value)
@@ -261,7 +263,9 @@ impl AssertionSigner {
 
 impl Cached {
     fn fits(&self, grant: &Grant, caller: &Caller, now: Timestamp) -> Option<HeaderValue> {
-        let fresh = now.checked_add(LEFT_MIN).is_ok_and(|soon| soon < self.expires_at);
+        // When the clock was set back, what was signed before is from a time that has not come. It says so in whole seconds.
+        let has_begun = self.issued_at.as_second() <= now.as_second();
+        let fresh = has_begun && now.checked_add(LEFT_MIN).is_ok_and(|soon| soon < self.expires_at);
         // Another token of the same caller will do, if it lives as long.
         let same = self.expires_at <= caller.expires_at
             && self.name == caller.name

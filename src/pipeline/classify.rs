@@ -12,16 +12,9 @@ use super::{Context, Overload, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
 use crate::arm::planes::DataPlaneHost;
-use crate::https::{AmbiguousFraming, Connection};
+use crate::https::{AmbiguousFraming, Connection, HeadLimits};
 use crate::ids::RequestId;
 use crate::rejection::Rejection;
-
-/// Bytes of a request target, the query included. Source: `docs/limits.md`.
-const TARGET_BYTES_MAX: usize = 8 * 1024;
-/// Header fields of one request.
-const HEADER_FIELDS_MAX: usize = 100;
-/// Bytes of header fields, names and values with what stands between them.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// A request as it came in, before anything is known about it.
 #[derive(Debug)]
@@ -91,22 +84,28 @@ pub enum ClassifyError {
     #[error("the path is ambiguous or malformed: {0}")]
     Path(#[from] PathError),
     /// The target is too long.
-    #[error("the request target has {length} bytes; allowed: {TARGET_BYTES_MAX}")]
+    #[error("the request target has {length} bytes; allowed: {max}")]
     TargetTooLong {
         /// Its length.
         length: usize,
+        /// The limit.
+        max: usize,
     },
     /// Too many header fields.
-    #[error("the request has {count} header fields; allowed: {HEADER_FIELDS_MAX}")]
+    #[error("the request has {count} header fields; allowed: {max}")]
     TooManyFields {
         /// Their number.
         count: usize,
+        /// The limit.
+        max: usize,
     },
     /// Header fields are too large together.
-    #[error("the header fields have {length} bytes; allowed: {HEADER_BYTES_MAX}")]
+    #[error("the header fields have {length} bytes; allowed: {max}")]
     FieldsTooLarge {
         /// Their length.
         length: usize,
+        /// The limit.
+        max: usize,
     },
     /// An expectation that cannot be met.
     #[error("the expectation `{value}` cannot be met; only `100-continue` can")]
@@ -159,7 +158,7 @@ impl Arrival {
         refuse_tunnels(head)?;
         let method = method(head)?;
         let authority = self.authority(context)?;
-        refuse_oversize(head)?;
+        refuse_oversize(head, &context.site.head)?;
         refuse_odd_framing(head)?;
         let path = CanonicalPath::parse(head.uri.path())?;
         Ok((method, path, authority))
@@ -176,23 +175,53 @@ impl Arrival {
                 return Err(data_plane(seen, data));
             }
         }
-        let claimed = target.or(host).ok_or(ClassifyError::HostForm)?;
-        let ours = context.site.find(claimed).ok_or_else(|| context.site.foreign(claimed))?;
-        if let Some(other) = host.filter(|host| context.site.find(host) != Some(ours)) {
-            return Err(context.site.foreign(other));
-        }
-        if let Some(other) = name.filter(|name| !name.eq_ignore_ascii_case(host_of(ours))) {
-            return Err(context.site.foreign(other));
-        }
-        if self.head.uri.scheme_str().is_some_and(|scheme| scheme != self.expected_scheme()) {
-            return Err(ClassifyError::Framing { what: "the scheme of the target is not the scheme of the connection" });
-        }
-        Ok(ours.into())
+        agreed(&self.head, &self.connection, &context.site.authorities).map(Box::from)
     }
+}
 
-    fn expected_scheme(&self) -> &'static str {
-        if self.connection.tls.is_some() { "https" } else { "http" }
+/// Proves of a request for another listener what has to hold for every one: that it is addressed to one of that listener's names, asks for no
+/// tunnel, has one reading, and is no larger than allowed.
+///
+/// # Errors
+/// When one of these does not hold.
+pub fn require_one_reading(
+    head: &Parts,
+    connection: &Connection,
+    authorities: &[Box<str>],
+    limits: &HeadLimits,
+) -> Result<(), ClassifyError> {
+    agreed(head, connection, authorities)?;
+    refuse_tunnels(head)?;
+    refuse_oversize(head, limits)?;
+    refuse_odd_framing(head)
+}
+
+/// The one of these authorities that target, `Host` and server name agree on.
+fn agreed<'o>(head: &Parts, connection: &Connection, authorities: &'o [Box<str>]) -> Result<&'o str, ClassifyError> {
+    let host = host_field(&head.headers)?;
+    let claimed = head.uri.authority().map(|authority| authority.as_str()).or(host).ok_or(ClassifyError::HostForm)?;
+    let ours = find(authorities, claimed).ok_or_else(|| foreign(authorities, claimed))?;
+    if let Some(other) = host.filter(|host| find(authorities, host) != Some(ours)) {
+        return Err(foreign(authorities, other));
     }
+    let name = connection.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    if let Some(other) = name.filter(|name| !name.eq_ignore_ascii_case(host_of(ours))) {
+        return Err(foreign(authorities, other));
+    }
+    let expected = if connection.tls.is_some() { "https" } else { "http" };
+    if head.uri.scheme_str().is_some_and(|scheme| scheme != expected) {
+        return Err(ClassifyError::Framing { what: "the scheme of the target is not the scheme of the connection" });
+    }
+    Ok(ours)
+}
+
+fn find<'o>(authorities: &'o [Box<str>], authority: &str) -> Option<&'o str> {
+    authorities.iter().map(AsRef::as_ref).find(|ours: &&str| same_authority(ours, authority))
+}
+
+fn foreign(authorities: &[Box<str>], host: &str) -> ClassifyError {
+    let host = host.chars().take(256).collect();
+    ClassifyError::ForeignHost { host, ours: authorities.join(", ") }
 }
 
 impl Context<'_> {
@@ -204,23 +233,15 @@ impl Context<'_> {
         if let Some(data) = self.directory.planes().classify(host_of(authority)) {
             return Err(data_plane(authority, data));
         }
-        self.site.find(authority).map(|_ours| ()).ok_or_else(|| self.site.foreign(authority))
+        let ours = &self.site.authorities;
+        find(ours, authority).map(|_ours| ()).ok_or_else(|| foreign(ours, authority))
     }
 }
 
 impl super::Site {
-    fn find(&self, authority: &str) -> Option<&str> {
-        self.authorities.iter().map(AsRef::as_ref).find(|ours: &&str| same_authority(ours, authority))
-    }
-
     /// Whether this is one of our names, with its port or without.
     fn is_called(&self, name: &str) -> bool {
         self.authorities.iter().any(|ours| ours.eq_ignore_ascii_case(name) || host_of(ours).eq_ignore_ascii_case(name))
-    }
-
-    fn foreign(&self, host: &str) -> ClassifyError {
-        let host = host.chars().take(256).collect();
-        ClassifyError::ForeignHost { host, ours: self.authorities.join(", ") }
     }
 }
 
@@ -273,18 +294,19 @@ fn refuse_tunnels(head: &Parts) -> Result<(), ClassifyError> {
     }
 }
 
-fn refuse_oversize(head: &Parts) -> Result<(), ClassifyError> {
-    let length = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if length > TARGET_BYTES_MAX {
-        return Err(ClassifyError::TargetTooLong { length });
+fn refuse_oversize(head: &Parts, limits: &HeadLimits) -> Result<(), ClassifyError> {
+    let (length, max) = (head.uri.path_and_query().map_or(0, |target| target.as_str().len()), limits.target_bytes_max);
+    if length > max {
+        return Err(ClassifyError::TargetTooLong { length, max });
     }
-    let count = head.headers.len();
-    if count > HEADER_FIELDS_MAX {
-        return Err(ClassifyError::TooManyFields { count });
+    let (count, max) = (head.headers.len(), limits.fields_max);
+    if count > max {
+        return Err(ClassifyError::TooManyFields { count, max });
     }
     // The library bounds a head while it is incomplete; one that comes at once can be larger.
     let length = head.headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len()).sum();
-    if length > HEADER_BYTES_MAX { Err(ClassifyError::FieldsTooLarge { length }) } else { Ok(()) }
+    let max = limits.fields_bytes_max;
+    if length > max { Err(ClassifyError::FieldsTooLarge { length, max }) } else { Ok(()) }
 }
 
 /// What hyper lets through although two programs could take it for two different messages.

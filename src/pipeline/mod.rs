@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::directory::Directory;
+use crate::https::HeadLimits;
 use crate::identity::Verifier;
 use crate::rejection::Rejection;
 
@@ -36,7 +37,7 @@ use own::Route;
 
 pub use assertion::{AssertionError, AssertionSigner};
 pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
-pub use classify::{Arrival, ClassifyError, ManagementRequest};
+pub use classify::{Arrival, ClassifyError, ManagementRequest, require_one_reading};
 pub use errand::{Errand, Task};
 pub use foresight::{Foreseen, Supposed};
 pub use front::{Arrived, CameIn, Meant, admit_meant};
@@ -78,6 +79,8 @@ pub struct Site {
     pub default_authority: String,
     /// What a caller of a tenant without relation to the target's tenant is told.
     pub wrong_tenant: WrongTenant,
+    /// How large the head of a request may be.
+    pub head: HeadLimits,
 }
 
 /// The answer to a caller whose tenant has nothing to do with the target's tenant.

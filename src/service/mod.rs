@@ -196,6 +196,7 @@ impl Service {
         let admin = Admin {
             recorder: gateway.recorder.clone(),
             metrics: Arc::clone(&gateway.metrics),
+            refused_by_http: Arc::clone(&config.limits.refused),
             policies: policies.clone(),
             state: Arc::clone(&gateway.state),
             keys,
@@ -287,6 +288,7 @@ fn site(config: &Config) -> Site {
         authorities: config.authorities.clone(),
         default_authority: format!("{}/organizations", config.login_endpoint),
         wrong_tenant: config.wrong_tenant,
+        head: config.limits.head,
     }
 }
 

@@ -31,6 +31,11 @@ struct Response {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Misread {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Load {
     result: &'static str,
 }
@@ -44,6 +49,7 @@ pub struct Metrics {
     duration: Histogram,
     policy_revision: Gauge,
     policy_loads: Family<Load, Counter>,
+    refused_by_http: Family<Misread, Counter>,
 }
 
 impl Default for Metrics {
@@ -56,7 +62,9 @@ impl Default for Metrics {
         registry.register("http_server_request_duration_seconds", "From arrival to the head of the answer", duration.clone());
         registry.register("steward_policy_revision", "Revision of the policy in force", policy_revision.clone());
         registry.register("steward_policy_loads", "Attempts to load the policies", policy_loads.clone());
-        Self { registry, decisions, responses, duration, policy_revision, policy_loads }
+        let refused_by_http = Family::default();
+        registry.register("steward_refused_by_http", "HTTP/1.1 requests that could not be read, without a record", refused_by_http.clone());
+        Self { registry, decisions, responses, duration, policy_revision, policy_loads, refused_by_http }
     }
 }
 
@@ -73,8 +81,14 @@ impl Metrics {
     pub fn policy(&self, revision: u64, loaded: u64, failed: u64) {
         self.policy_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         for (result, total) in [("loaded", loaded), ("failed", failed)] {
-            let counter = self.policy_loads.get_or_create(&Load { result });
-            counter.inc_by(total.saturating_sub(counter.get()));
+            raise(&self.policy_loads.get_or_create(&Load { result }), total);
+        }
+    }
+
+    /// Notes what the HTTP library refused so far.
+    pub fn refused_by_http(&self, malformed: u64, too_large: u64) {
+        for (reason, total) in [("malformed", malformed), ("too_large", too_large)] {
+            raise(&self.refused_by_http.get_or_create(&Misread { reason }), total);
         }
     }
 
@@ -88,6 +102,11 @@ impl Metrics {
             Err(cause) => format!("# metrics could not be written: {cause}\n"),
         }
     }
+}
+
+/// Counters only rise.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 fn class(status: StatusCode) -> &'static str {

@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Value, TemplateError> {
         let max = u64::try_from(limits::TEMPLATE_BYTES_MAX).unwrap_or(u64::MAX);
         return Err(TemplateError::new("$", Reason::Limit { what: "bytes of text", max }));
     }
-    json::strict(plain(text).as_bytes()).map_err(|cause| TemplateError::new("$", reason(&cause)))
+    json::strict_within(json::READER_DEPTH_MAX, plain(text).as_bytes()).map_err(|cause| TemplateError::new("$", reason(&cause)))
 }
 
 /// What the parser says, without the text it stopped at.

@@ -5,6 +5,7 @@
 //! that was used, never gives anything back, and never touches what stands in policy files.
 
 mod notice;
+mod steady;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -22,7 +23,8 @@ use crate::record::{GrantKey, Recorder};
 use crate::state::{ChangeError, State};
 use crate::store::Write;
 use crate::telemetry;
-use notice::Bound;
+use notice::{Bound, Known};
+use steady::{Look, Seen, Steady};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -35,6 +37,7 @@ pub struct Keeper {
     state: Arc<State>,
     recorder: Recorder,
     clock: Clock,
+    steady: Steady,
     failed: bool,
 }
 
@@ -44,8 +47,9 @@ type Place = (SubscriptionId, (Box<str>, AssignmentId));
 impl Keeper {
     /// One that has not looked yet. It needs the recorder to know what was used.
     #[must_use]
-    pub const fn new(state: Arc<State>, recorder: Recorder, clock: Clock) -> Self {
-        Self { state, recorder, clock, failed: false }
+    pub fn new(state: Arc<State>, recorder: Recorder, clock: Clock) -> Self {
+        let steady = Steady::since(at(&clock));
+        Self { state, recorder, clock, steady, failed: false }
     }
 
     /// Looks until `stop` ends. Whoever starts this task awaits its end.
@@ -75,16 +79,28 @@ impl Keeper {
         }
     }
 
-    async fn look(&self, directory: &Directory) -> Result<(), ChangeError<Infallible>> {
-        let now = self.clock.now();
+    async fn look(&mut self, directory: &Directory) -> Result<(), ChangeError<Infallible>> {
+        let look = at(&self.clock);
+        let now = look.now;
+        let may_end = self.may_end(look);
         let places = places(directory);
         // Without the records it is not known what was used: nothing may end then.
         let Some(uses) = self.uses(directory, &places).await else { return Ok(()) };
-        let due = places.iter().zip(uses).filter(|(place, used)| !due(directory, place, *used, now).is_empty());
-        for (place, used) in due.take(CHANGES_MAX) {
-            self.state.change(now, |directory| Ok((due_now(directory, place, used, now), ()))).await?;
+        let known = uses.into_iter().map(|used| Known { used, now, may_end });
+        let due = places.iter().zip(known).filter(|(place, known)| !due(directory, place, known).is_empty());
+        for (place, known) in due.take(CHANGES_MAX) {
+            self.state.change(now, |directory| Ok((due_now(directory, place, &known), ()))).await?;
         }
         Ok(())
+    }
+
+    /// Whether the clock can be relied on: what it ends stays ended when the clock is put right.
+    fn may_end(&mut self, look: Look) -> bool {
+        let seen = self.steady.look(look);
+        if let Seen::Step(by) = seen {
+            tracing::warn!(by_s = by.as_secs(), "the clock was set; for an hour from now no delegation ends because nobody used it");
+        }
+        seen == Seen::Proven
     }
 
     /// When each was last used, as far as this gateway knows.
@@ -97,6 +113,11 @@ impl Keeper {
         let mut last = self.recorder.uses(asked).await?.last.into_iter();
         Some(keys.iter().map(|keys| last.by_ref().take(keys.len()).flatten().max()).collect())
     }
+}
+
+fn at(clock: &Clock) -> Look {
+    let (now, uptime) = clock.both();
+    Look { now, uptime }
 }
 
 /// All that may be due: delegations of offers with a term, and what is left of delegations that are gone.
@@ -132,16 +153,16 @@ fn keys(directory: &Directory, (id, key): &Place) -> Vec<GrantKey> {
 }
 
 /// What there is to write about one delegation.
-fn due(directory: &Directory, (id, key): &Place, used: Option<Timestamp>, now: Timestamp) -> Vec<Write> {
+fn due(directory: &Directory, (id, key): &Place, known: &Known) -> Vec<Write> {
     let (Some(held), Some(subscription)) = (directory.registry().holdings(*id), directory.subscription(*id)) else { return Vec::new() };
     match bound(held, key) {
-        Some(bound) => bound.due(subscription.tenant, used, now),
+        Some(bound) => bound.due(subscription.tenant, known),
         None => notice::leftover(held, key),
     }
 }
 
-fn due_now(directory: &Directory, place: &Place, used: Option<Timestamp>, now: Timestamp) -> Vec<Write> {
-    let mut writes = due(directory, place, used, now);
+fn due_now(directory: &Directory, place: &Place, known: &Known) -> Vec<Write> {
+    let mut writes = due(directory, place, known);
     let forgotten = notice::forgotten(directory, writes.len());
     writes.extend(forgotten);
     writes

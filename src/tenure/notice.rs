@@ -29,6 +29,16 @@ pub(super) struct Bound<'h> {
     pub(super) is_lapsed: bool,
 }
 
+/// What one look knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// When the delegation was last used, as far as the records tell.
+    pub(super) used: Option<Timestamp>,
+    pub(super) now: Timestamp,
+    /// Whether the clock can be relied on.
+    pub(super) may_end: bool,
+}
+
 impl Bound<'_> {
     /// Whether anything becomes due by itself.
     pub(super) fn is_timed(&self) -> bool {
@@ -41,13 +51,13 @@ impl Bound<'_> {
     }
 
     /// What there is to write: the event, and that it was told.
-    pub(super) fn due(&self, customer: TenantId, used: Option<Timestamp>, now: Timestamp) -> Vec<Write> {
+    pub(super) fn due(&self, customer: TenantId, known: &Known) -> Vec<Write> {
         let before = self.known();
-        let (after, events) = self.noticed(&before, used, now);
+        let (after, events) = self.noticed(&before, known);
         if after == before {
             return Vec::new();
         }
-        let events = events.into_iter().map(|what| Entity::Event(self.event(what, customer, now)).into_write());
+        let events = events.into_iter().map(|what| Entity::Event(self.event(what, customer, known.now)).into_write());
         events.chain([Entity::Tenure(after).into_write()]).collect()
     }
 
@@ -61,7 +71,8 @@ impl Bound<'_> {
         })
     }
 
-    fn noticed(&self, before: &Tenure, used: Option<Timestamp>, now: Timestamp) -> (Tenure, Vec<EventKind>) {
+    fn noticed(&self, before: &Tenure, known: &Known) -> (Tenure, Vec<EventKind>) {
+        let Known { used, now, may_end } = *known;
         let term = self.definition.term;
         let (mut after, mut events) = (before.clone(), Vec::new());
         if term.not_after.is_some_and(|end| end <= now) {
@@ -75,7 +86,7 @@ impl Bound<'_> {
         let used = used.max(before.used_at);
         let begun = self.assignment.created_at.max(self.definition.updated_at);
         let last = term.not_before.max(used).map_or(begun, |later| later.max(begun));
-        if last.checked_add(DAY * u32::from(days) + SLACK).is_ok_and(|end| end <= now) {
+        if may_end && last.checked_add(DAY * u32::from(days) + SLACK).is_ok_and(|end| end <= now) {
             after.lapsed_at = Some(now);
             events.push(EventKind::Lapsed);
         } else if used.is_some_and(|used| before.used_at.is_none_or(|known| known.checked_add(USE_STEP).is_ok_and(|next| next <= used))) {
@@ -152,7 +163,8 @@ mod tests {
         for (now, used, expected) in days {
             let is_lapsed = tenure.as_ref().is_some_and(|known| known.lapsed_at.is_some());
             let bound = Bound { assignment: &assignment, definition: &definition, tenure: tenure.as_ref(), is_lapsed };
-            let (after, events) = bound.noticed(&bound.known(), used.map(day), day(now));
+            let known = Known { used: used.map(day), now: day(now), may_end: true };
+            let (after, events) = bound.noticed(&bound.known(), &known);
             assert_eq!(&events, expected, "{now}");
             tenure = Some(after);
         }
@@ -186,6 +198,16 @@ mod tests {
         );
         assert_eq!((ended.used_at, ended.lapsed_at), (Some(day("01-19T00:00:00")), Some(day("02-18T00:10:00"))));
         check(TERM, &[("01-31T00:09:59", None, &[]), ("01-31T00:10:00", None, &[EventKind::Lapsed])]);
+    }
+
+    #[test]
+    fn nothing_ends_by_a_clock_that_was_set() {
+        let (assignment, definition) = delegation(TERM);
+        let bound = Bound { assignment: &assignment, definition: &definition, tenure: None, is_lapsed: false };
+        let noticed = |may_end| bound.noticed(&bound.known(), &Known { used: None, now: day("12-01T00:00:00"), may_end });
+        assert_eq!(noticed(true).1, [EventKind::ReviewDue, EventKind::Lapsed]);
+        let (after, events) = noticed(false);
+        assert_eq!((after.lapsed_at, events.as_slice()), (None, &[EventKind::ReviewDue][..]), "to tell of a review takes nothing away");
     }
 
     #[test]

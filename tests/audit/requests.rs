@@ -10,7 +10,7 @@ use steward::arm::scope::Scope;
 use steward::clock::{Clock, Timestamp};
 use steward::delegation::{Grant, Window};
 use steward::directory::{Directory, Subscription};
-use steward::https::Connection;
+use steward::https::{Connection, HeadLimits};
 use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, Verifier};
 use steward::ids::{RequestId, TenantId};
 use steward::pipeline::{
@@ -66,7 +66,12 @@ impl Requests {
             signer: AssertionSigner::new(pkcs8.as_ref(), String::new(), String::new()).unwrap(),
             operations: OperationOwners::default(),
             throttle: Throttle::default(),
-            site: Site { authorities: Vec::new(), default_authority: String::new(), wrong_tenant: WrongTenant::Hide },
+            site: Site {
+                authorities: Vec::new(),
+                default_authority: String::new(),
+                wrong_tenant: WrongTenant::Hide,
+                head: HeadLimits::default(),
+            },
         }
     }
 

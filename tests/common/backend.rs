@@ -49,7 +49,7 @@ pub enum Act {
 pub struct Log {
     pub arrived: Vec<Arrived>,
     pub connections: usize,
-    /// Connections that the gateway closed while the backend hung.
+    /// Connections that the gateway closed while the backend hung, or had not written all of an answer.
     pub abandoned: usize,
 }
 
@@ -99,7 +99,7 @@ async fn serve(stream: TcpStream, connection: usize, script: Script, log: Arc<wa
         match act {
             Act::Answer(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
-                    return;
+                    return log.send_modify(|log| log.abandoned += 1);
                 }
             }
             Act::Close(bytes) => {

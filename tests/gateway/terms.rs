@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steward::clock::Clock;
+use steward::clock::{Clock, SignedDuration};
 
 use super::own_api::{READER, in_dev, tenant};
 use super::webhooks::hook;
@@ -67,6 +67,26 @@ impl World {
     async fn told(&self, what: (&str, &str)) {
         self.receiver.until(|all| all.iter().any(|one| one.what() == what)).await;
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ends_no_delegation() {
+    let world = World::start("terms-jump").await;
+    let review = (world.clock.now() + HOUR).to_string();
+    world.offer(1, "Reports", "reader", &json!({ "unusedDays": 1, "reviewBy": review })).await;
+    world.bind(1).await;
+    world.clock.step(SignedDuration::from_hours(26));
+    // By that clock both are due, and are written together.
+    world.told(("reviewDue", "Reports")).await;
+    assert_eq!(world.groups("reader").await, "allowed");
+    let told = world.receiver.deliveries.borrow().iter().map(|one| one.what().0.to_owned()).collect::<Vec<_>>();
+    assert_eq!(told, ["registered", "reviewDue"]);
+    // Somebody puts it right; a day without use ends it then as ever.
+    world.clock.step(SignedDuration::from_hours(-26));
+    assert_eq!(world.groups("reader").await, "allowed");
+    world.clock.advance(26 * HOUR);
+    assert_eq!(world.groups("reader").await, "allowed", "a use in a time that has not come is no reason to end it");
+    world.front.drain().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::client::get;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::client::{PATIENCE, get};
 use crate::node::{Wire, eventually};
 use crate::world::{World, visitor};
 
@@ -41,4 +45,44 @@ async fn a_sign_up_goes_on_when_a_fabric_that_was_away_comes_back() {
     assert!(world.roles().await.unwrap().contains_key(&id) && world.tenants().await.unwrap().contains_key(&id));
     let state = Wire::to(world.front).ask(get(format!("/sign-ups/{id}"))).await.unwrap();
     assert_eq!(state.json()["state"], "Succeeded");
+}
+
+/// What the private cloud's listener says to these bytes until it closes the connection.
+async fn said(world: &World, bytes: String) -> String {
+    let mut stream = TcpStream::connect(world.front).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it is closed").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_private_clouds_listener_answers_to_its_own_names_and_to_one_reading_only() {
+    let world = World::start("names", false).await;
+    let own = format!("localhost:{}", world.front.port());
+    let close = "Connection: close\r\n";
+    let cases = [
+        (format!("GET /plans HTTP/1.1\r\nHost: {own}\r\n{close}\r\n"), "200", ""),
+        (format!("GET http://{own}/plans HTTP/1.1\r\nHost: {own}\r\n{close}\r\n"), "200", ""),
+        (format!("GET /plans HTTP/1.1\r\nHost: evil.example\r\n{close}\r\n"), "421", "InvalidHost"),
+        (format!("GET /plans HTTP/1.1\r\nHost: {own}.evil.example\r\n{close}\r\n"), "421", "InvalidHost"),
+        (format!("GET http://evil.example/plans HTTP/1.1\r\nHost: {own}\r\n{close}\r\n"), "421", "InvalidHost"),
+        (format!("GET http://{own}/plans HTTP/1.1\r\nHost: evil.example\r\n{close}\r\n"), "421", "InvalidHost"),
+        (format!("GET /plans HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n"), "400", "BadRequest"),
+        ("GET /plans HTTP/1.1\r\n\r\n".to_owned(), "400", "BadRequest"),
+        (format!("GET /plans HTTP/1.1\r\nHost: {own}\r\nUpgrade: h2c\r\n\r\n"), "400", "BadRequest"),
+        (
+            format!("POST /accounts HTTP/1.1\r\nHost: {own}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            "400",
+            "BadRequest",
+        ),
+    ];
+    for (request, status, code) in cases {
+        let answer = said(&world, request.clone()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{request:?} → {answer}");
+    }
+    let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+    let length = deep.len();
+    let answer = said(&world, format!("POST /accounts HTTP/1.1\r\nHost: {own}\r\n{close}Content-Length: {length}\r\n\r\n{deep}")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("too many objects and arrays inside each other"), "{answer}");
 }

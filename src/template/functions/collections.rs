@@ -206,7 +206,8 @@ pub(super) fn try_get(arguments: &Arguments<'_>) -> Result<Value, Reason> {
 
 pub(super) fn json(arguments: &Arguments<'_>) -> Result<Value, Reason> {
     let text = arguments.str(0)?;
-    crate::json::strict(text.as_bytes()).map_err(|cause| arguments.fault(format!("the text is {}", json::reason(&cause))))
+    crate::json::strict_within(crate::json::READER_DEPTH_MAX, text.as_bytes())
+        .map_err(|cause| arguments.fault(format!("the text is {}", json::reason(&cause))))
 }
 
 /// `string(value)`: a string as it is, everything else as JSON, bools as `True` and `False`.

@@ -24,7 +24,8 @@ pub(super) fn base64_to_string(arguments: &Arguments<'_>) -> Result<Value, Reaso
 
 pub(super) fn base64_to_json(arguments: &Arguments<'_>) -> Result<Value, Reason> {
     let text = decoded(arguments, arguments.str(0)?)?;
-    crate::json::strict(text.as_bytes()).map_err(|cause| arguments.fault(format!("the text is {}", json::reason(&cause))))
+    crate::json::strict_within(crate::json::READER_DEPTH_MAX, text.as_bytes())
+        .map_err(|cause| arguments.fault(format!("the text is {}", json::reason(&cause))))
 }
 
 pub(super) fn data_uri(arguments: &Arguments<'_>) -> Result<Value, Reason> {
