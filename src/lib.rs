@@ -25,6 +25,7 @@ pub mod json;
 pub mod management;
 pub mod odata;
 pub mod pace;
+pub mod panics;
 pub mod pipeline;
 pub mod policy;
 pub mod portal;

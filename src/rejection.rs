@@ -12,6 +12,7 @@ use crate::identity::TokenError;
 use crate::ids::{PrincipalId, RequestId};
 use crate::json::{self, push_member, push_text};
 use crate::management::{BodyError, OwnError, PartAnswer};
+use crate::panics::Panicked;
 use crate::pipeline::{
     AssertionError, AuthorizeError, CheckName, ClassifyError, LinkError, Overload, RuleError, ScopeError, WrongTenant, seconds,
 };
@@ -67,6 +68,9 @@ pub enum Rejection {
     /// The gateway's own answer could not be given.
     #[error("{0}")]
     Own(OwnError),
+    /// The gateway failed while it handled the request.
+    #[error("the gateway failed while it handled the request; if it was to change something, look whether it did before asking again")]
+    Panicked(#[source] Panicked),
     /// A rule or limit stands against it.
     #[error("{error}")]
     Rule {
@@ -197,6 +201,7 @@ impl Rejection {
             Self::Linked { error, client, caller } => linked(error, client, caller),
             Self::Own(OwnError::Refused(rejection)) => rejection.answer(),
             Self::Own(error) => own(error),
+            Self::Panicked(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", sentence(self)),
             Self::Rule { error: error @ (RuleError::GrantsInFiles { .. } | RuleError::Plan { .. }) } => {
                 Answer::new(StatusCode::FORBIDDEN, "RequestDisallowedByPolicy", sentence(error))
             }
@@ -237,7 +242,7 @@ impl Rejection {
     #[must_use]
     pub fn check(&self) -> CheckName {
         match self {
-            Self::Assertion { .. } | Self::Forward(_) => CheckName::Forward,
+            Self::Assertion { .. } | Self::Forward(_) | Self::Panicked(_) => CheckName::Forward,
             Self::Own(OwnError::Refused(rejection)) => rejection.check(),
             Self::Own(error) => check_of_own(error),
             Self::Stale => CheckName::Delegation,
@@ -331,6 +336,7 @@ impl Rejection {
             Self::Linked { error: LinkError::Unreadable(_), .. } => "request.malformed",
             Self::Overload { .. } => "limit.overload",
             Self::Own(error) => error.reason(),
+            Self::Panicked(_) => "internal.panic",
             Self::Rule { error: RuleError::Claim { .. } } => "rule.claim",
             Self::Rule { error: RuleError::GrantsInFiles { .. } } => "rule.grants_in_files",
             Self::Rule { error: RuleError::ReadOnly { .. } } => "rule.subscription_state",
@@ -385,6 +391,7 @@ impl Rejection {
             | Self::Linked { .. }
             | Self::Overload { .. }
             | Self::Own(_)
+            | Self::Panicked(_)
             | Self::Rule { .. }
             | Self::Scope { .. }
             | Self::Stale
@@ -558,7 +565,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Body(BodyError::Json(_)) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         OwnError::Body(BodyError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         OwnError::Body(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
-        OwnError::Busy | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => return busy(error),
+        OwnError::Busy | OwnError::Records(_) | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => return busy(error),
         OwnError::Refused(rejection) => return rejection.answer(),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
@@ -601,6 +608,7 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Busy
         | OwnError::Fabric(FabricError::Assertion(_) | FabricError::Forward(_))
         | OwnError::NoFabric
+        | OwnError::Records(_)
         | OwnError::State(_)
         | OwnError::Unknown
         | OwnError::Unsettled => CheckName::Forward,

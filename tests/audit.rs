@@ -16,6 +16,8 @@ mod requests;
 mod commands;
 #[path = "audit/crash.rs"]
 mod crash;
+#[path = "audit/losses.rs"]
+mod losses;
 #[path = "audit/retention.rs"]
 mod retention;
 #[path = "audit/short_form.rs"]

@@ -27,10 +27,11 @@ use steward::forward::{ConnectError, FabricError, ForwardError};
 use steward::identity::{Flaw, Quoted, TokenError};
 use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
+use steward::panics::Panicked;
 use steward::pipeline::{
     Allowances, AssertionError, AuthorizeError, ClassifyError, Counted, Ground, LinkError, Overload, RuleError, ScopeError, WrongTenant,
 };
-use steward::record::codes;
+use steward::record::{Unanswered, codes};
 use steward::rejection::{Answer, Rejection};
 use steward::sign_up::SignUpError;
 use steward::state::StateError;
@@ -336,6 +337,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         .collect();
     let unsigned = AssertionError::Form(hyper::header::HeaderValue::from_str("\n").unwrap_err());
     rows.push(Row { variant: text("AssertionError"), rejection: Rejection::Assertion { error: unsigned } });
+    rows.push(Row { variant: text("Panicked"), rejection: Rejection::Panicked(Panicked { place: "src/place.rs:1:1".into() }) });
     rows
 }
 
@@ -392,6 +394,7 @@ fn own() -> Vec<Row> {
         OwnError::Plan { .. } => [OwnError::Plan { problem: text("`plan`: there is no plan `ostra.care.gold.1.0` for this customer") }],
         OwnError::ResourceType { .. } => [OwnError::ResourceType { path: text("/providers/Microsoft.ManagedServices/unknown") }],
         OwnError::SignUp(_) => [OwnError::SignUp(SignUpError::Plan { plan: text("silver") })],
+        OwnError::Records(_) => [OwnError::Records(Unanswered)],
         OwnError::State(_) => [OwnError::State(StateError::Slow)],
         OwnError::Unknown => [OwnError::Unknown],
         OwnError::Unsettled => [OwnError::Unsettled],
@@ -457,6 +460,7 @@ fn sections(cause: hyper::Error) -> [(&'static str, Vec<Row>); 6] {
             | Rejection::Linked { .. }
             | Rejection::Overload { .. }
             | Rejection::Own(_)
+            | Rejection::Panicked(_)
             | Rejection::Rule { .. }
             | Rejection::Scope { .. }
             | Rejection::Stale

@@ -47,6 +47,8 @@ mod load;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 
+#[path = "gateway/panics.rs"]
+mod panics;
 #[path = "gateway/private_cloud.rs"]
 mod private_cloud;
 #[path = "gateway/prober.rs"]

@@ -112,10 +112,10 @@ impl World {
         let loaded = policy::load_texts(&folder, &[("all.toml", POLICY)], &options);
         let directory = Arc::new(loaded.map_err(|diagnostics| format!("{diagnostics:?}")).unwrap().directory);
         let fetcher = Fetcher::new(tls::trusted_roots(Some(&certificates.ca)).unwrap()).unwrap();
-        let (store, upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
+        let (store, mut upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
         store.warm(&directory).await;
         let (_directories, followed) = watch::channel(Arc::clone(&directory));
-        tokio::spawn(upkeep.run(followed, stopped));
+        tokio::spawn(async move { upkeep.run(followed, stopped).await });
         let verifier = Verifier::new(vec![AUDIENCE.to_owned()], store, clock.clone(), CacheLimits::default());
         Self { folder, clock, issuer, verifier, directory, _stop: stop }
     }

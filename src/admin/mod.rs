@@ -23,7 +23,7 @@ use crate::policy::watch::{LoadStatus, PolicyHandle};
 use crate::portal::Portal;
 use crate::record::{Filter, Found, Recorder, Verdict};
 use crate::state::State;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Condition, Metrics, Vitals};
 use crate::webhook;
 
 pub use guard::{Guard, TokenError};
@@ -41,6 +41,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What the HTTP library refused on the gateway's listener.
     pub refused_by_http: Arc<Refused>,
+    /// Background tasks.
+    pub vitals: Arc<Vitals>,
     /// The policies and how they were loaded.
     pub policies: PolicyHandle,
     /// What was agreed at run time, and how fresh that is.
@@ -102,11 +104,16 @@ impl Admin {
 
     fn ready(&self, verbose: bool) -> Answer {
         let checks = self.checks();
-        let ready = checks.iter().all(|(_, sound, _)| *sound);
+        let ready = checks.iter().all(|(_, condition, _)| *condition < Condition::Failed);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let mut lines = String::new();
-        for (name, sound, detail) in checks.iter().filter(|(_, sound, _)| verbose || !sound) {
-            lines.push_str(&format!("[{}] {name}: {detail}\n", if *sound { '+' } else { '-' }));
+        for (name, condition, detail) in checks.iter().filter(|(_, condition, _)| verbose || *condition > Condition::Sound) {
+            let sign = match condition {
+                Condition::Sound => '+',
+                Condition::Degraded => '!',
+                Condition::Failed => '-',
+            };
+            lines.push_str(&format!("[{sign}] {name}: {detail}\n"));
         }
         lines.push_str(if ready { "ready\n" } else { "not ready\n" });
         let mut answer = text(lines);
@@ -114,33 +121,67 @@ impl Admin {
         answer
     }
 
-    /// A broken policy file does not make a running gateway unready: the snapshot before it is in force.
-    fn checks(&self) -> Vec<(&'static str, bool, String)> {
-        let keys = self.keys.status();
-        let usable = keys.iter().filter(|status| status.usable_keys > 0).count();
-        let policies = self.policies.status().borrow().clone();
-        let detail = policies
-            .failure
-            .as_deref()
-            .map_or_else(|| policies.summary.to_string(), |_| "the files are broken; the set before is in force".to_owned());
-        vec![
-            ("policies", true, format!("revision {}, {detail}", policies.revision)),
-            ("keys", usable > 0 || keys.is_empty(), format!("{usable} of {} issuers have usable keys", keys.len())),
-            ("state", self.state.is_current(), self.state_line()),
-            ("draining", !*self.stop.borrow(), if *self.stop.borrow() { "ending" } else { "no" }.to_owned()),
+    /// What new requests depend on. Degraded is what they do not depend on, yet: a broken policy file does not make a running gateway
+    /// unready, for the snapshot before it is in force.
+    fn checks(&self) -> [(&'static str, Condition, String); 6] {
+        let (records, said_of_records) = self.recorder.health().condition();
+        let (tasks, said_of_tasks) = self.vitals.condition();
+        let (policies, said_of_policies) = self.policies_line();
+        let (keys, said_of_keys) = self.keys_line();
+        let (state, said_of_state) = self.state_line();
+        let (draining, said_of_draining) = match *self.stop.borrow() {
+            true => (Condition::Failed, "ending"),
+            false => (Condition::Sound, "no"),
+        };
+        [
+            ("policies", policies, said_of_policies),
+            ("keys", keys, said_of_keys),
+            ("state", state, said_of_state),
+            ("records", records, said_of_records),
+            ("tasks", tasks, said_of_tasks),
+            ("draining", draining, said_of_draining.to_owned()),
         ]
     }
 
-    fn state_line(&self) -> String {
+    fn policies_line(&self) -> (Condition, String) {
+        let status = self.policies.status().borrow().clone();
+        let (condition, detail) = match status.failure {
+            Some(_) => (Condition::Degraded, "the files are broken; the set before is in force"),
+            None => (Condition::Sound, &*status.summary),
+        };
+        (condition, format!("revision {}, {detail}", status.revision))
+    }
+
+    /// Tokens of an issuer without usable keys are refused; those of the others are not touched.
+    fn keys_line(&self) -> (Condition, String) {
+        let keys = self.keys.status();
+        let usable = keys.iter().filter(|status| status.usable_keys > 0).count();
+        let condition = match usable {
+            usable if usable == keys.len() => Condition::Sound,
+            0 => Condition::Failed,
+            _ => Condition::Degraded,
+        };
+        (condition, format!("{usable} of {} issuers have usable keys", keys.len()))
+    }
+
+    fn state_line(&self) -> (Condition, String) {
         let revision = self.policies.published().current().registry().revision();
-        let heard = if self.state.is_current() { "the store was heard in time" } else { "the store was not heard for too long" };
-        format!("revision {revision}, settled {}, {heard}", self.state.settled())
+        let (condition, heard) = match (self.state.is_current(), self.state.is_followed()) {
+            (false, _) => (Condition::Failed, "the store was not heard for too long"),
+            (true, false) => (Condition::Degraded, "the store does not answer; what is known is decided upon, and nothing can be changed"),
+            (true, true) => (Condition::Sound, "the store was heard in time"),
+        };
+        (condition, format!("revision {revision}, settled {}, {heard}", self.state.settled()))
     }
 
     fn metrics(&self) -> Answer {
         let status = self.policies.status().borrow().clone();
         self.metrics.policy(status.revision, status.applied, status.refused);
         self.metrics.refused_by_http(self.refused_by_http.malformed(), self.refused_by_http.too_large());
+        self.checks().iter().for_each(|(name, condition, _)| self.metrics.check(name, *condition));
+        let health = self.recorder.health();
+        self.metrics.records(health.has_writer(), health.lost().map(|(loss, count)| (loss.label(), count)));
+        self.metrics.tasks(&self.vitals);
         let mut answer = text(self.metrics.render());
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -188,12 +229,13 @@ impl Admin {
             return error(StatusCode::BAD_REQUEST, "InvalidId", message);
         }
         match self.recorder.find(prefix).await {
-            Found::One(record) => match serde_json::to_value(&record) {
+            Err(unanswered) => error(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", unanswered.to_string()),
+            Ok(Found::One(record)) => match serde_json::to_value(&record) {
                 Ok(record) => document(StatusCode::OK, &record),
                 Err(cause) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", cause.to_string()),
             },
-            Found::None => error(StatusCode::NOT_FOUND, "NotFound", format!("no record begins with `{prefix}`")),
-            Found::Several(count) => {
+            Ok(Found::None) => error(StatusCode::NOT_FOUND, "NotFound", format!("no record begins with `{prefix}`")),
+            Ok(Found::Several(count)) => {
                 error(StatusCode::CONFLICT, "Ambiguous", format!("{count} records begin with `{prefix}`; give more characters"))
             }
         }
@@ -216,8 +258,10 @@ impl Admin {
                 }
             }
         }
-        let records = self.recorder.recent(filter).await;
-        document(StatusCode::OK, &json!({ "value": records }))
+        match self.recorder.recent(filter).await {
+            Ok(recent) => document(StatusCode::OK, &json!({ "value": recent.records, "complete": recent.is_complete })),
+            Err(unanswered) => error(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", unanswered.to_string()),
+        }
     }
 }
 

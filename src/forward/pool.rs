@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -295,9 +295,7 @@ impl Pool {
                     log_end(driver).await;
                     drop(permit);
                 });
-                if let Ok(mut shared) = self.shared.lock() {
-                    *shared = Some(sender.clone());
-                }
+                *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
                 Ok(self.connection(Sender::Http2(sender), false))
             }
         }
@@ -313,15 +311,14 @@ impl Pool {
         if sender.is_closed() {
             return;
         }
-        if let Ok(mut idle) = self.idle.lock()
-            && idle.len() < IDLE_MAX
-        {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
             idle.push(Idle { connection: Connection { reused: true, share: None, ..connection }, since: Instant::now() });
         }
     }
 
     fn pop_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().ok()?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = idle.pop()?;
         if newest.since.elapsed() < IDLE_TIME_MAX {
             return Some(newest.connection);
@@ -332,7 +329,7 @@ impl Pool {
     }
 
     fn shared_sender(&self) -> Option<http2::SendRequest<Outgoing>> {
-        self.shared.lock().ok()?.clone().filter(|sender| !sender.is_closed())
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|sender| !sender.is_closed())
     }
 }
 

@@ -9,6 +9,7 @@ mod portal;
 mod spf;
 mod tenant_api;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::identity::Caller;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
 use crate::pace::{Pace, Rate};
+use crate::panics::contained;
 use crate::pipeline::{Arrived, CameIn, ClassifyError, Meant, RuleError, require_one_reading};
 use crate::rejection::Rejection;
 use crate::server::{Backends, Gateway};
@@ -88,8 +90,11 @@ impl Front {
         let Ok(_turn) = self.turns.try_acquire() else { return answer::sealed(Err(Refusal::Busy { max: REQUESTS_MAX }), None) };
         let (head, body) = request.into_parts();
         let came_in = came_in(&head, &connection);
-        let id = came_in.correlation_id.clone();
-        answer::sealed(self.route(&head, &connection, body, came_in).await, Some(&id))
+        let answered = match contained(pin!(self.route(&head, &connection, body, came_in.clone()))).await {
+            Ok(answered) => answered,
+            Err(panicked) => Err(self.refuse(&head, &came_in, None, Rejection::Panicked(panicked)).await),
+        };
+        answer::sealed(answered, Some(&came_in.correlation_id))
     }
 
     async fn route(&self, head: &Parts, connection: &Connection, body: Incoming, came_in: CameIn) -> Result<Answer, Refusal> {

@@ -7,6 +7,7 @@ mod ends;
 mod framing;
 mod patience;
 mod peers;
+mod rescue;
 mod streams;
 mod turns;
 
@@ -40,6 +41,7 @@ use self::peers::Peers;
 pub use self::streams::TAKEN_BACK_TIME;
 use self::streams::{Bounds, Streams, Watched};
 use self::turns::Turns;
+use crate::telemetry::Repeats;
 
 /// How long anything on a connection may take and how large it may be. Source: `docs/limits.md`.
 #[derive(Debug, Clone)]
@@ -187,12 +189,12 @@ pub type Stop = watch::Receiver<bool>;
 /// After the stop signal new connections are still accepted for [`LAME_TIME`] and every HTTP/1.1 answer says
 /// `Connection: close`, so that a request already on its way is answered and not cut. After that time idle connections are
 /// closed; one that has just been opened may still bring its first request. Must run inside a tokio runtime; connections
-/// are spawned on it and awaited before this returns.
+/// are spawned on it and awaited before this returns. A handler that panics ends its request, which is answered 500, and nothing else.
 pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, limits: Limits, stop: Stop, handler: H) -> Drained
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let drain_time_max = limits.drain_time_max;
@@ -222,7 +224,7 @@ where
                 () = lame.as_mut() => break,
             };
             // An accept error concerns one connection or a want of descriptors; the listener itself lives on.
-            let Ok((stream, peer)) = accepted else {
+            let Ok((stream, peer)) = accepted.map_err(|cause| REFUSED.note(cause)) else {
                 tokio::select! {
                     () = sleep(ACCEPT_ERROR_PAUSE) => continue,
                     () = lame.as_mut() => break,
@@ -249,6 +251,9 @@ where
 
 /// How long a stopping listener goes on accepting, so that clients learn of the stop from an answer and not from a reset.
 pub const LAME_TIME: Duration = Duration::from_millis(300);
+
+/// Without file descriptors no connection can be accepted until one is free.
+static REFUSED: Repeats<std::io::Error> = Repeats::new(|cause, times| tracing::warn!(%cause, times, "a connection could not be accepted"));
 
 /// Keeps a listener that ran out of file descriptors from spinning.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -363,7 +368,7 @@ impl Listening {
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if let Err(cause) = stream.set_nodelay(true).and_then(|()| bound_unsent(&stream)) {
@@ -407,7 +412,7 @@ impl Listening {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let connection = Arc::new(connection);
@@ -423,7 +428,7 @@ impl Listening {
             let service = service_fn(move |request: Request<Incoming>| {
                 asked.notify_one();
                 let stream = streams.begin();
-                let answer = Box::pin(handler(request, Arc::clone(&connection)));
+                let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
                 async move { Ok::<_, Infallible>(answer.await.map(|body| Watched::new(body, stream))) }
             });
             let mut served = self.http2.serve_connection(stream, service);
@@ -439,7 +444,7 @@ impl Listening {
             if let Some(found) = found {
                 request.extensions_mut().insert(found);
             }
-            let answer = Box::pin(handler(request, Arc::clone(&connection)));
+            let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;

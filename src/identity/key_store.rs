@@ -18,6 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::directory::{Directory, KeySource, TokenIssuer};
 use crate::https::Stop;
 use crate::ids::TenantId;
+use crate::telemetry::Repeats;
 
 /// Requests that may wait for a load at the same time; further ones are refused at once.
 const WAITERS_MAX: usize = 1024;
@@ -27,6 +28,10 @@ const FLIGHTS_MAX: usize = 16;
 const ASKED_MAX: usize = 64;
 /// How often it is looked at which keys are due.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Anybody can send tokens with keys that nobody has.
+static OVERFULL: Repeats<TenantId> =
+    Repeats::new(|tenant, times| tracing::warn!(%tenant, times, "keys cannot be asked for: too many loads are waiting"));
 
 /// The keys of all issuers that the directory names. Nothing but the directory and the clock causes a load, except an unknown
 /// key of a known issuer, and that at most once per [floor](KeyTimes::refresh_floor).
@@ -161,7 +166,7 @@ impl KeyStore {
         if let Some(flight) = keys.take_off_when_asked(self.clock.now())
             && self.asked.try_send(flight).is_err()
         {
-            tracing::warn!(tenant = %keys.tenant(), "keys cannot be asked for: too many loads are waiting");
+            OVERFULL.note(keys.tenant());
         }
         if timeout(self.times.wait_time_max, state.wait_for(|state| state.at_rest())).await.is_err() {
             tracing::debug!(tenant = %keys.tenant(), "the keys of an issuer did not arrive in time");
@@ -219,8 +224,9 @@ pub struct KeyUpkeep {
 }
 
 impl KeyUpkeep {
-    /// Loads what is due or asked for and follows the directory, until `stop` turns true. Loads under way are then given up.
-    pub async fn run(mut self, mut directories: watch::Receiver<Arc<Directory>>, mut stop: Stop) {
+    /// Loads what is due or asked for and follows the directory, until `stop` turns true. Loads under way are then given up. It can be
+    /// run again after it panicked.
+    pub async fn run(&mut self, mut directories: watch::Receiver<Arc<Directory>>, mut stop: Stop) {
         let mut flights = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -258,10 +258,10 @@ impl World {
         ];
         let (directories, followed) = watch::channel(Arc::new(directory(1, tenants)));
         let (stop, stopped) = watch::channel(false);
-        let (store, upkeep) = KeyStore::new(Fetcher::new(RootCertStore::empty()).unwrap(), clock.clone(), KeyTimes::default());
+        let (store, mut upkeep) = KeyStore::new(Fetcher::new(RootCertStore::empty()).unwrap(), clock.clone(), KeyTimes::default());
         let first = Arc::clone(&directories.borrow());
         store.warm(&first).await;
-        let upkeep = tokio::spawn(upkeep.run(followed, stopped));
+        let upkeep = tokio::spawn(async move { upkeep.run(followed, stopped).await });
         let verifier = Verifier::new(vec![AUDIENCE.to_owned()], Arc::clone(&store), clock.clone(), limits);
         Self { clock, server, rival, store, verifier, directories, upkeep, stop }
     }

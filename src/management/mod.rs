@@ -31,7 +31,7 @@ use crate::forward::{Fabric, FabricError, RequestBody};
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
 use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
-use crate::record::Recorder;
+use crate::record::{Recorder, Unanswered};
 use crate::rejection::Rejection;
 use crate::sign_up::SignUpError;
 use crate::state::{ChangeError, Changed, State, StateError};
@@ -302,6 +302,9 @@ pub enum OwnError {
     /// What permitted the request is gone by the time it could be carried out.
     #[error("{0}")]
     Refused(Box<Rejection>),
+    /// The decision records gave no answer.
+    #[error("{0}; try again")]
+    Records(#[from] Unanswered),
     /// There is no such type.
     #[error("`{path}` names a resource type that this provider does not have")]
     ResourceType {
@@ -356,7 +359,7 @@ impl OwnError {
             Self::Body(BodyError::Json(_)) => "request.malformed",
             Self::Body(BodyError::Slow) => "request.too_slow",
             Self::Body(BodyError::TooLarge) => "request.too_large",
-            Self::Busy | Self::State(_) | Self::Unknown | Self::Unsettled => "state.unavailable",
+            Self::Busy | Self::Records(_) | Self::State(_) | Self::Unknown | Self::Unsettled => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
             Self::Deployment(_) => "deployment.invalid",
             Self::Fabric(FabricError::Assertion(_)) => "internal.assertion",

@@ -47,7 +47,7 @@ pub use operations::{Operation, OperationOwners};
 pub use own::{OwnRequest, Service};
 pub use resolve::{Authenticated, OwnQuestion, ScopeError, Scoped, Target, Topic};
 pub use throttle::{Allowance, Allowances, Counted, Ground, Overload, Remaining, Throttle, seconds};
-pub use trail::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, CheckName, Outcome, ScoredGrant, Trail};
+pub use trail::{CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, CheckName, Outcome, ScoredGrant, Sighting, Trail};
 
 /// Everything a request is judged by. One value per request; the directory in it is one snapshot.
 #[derive(Debug)]

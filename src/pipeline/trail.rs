@@ -5,9 +5,9 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::Version;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
+use hyper::{Method as HttpMethod, Request, Uri, Version};
 use serde::{Deserialize, Serialize};
 
 use super::{Arrived, Context, Refused, Remaining, Supposed};
@@ -348,6 +348,34 @@ impl Trail {
 
     pub(super) fn permitted_by(&mut self, grant: &Grant) {
         self.grants = vec![ScoredGrant { grant: grant.clone(), principal: true, scope: true, action: true, in_force: true }];
+    }
+}
+
+/// What is kept of a request while its stages have the rest: if one of them panics, the record is made of this.
+#[derive(Debug)]
+pub struct Sighting {
+    id: RequestId,
+    method: HttpMethod,
+    target: Uri,
+    version: Version,
+    connection: Arc<Connection>,
+}
+
+impl Sighting {
+    /// Before the head is given away.
+    #[must_use]
+    pub fn of(head: &Parts, connection: &Arc<Connection>, id: RequestId) -> Self {
+        let (method, target, connection) = (head.method.clone(), head.uri.clone(), Arc::clone(connection));
+        Self { id, method, target, version: head.version, connection }
+    }
+
+    /// A trail that says no more than this.
+    #[must_use]
+    pub fn trail(self, context: &Context<'_>) -> Box<Trail> {
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri, head.version) = (self.method, self.target, self.version);
+        let trail = Trail::begin(&head, &self.connection, self.id, context);
+        Box::new(Trail { path: printable(head.uri.path()), ..trail })
     }
 }
 

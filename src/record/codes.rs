@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 68] = pages![
+const PAGES: [(&str, &str); 69] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -24,6 +24,7 @@ const PAGES: [(&str, &str); 68] = pages![
     "fabric.absent",
     "fabric.refused",
     "internal.assertion",
+    "internal.panic",
     "limit.connections",
     "limit.kept",
     "limit.overload",

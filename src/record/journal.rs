@@ -5,19 +5,23 @@
 //! what is in the files.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::archive::{self, Kind};
 use super::audit::{LineHasher, Linked, Log, PublicKey};
 use super::chains::Chains;
+use super::health::{Health, Loss};
 use super::key_file::{self, KeyFileError};
 use super::ledger::{GrantKey, Ledger, Uses};
 use super::sealer::{Heads, Job, Sealer, Stated};
 use super::segments::Segments;
 use super::stored::{Evidence, Frames, Scribe};
-use super::{Activities, ActivityQuery, Filter, Finished, Found, Record, RecordConfig, Told};
+use super::{Activities, ActivityQuery, Filter, Finished, Found, Recent, Record, RecordConfig, Told};
 use crate::clock::{Clock, Timestamp};
+use crate::ids::RequestId;
+use crate::panics;
 
 /// A head follows a record after this time at the latest, if the disk is not behind.
 pub(super) const SEAL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -61,7 +65,7 @@ pub struct Journal {
     key: PublicKey,
     /// Since when something has no head.
     unsealed_since: Option<Instant>,
-    is_losing: bool,
+    health: Arc<Health>,
 }
 
 impl Journal {
@@ -70,6 +74,11 @@ impl Journal {
     /// # Errors
     /// When the folder cannot be made, read or written, or the key beside it not be used.
     pub fn open(config: &RecordConfig, clock: Clock) -> Result<Self, SegmentError> {
+        Self::open_under(config, clock, Arc::default())
+    }
+
+    /// The same; what stands in its way is said there.
+    pub(super) fn open_under(config: &RecordConfig, clock: Clock, health: Arc<Health>) -> Result<Self, SegmentError> {
         let key_path = key_file::path(&config.folder);
         let failed = |cause| SegmentError::Io { path: config.folder.clone(), cause };
         std::fs::create_dir_all(&config.folder).map_err(failed)?;
@@ -81,11 +90,12 @@ impl Journal {
         let stated = Stated::read(&config.folder, &heads, &key).map_err(failed)?;
         let mut chains = Chains::default();
         stated.newest.values().for_each(|head| chains.resume(head));
-        let sealer = Sealer::start(Heads::new(config.folder.clone(), signer, clock, stated)).map_err(failed)?;
-        let segments = Segments::open(config).map_err(failed)?;
+        let heads_files = Heads::new(config.folder.clone(), signer, clock, stated);
+        let sealer = Sealer::start(heads_files, Arc::clone(&health)).map_err(failed)?;
+        let segments = Segments::open(config, Arc::clone(&health)).map_err(failed)?;
         let ledger = Ledger::new(now);
         let (frames, scribe) = (Frames::default(), Scribe::default());
-        let mut journal = Self { segments, chains, ledger, frames, scribe, sealer, key, unsealed_since: None, is_losing: false };
+        let mut journal = Self { segments, chains, ledger, frames, scribe, sealer, key, unsealed_since: None, health };
         journal.take_up(config, &heads).map_err(failed)?;
         Ok(journal)
     }
@@ -114,7 +124,7 @@ impl Journal {
     /// is said.
     pub fn record(&mut self, finished: &Finished) {
         if !self.is_ready() {
-            return self.lose();
+            return self.lose(finished.trail.id);
         }
         let evidence = Evidence::of(finished);
         match (evidence.logs(), evidence.told()) {
@@ -129,7 +139,7 @@ impl Journal {
     /// Appends a record that is at hand already, in its long form.
     pub fn append(&mut self, record: &Record, told: Told) {
         if !self.is_ready() {
-            return self.lose();
+            return self.lose(record.id);
         }
         self.ledger.note(record);
         match (record.logs(), told) {
@@ -148,7 +158,6 @@ impl Journal {
         }
         let is_ready = self.segments.has_room();
         if is_ready {
-            self.is_losing = false;
             self.unsealed_since.get_or_insert_with(Clock::instant);
         }
         is_ready
@@ -180,11 +189,8 @@ impl Journal {
         });
     }
 
-    fn lose(&mut self) {
-        if !self.is_losing {
-            self.is_losing = true;
-            tracing::error!("decision records are lost: the disk takes none");
-        }
+    fn lose(&mut self, id: RequestId) {
+        self.health.lose(Loss::Disk, Some(id));
         self.segments.flush();
     }
 
@@ -253,7 +259,7 @@ impl Journal {
     }
 
     /// The newest records that pass the filter.
-    pub fn recent(&mut self, filter: &Filter) -> Vec<Record> {
+    pub fn recent(&mut self, filter: &Filter) -> Recent {
         self.segments.recent(filter)
     }
 
@@ -276,6 +282,26 @@ impl Journal {
             page.records.extend(self.segments.get(id).filter(|record| (query.wanted)(record)));
         }
         page
+    }
+
+    /// Where the files are.
+    pub(super) fn folder(&self) -> &Path {
+        self.segments.folder()
+    }
+
+    /// Whether it cannot go on: nobody signs heads.
+    pub(super) fn is_broken(&self) -> bool {
+        self.sealer.is_gone()
+    }
+
+    /// Leaves the files to another journal after a failure: what a panic left of a line is a torn one, as after a crash. Says how many
+    /// records the disk did not take any more.
+    pub(super) fn abandon(mut self) -> u64 {
+        // Nothing else of it is used again.
+        let flushed = panics::contain(|| self.segments.flush());
+        let lost = if flushed == Ok(true) { 0 } else { self.segments.unwritten() };
+        self.sealer.join();
+        lost
     }
 
     /// Writes everything, signs for it and waits for the disk.

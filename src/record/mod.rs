@@ -2,8 +2,9 @@
 //!
 //! A record never holds a token, a query, a body or an assertion. The request path hands over the evidence and goes on;
 //! one writer thread makes the record, appends it to a segment file and answers searches. The queue to it is bounded, and a
-//! full queue makes requests wait. Only a request whose client has left cannot wait: with a full queue its record is lost,
-//! and the log says so.
+//! full queue makes requests wait, for a bounded time. After that, and where nobody is left who could wait, the record is lost:
+//! counted, said in the log, and the gateway is not ready. What has been carried out is answered all the same
+//! (`docs/decisions/0022`). A writer that panics is begun again from its files.
 
 pub mod archive;
 pub mod audit;
@@ -11,38 +12,46 @@ pub mod codes;
 
 mod chains;
 mod entry;
+mod health;
 mod journal;
 mod key_file;
 mod ledger;
 mod sealer;
 mod segments;
 mod stored;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::StatusCode;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::SubscriptionId;
+use crate::ids::{RequestId, SubscriptionId};
 use crate::pipeline::Trail;
 use crate::rejection::Rejection;
 
 use audit::PublicKey;
 pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
+pub use health::{Health, Loss};
 pub use journal::{Journal, SegmentError};
 pub use key_file::{KeyFileError, public_key_beside};
 pub use ledger::{GrantKey, Uses};
+pub use writer::Writer;
+use writer::{Question, Queue};
 
 /// Requests that may wait for the writer.
 const QUEUE_MAX: usize = 16 * 1024;
 /// Questions that may wait for the writer.
 const QUESTIONS_MAX: usize = 1024;
-/// The writer takes what came within this time together: requests that end meanwhile need not wake it. A question does.
-const BATCH_TIME: Duration = Duration::from_millis(2);
+/// How long a request that has ended waits for room in the queue; its answer waits with it.
+const RECORD_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long somebody who asks waits for the writer.
+const QUESTION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Where records are kept and how many.
 #[derive(Debug, Clone)]
@@ -111,13 +120,19 @@ pub struct Activities {
     pub next: Option<usize>,
 }
 
-enum Question {
-    Activities { query: ActivityQuery, reply: oneshot::Sender<Activities> },
-    Find { prefix: String, reply: oneshot::Sender<Found> },
-    Recent { filter: Filter, reply: oneshot::Sender<Vec<Record>> },
-    Flush { reply: oneshot::Sender<()> },
-    Uses { keys: Vec<GrantKey>, reply: oneshot::Sender<Uses> },
+/// The newest records that pass a filter.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Whether all records were looked at that had to be; a search may take only so long.
+    pub is_complete: bool,
 }
+
+/// Nobody answered a question about records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the decision records cannot be read now")]
+pub struct Unanswered;
 
 /// The handle to the writer. Clones write to the same files.
 #[derive(Debug, Clone)]
@@ -125,11 +140,8 @@ pub struct Recorder {
     finished: mpsc::Sender<Finished>,
     questions: mpsc::Sender<Question>,
     key: Arc<PublicKey>,
+    health: Arc<Health>,
 }
-
-/// The writer thread; it ends when the last [`Recorder`] is gone.
-#[derive(Debug)]
-pub struct Writer(JoinHandle<()>);
 
 impl Recorder {
     /// Opens the folder, finds what is there, and starts the writer.
@@ -137,15 +149,15 @@ impl Recorder {
     /// # Errors
     /// When the folder cannot be made, read or written.
     pub fn open(config: &RecordConfig, clock: Clock) -> Result<(Self, Writer), SegmentError> {
-        let failed = |cause| SegmentError::Io { path: config.folder.clone(), cause };
-        let journal = Journal::open(config, clock)?;
-        let key = journal.key().clone();
+        let health = Arc::new(Health::default());
+        let journal = Journal::open_under(config, clock.clone(), Arc::clone(&health))?;
+        let key = Arc::new(journal.key().clone());
         let (finished, ended) = mpsc::channel(QUEUE_MAX);
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        let write = move || timer.block_on(write(journal, Queue { ended, asked }));
-        let thread = std::thread::Builder::new().name("records".to_owned()).spawn(write).map_err(failed)?;
-        Ok((Self { finished, questions, key: Arc::new(key) }, Writer(thread)))
+        let (config, known) = (config.clone(), Arc::clone(&health));
+        let again = move || Journal::open_under(&config, clock.clone(), Arc::clone(&known));
+        let writer = Writer::start(journal, Queue::new(ended, asked), again, Arc::clone(&health))?;
+        Ok((Self { finished, questions, key, health }, writer))
     }
 
     /// The public key that heads of the audit are checked with.
@@ -154,157 +166,119 @@ impl Recorder {
         &self.key
     }
 
-    /// Hands over an ended request; waits while the queue is full.
+    /// How it goes.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Hands over an ended request; waits a little while the queue is full.
     pub async fn record(&self, finished: Finished) {
-        if self.finished.send(finished).await.is_err() {
-            tracing::error!("the record writer is gone; a decision was not recorded");
+        match self.finished.try_send(finished) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(finished)) => self.health.lose(Loss::Writer, Some(finished.trail.id)),
+            // Apart, so that a request that need not wait has no room for it.
+            Err(TrySendError::Full(finished)) => Box::pin(self.record_later(finished)).await,
         }
     }
 
-    /// The same from a place that cannot wait: with a full queue the record is lost, and that is said.
+    async fn record_later(&self, finished: Finished) {
+        let mut waiting = Waiting { health: &self.health, id: finished.trail.id, loss: Some(Loss::ClientGone) };
+        if self.health.is_stuck() {
+            waiting.loss = Some(Loss::Slow);
+            return;
+        }
+        waiting.loss = match timeout(RECORD_TIME_MAX, self.finished.reserve()).await {
+            Ok(Ok(room)) => {
+                room.send(finished);
+                None
+            }
+            Ok(Err(_gone)) => Some(Loss::Writer),
+            Err(_elapsed) => {
+                // Whoever comes next would wait in vain as well.
+                self.health.stick();
+                Some(Loss::Slow)
+            }
+        };
+    }
+
+    /// The same from a place that cannot wait: with a full queue the record is lost.
     pub fn record_now(&self, finished: Finished) {
-        if self.finished.try_send(finished).is_err() {
-            tracing::error!("a decision could not be recorded: the queue is full and its client is gone");
+        match self.finished.try_send(finished) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(finished)) => self.health.lose(Loss::Writer, Some(finished.trail.id)),
+            Err(TrySendError::Full(finished)) => self.health.lose(Loss::ClientGone, Some(finished.trail.id)),
         }
     }
 
     /// The record whose id begins with `prefix` (hexadecimal, any case).
-    pub async fn find(&self, prefix: &str) -> Found {
+    ///
+    /// # Errors
+    /// When the writer gives no answer in time.
+    pub async fn find(&self, prefix: &str) -> Result<Found, Unanswered> {
         let (reply, answer) = oneshot::channel();
         let prefix = prefix.to_ascii_lowercase();
-        self.ask(Question::Find { prefix, reply }, answer).await.unwrap_or(Found::None)
+        self.ask(Question::Find { prefix, reply }, answer).await
     }
 
     /// The newest records that pass the filter.
-    pub async fn recent(&self, filter: Filter) -> Vec<Record> {
+    ///
+    /// # Errors
+    /// When the writer gives no answer in time.
+    pub async fn recent(&self, filter: Filter) -> Result<Recent, Unanswered> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Question::Recent { filter, reply }, answer).await.unwrap_or_default()
+        self.ask(Question::Recent { filter, reply }, answer).await
     }
 
     /// What was done in a subscription: a page of it.
-    pub async fn activities(&self, query: ActivityQuery) -> Activities {
+    ///
+    /// # Errors
+    /// When the writer gives no answer in time.
+    pub async fn activities(&self, query: ActivityQuery) -> Result<Activities, Unanswered> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Question::Activities { query, reply }, answer).await.unwrap_or_default()
+        self.ask(Question::Activities { query, reply }, answer).await
     }
 
-    /// When grants were last used; nothing when the writer is gone.
-    pub async fn uses(&self, keys: Vec<GrantKey>) -> Option<Uses> {
+    /// When grants were last used.
+    ///
+    /// # Errors
+    /// When the writer gives no answer in time.
+    pub async fn uses(&self, keys: Vec<GrantKey>) -> Result<Uses, Unanswered> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Uses { keys, reply }, answer).await
     }
 
     /// Returns when everything handed over before is in the files.
-    pub async fn flush(&self) {
+    ///
+    /// # Errors
+    /// When the writer gives no answer in time.
+    pub async fn flush(&self) -> Result<(), Unanswered> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Question::Flush { reply }, answer).await.unwrap_or_default();
+        self.ask(Question::Flush { reply }, answer).await
     }
 
     /// The answer takes account of every request that was handed over before.
-    async fn ask<T>(&self, question: Question, answer: oneshot::Receiver<T>) -> Option<T> {
-        self.questions.send(question).await.ok()?;
-        answer.await.ok()
-    }
-}
-
-impl Writer {
-    /// Waits until everything is written. Drop every [`Recorder`] first, or this waits for ever.
-    pub fn join(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the record writer had failed");
-        }
-    }
-}
-
-fn answer<T>(reply: oneshot::Sender<T>, value: T) {
-    if reply.send(value).is_err() {
-        tracing::debug!("nobody waits for the answer any more");
-    }
-}
-
-/// What waits for the writer.
-struct Queue {
-    ended: mpsc::Receiver<Finished>,
-    asked: mpsc::Receiver<Question>,
-}
-
-/// Why the writer has something to do.
-enum Woken {
-    Asked(Question),
-    /// Heads are due.
-    Due,
-    /// Nobody can hand over anything any more.
-    Done,
-    Ended(Finished),
-}
-
-/// The thread's work. Waiting ends when heads are due.
-async fn write(mut journal: Journal, mut queue: Queue) {
-    loop {
-        match queue.next(journal.seal_due()).await {
-            Woken::Asked(question) => {
-                queue.take_all(&mut journal);
-                carry_out(&mut journal, question);
-            }
-            Woken::Due => {}
-            Woken::Done => break,
-            Woken::Ended(finished) => {
-                journal.record(&finished);
-                queue.gather(&mut journal).await;
-                queue.take_all(&mut journal);
-            }
-        }
-        journal.flush();
-        if journal.seal_due().is_some_and(|due| due <= Clock::instant()) {
-            journal.seal();
-        }
-    }
-    queue.take_all(&mut journal);
-    journal.close();
-}
-
-impl Queue {
-    async fn next(&mut self, due: Option<Instant>) -> Woken {
-        let next = async {
-            tokio::select! {
-                question = self.asked.recv() => question.map_or(Woken::Done, Woken::Asked),
-                finished = self.ended.recv() => finished.map_or(Woken::Done, Woken::Ended),
-            }
+    async fn ask<T>(&self, question: Question, answer: oneshot::Receiver<T>) -> Result<T, Unanswered> {
+        let answered = async {
+            self.questions.send(question).await.ok()?;
+            answer.await.ok()
         };
-        match due {
-            Some(due) => tokio::time::timeout_at(due.into(), next).await.unwrap_or(Woken::Due),
-            None => next.await,
-        }
-    }
-
-    /// Lets requests come together for a while, and answers questions meanwhile.
-    async fn gather(&mut self, journal: &mut Journal) {
-        let end = Clock::instant() + BATCH_TIME;
-        while Clock::instant() < end {
-            let Ok(Some(question)) = tokio::time::timeout_at(end.into(), self.asked.recv()).await else { break };
-            self.take_all(journal);
-            carry_out(journal, question);
-        }
-    }
-
-    /// Records what waits now.
-    fn take_all(&mut self, journal: &mut Journal) {
-        for _ in 0..self.ended.len() {
-            let Ok(finished) = self.ended.try_recv() else { break };
-            journal.record(&finished);
-        }
+        timeout(QUESTION_TIME_MAX, answered).await.ok().flatten().ok_or(Unanswered)
     }
 }
 
-fn carry_out(journal: &mut Journal, question: Question) {
-    match question {
-        Question::Activities { query, reply } => answer(reply, journal.activities(&query)),
-        Question::Find { prefix, reply } => answer(reply, journal.find(&prefix)),
-        Question::Recent { filter, reply } => answer(reply, journal.recent(&filter)),
-        Question::Flush { reply } => {
-            journal.flush();
-            answer(reply, ());
+/// A record that waits for room. Where nobody waits any more, it is lost.
+struct Waiting<'a> {
+    health: &'a Health,
+    id: RequestId,
+    loss: Option<Loss>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(loss) = self.loss {
+            self.health.lose(loss, Some(self.id));
         }
-        Question::Uses { keys, reply } => answer(reply, journal.uses(&keys)),
     }
 }
 

@@ -9,18 +9,22 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::archive::{self, Kind, Lines};
 use super::audit::{Hash, Head, HeadKind, Log, PublicKey, SignedHead, Signer, key_line, read_key_line};
 use super::chains::State;
+use super::health::{Health, Trouble};
 use crate::clock::{Clock, Timestamp};
 
 /// Jobs that may wait: enough that a slow disk delays heads and not records.
 const JOBS_MAX: usize = 8;
 /// Jobs that failed and are tried again; the oldest is given up.
 const FAILED_MAX: usize = 64;
+/// From a job that failed to the next attempt, when nothing else is to be done.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Something to do.
 #[derive(Debug)]
@@ -47,12 +51,12 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn start(heads: Heads) -> io::Result<Self> {
+    pub(super) fn start(heads: Heads, health: Arc<Health>) -> io::Result<Self> {
         let (jobs, waiting) = sync_channel(JOBS_MAX);
         let busy = Arc::new(AtomicUsize::new(0));
         let done = Arc::clone(&busy);
         let bytes = Arc::clone(&heads.bytes);
-        let thread = std::thread::Builder::new().name("heads".to_owned()).spawn(move || work(heads, &waiting, &done))?;
+        let thread = std::thread::Builder::new().name("heads".to_owned()).spawn(move || work(heads, &waiting, &done, &health))?;
         Ok(Self { jobs, busy, bytes, thread })
     }
 
@@ -69,6 +73,11 @@ impl Sealer {
         self.busy.load(Ordering::Acquire) == 0
     }
 
+    /// Whether nobody does what is ordered any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Bytes of all files of heads.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Acquire)
@@ -83,31 +92,24 @@ impl Sealer {
     }
 }
 
-fn work(mut heads: Heads, jobs: &Receiver<Job>, busy: &AtomicUsize) {
-    let mut waiting = VecDeque::new();
-    let mut is_failing = false;
-    while let Ok(job) = jobs.recv() {
-        waiting.push_back(job);
-        while let Some(job) = waiting.front() {
-            match heads.carry_out(job) {
-                Ok(()) => {
-                    is_failing = false;
-                    waiting.pop_front();
-                }
-                Err(cause) => {
-                    if !is_failing {
-                        tracing::error!(folder = %heads.folder.display(), %cause, "heads of the audit cannot be written");
-                    }
-                    is_failing = true;
-                    break;
-                }
+fn work(mut heads: Heads, jobs: &Receiver<Job>, busy: &AtomicUsize, health: &Health) {
+    let mut failed = VecDeque::new();
+    loop {
+        match next(jobs, !failed.is_empty()) {
+            Ok(job) => {
+                failed.push_back(job);
+                heads.work_off(&mut failed, health);
+                busy.fetch_sub(1, Ordering::AcqRel);
             }
+            Err(RecvTimeoutError::Timeout) => heads.work_off(&mut failed, health),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        if waiting.len() > FAILED_MAX {
-            waiting.pop_front();
-        }
-        busy.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// The next job; for one that failed, the wait ends.
+fn next(jobs: &Receiver<Job>, has_failed: bool) -> Result<Job, RecvTimeoutError> {
+    if has_failed { jobs.recv_timeout(RETRY) } else { jobs.recv().map_err(|_gone| RecvTimeoutError::Disconnected) }
 }
 
 /// The files of heads.
@@ -204,6 +206,24 @@ fn open_if_there(path: &Path) -> io::Result<Option<Lines<BufReader<File>>>> {
 impl Heads {
     pub(super) fn new(folder: PathBuf, signer: Signer, clock: Clock, stated: Stated) -> Self {
         Self { folder, signer, clock, open: None, cuts: stated.cuts, bytes: Arc::new(stated.bytes.into()), last: stated.last }
+    }
+
+    /// Does the jobs in their order, up to one that fails.
+    fn work_off(&mut self, jobs: &mut VecDeque<Job>, health: &Health) {
+        while let Some(job) = jobs.front() {
+            if let Err(cause) = self.carry_out(job) {
+                health.begin(Trouble::Heads, &self.folder, &cause);
+                break;
+            }
+            jobs.pop_front();
+        }
+        if jobs.is_empty() {
+            health.end(Trouble::Heads);
+        }
+        if jobs.len() > FAILED_MAX {
+            jobs.pop_front();
+            tracing::warn!("heads of the audit are not signed any more for a part of the records: too many wait");
+        }
     }
 
     fn carry_out(&mut self, job: &Job) -> io::Result<()> {

@@ -5,11 +5,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::archive::{self, Kind, Lines};
 use super::audit::Linked;
-use super::{Filter, Found, Record, RecordConfig};
+use super::health::{Health, Trouble};
+use super::{Filter, Found, Recent, Record, RecordConfig};
+use crate::clock::Clock;
 use crate::ids::RequestId;
 
 /// A segment is closed at this size, or at a sixteenth of what is kept if that is less.
@@ -20,6 +24,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records shown at once.
 const RECENT_MAX: usize = 1_000;
+/// How long one search may keep the writer: requests that end meanwhile wait in the queue.
+const RECENT_TIME_MAX: Duration = Duration::from_millis(250);
 
 /// Where a record's line stands. Lines beyond 4 GiB of a file, which is none of ours, are not found by their ids.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +59,7 @@ pub(super) struct Segments {
     open: File,
     /// Whole lines but perhaps the first, which may be the rest of one.
     waiting: Vec<u8>,
-    failing: bool,
+    health: Arc<Health>,
 }
 
 impl Segment {
@@ -105,7 +111,7 @@ impl Segment {
 
 impl Segments {
     /// Opens a folder that is there; nothing of it is known before [`Segments::index`] has read it.
-    pub(super) fn open(config: &RecordConfig) -> io::Result<Self> {
+    pub(super) fn open(config: &RecordConfig, health: Arc<Health>) -> io::Result<Self> {
         let newest = Kind::Records.numbers(&config.folder)?.last().copied().unwrap_or(0).max(1);
         Ok(Self {
             folder: config.folder.clone(),
@@ -114,7 +120,7 @@ impl Segments {
             segments: VecDeque::new(),
             open: archive::append_to(&Kind::Records.path(&config.folder, newest))?,
             waiting: Vec::new(),
-            failing: false,
+            health,
         })
     }
 
@@ -142,6 +148,10 @@ impl Segments {
             last.close();
         }
         self.segments.push_back(segment);
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The number of the open segment.
@@ -183,12 +193,13 @@ impl Segments {
         match is_written.then(|| archive::append_to(&Kind::Records.path(&self.folder, next))) {
             None => false,
             Some(Ok(open)) => {
+                self.health.end(Trouble::Segment);
                 self.open = open;
                 self.begin(Segment::new(next));
                 true
             }
             Some(Err(cause)) => {
-                self.complain(&cause);
+                self.health.begin(Trouble::Segment, &self.folder, &cause);
                 false
             }
         }
@@ -218,19 +229,17 @@ impl Segments {
             }
         };
         self.waiting.drain(..written);
+        self.health.set_full(!self.has_room());
         match outcome {
-            Ok(()) => self.failing = false,
-            Err(cause) => self.complain(&cause),
+            Ok(()) => self.health.end(Trouble::Lines),
+            Err(cause) => self.health.begin(Trouble::Lines, &self.folder, &cause),
         }
         self.waiting.is_empty()
     }
 
-    /// Said once per failure and not once per request: the log must not fill the disk that is full already.
-    fn complain(&mut self, cause: &io::Error) {
-        if !self.failing {
-            self.failing = true;
-            tracing::error!(folder = %self.folder.display(), %cause, "decision records cannot be written");
-        }
+    /// Lines that the disk has not taken, one of which may be a part.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.waiting.iter().filter(|byte| **byte == b'\n').count() as u64
     }
 
     pub(super) fn find(&mut self, prefix: &str) -> Found {
@@ -259,15 +268,22 @@ impl Segments {
         }
     }
 
-    pub(super) fn recent(&mut self, filter: &Filter) -> Vec<Record> {
+    pub(super) fn recent(&mut self, filter: &Filter) -> Recent {
         self.flush();
+        let until = Clock::instant() + RECENT_TIME_MAX;
+        let mut recent = Recent { records: Vec::new(), is_complete: true };
         let segments = self.segments.iter().rev();
-        let newest = segments.flat_map(|segment| segment.newest_first().into_iter().map(|place| (segment.number, place)));
-        newest
-            .filter_map(|(segment, place)| self.read(segment, place))
-            .filter(|record| filter.admits(record))
-            .take(filter.limit.min(RECENT_MAX))
-            .collect()
+        for (segment, place) in segments.flat_map(|segment| segment.newest_first().into_iter().map(|place| (segment.number, place))) {
+            if recent.records.len() >= filter.limit.min(RECENT_MAX) {
+                break;
+            }
+            if Clock::instant() >= until {
+                recent.is_complete = false;
+                break;
+            }
+            recent.records.extend(self.read(segment, place).filter(|record| filter.admits(record)));
+        }
+        recent
     }
 
     fn read(&self, segment: u64, place: Place) -> Option<Record> {

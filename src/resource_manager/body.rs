@@ -65,6 +65,12 @@ impl AnswerBody {
 /// Long enough for the first half to leave before the connection is cut.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::whole(bytes)
+    }
+}
+
 impl hyper::body::Body for AnswerBody {
     type Data = Bytes;
     type Error = Cut;

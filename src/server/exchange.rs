@@ -1,5 +1,6 @@
 //! One request and its answer: the only place that times, counts, records and logs a request.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +17,16 @@ use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
 use crate::https::{CloseAfter, Connection};
 use crate::ids::RequestId;
-use crate::management::{self, Desk, OwnAnswer};
+use crate::management::{self, Desk, OwnAnswer, OwnError};
+use crate::panics::{Panicked, contain, contained};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused, Trail,
-    Unread,
+    self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused,
+    Sighting, Trail, Unread,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
 use crate::store::Revision;
+use crate::telemetry::{Repeats, chain};
 
 /// What came of a request: the answer, and what its record is made of.
 pub(super) struct Ended {
@@ -47,9 +50,11 @@ impl Gateway {
         let counted = load.take();
         let heard = counted.is_err() || self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
-        let arrival = Arrival::new(head, connection, RequestId::random(), &context);
+        let id = RequestId::random();
+        let sighting = Sighting::of(&head, &connection, id);
+        let arrival = Arrival::new(head, connection, id, &context);
         let admitted = match &counted {
-            Ok(_counted) => pipeline::admit(arrival, &context).await,
+            Ok(_counted) => judged(pin!(pipeline::admit(arrival, &context)), sighting, &context).await,
             Err(overload) => Err(arrival.turn_away(*overload)),
         };
         self.end(backends, admitted, RequestBody::Client(body), &context).await
@@ -97,17 +102,18 @@ impl Gateway {
     }
 
     fn discover(&self, request: ManagementRequest) -> Ended {
-        match management::version(request.query()) {
-            Ok(version) => {
-                let document = management::document(&self.discovery, request.authority(), &version);
-                Ended::answered(&document, request.into_trail())
-            }
-            Err(error) => Ended::refused(Rejection::Own(error), request.into_trail(), &self.site.default_authority),
+        let answered = contain(|| {
+            let version = management::version(request.query())?;
+            Ok(management::document(&self.discovery, request.authority(), &version))
+        });
+        match in_one(answered) {
+            Ok(document) => Ended::answered(&document, request.into_trail()),
+            Err(rejection) => Ended::refused(*rejection, request.into_trail(), &self.site.default_authority),
         }
     }
 
     fn answer(question: OwnQuestion, context: &Context<'_>) -> Ended {
-        match management::answer(&question, &context.directory, context.now) {
+        match in_one(contain(|| management::answer(&question, &context.directory, context.now))) {
             Ok(document) => {
                 let mut trail = question.trail;
                 for check in [CheckName::Delegation, CheckName::Role, CheckName::Rules] {
@@ -115,7 +121,7 @@ impl Gateway {
                 }
                 Ended::answered(&document, trail)
             }
-            Err(error) => Ended::refused(Rejection::Own(error), question.trail, &context.site.default_authority),
+            Err(rejection) => Ended::refused(*rejection, question.trail, &context.site.default_authority),
         }
     }
 
@@ -138,24 +144,24 @@ impl Gateway {
             rehearsal: None,
         };
         let pending = Pending { gateway: self, trail: Some(trail) };
-        let carried = management::carry_out(request, body, &desk).await;
+        let carried = contained(pin!(management::carry_out(request, body, &desk))).await;
         let mut trail = pending.disarm();
-        match carried {
+        match in_one(carried) {
             Ok(answer) => {
                 trail.pass(CheckName::Forward);
                 let written = (request.method != Method::Get).then(|| self.directory.borrow().registry().revision());
                 Ended { response: respond(answer), trail, rejection: None, written }
             }
-            Err(error) => Ended::refused(Rejection::Own(error), trail, &context.site.default_authority),
+            Err(rejection) => Ended::refused(*rejection, trail, &context.site.default_authority),
         }
     }
 
     async fn forward(self: &Arc<Self>, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (unread, trail) = request.split();
         let pending = Pending { gateway: self, trail: Some(trail) };
-        let delivered = self.send(backend, unread, body, context).await;
+        let delivered = contained(pin!(self.send(backend, unread, body, context))).await;
         let mut trail = pending.disarm();
-        match delivered {
+        match delivered.unwrap_or_else(|panicked| Err(Box::new(Rejection::Panicked(panicked)))) {
             Ok((response, notes)) => {
                 trail.pass(CheckName::Forward);
                 trail.notes.extend(notes);
@@ -200,13 +206,40 @@ impl Gateway {
         headers::complete(&mut response, &Echo::of(&trail, written), self.clock.now());
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
-        if rejection.as_ref().is_some_and(Rejection::is_of_the_backend) {
-            let cause = rejection.as_ref().map(|rejection| crate::telemetry::chain(rejection));
-            tracing::warn!(id = %trail.id, cause, "a permitted request got no answer from the backend");
+        match &rejection {
+            Some(failed) if failed.is_of_the_backend() => UNANSWERED.note((trail.id, chain(failed))),
+            Some(Rejection::Panicked(panicked)) => PANICKED.note((trail.id, panicked.place.clone())),
+            Some(_) | None => {}
         }
         self.recorder.record(Finished { status: response.status(), trail, rejection, took }).await;
         response
     }
+}
+
+/// Of a backend that is away there would be a line for each request.
+static UNANSWERED: Repeats<(RequestId, String)> =
+    Repeats::new(|(id, cause), times| tracing::warn!(%id, cause, times, "a permitted request got no answer from the backend"));
+/// Whoever found the request can send it again.
+static PANICKED: Repeats<(RequestId, Box<str>)> =
+    Repeats::new(|(id, place), times| tracing::error!(%id, %place, times, "handling a request panicked"));
+
+/// What the stages say of a request. Of one that panics in them the record says what is known from outside. That the stages and what follows
+/// them may be gone on after is shown at `https::rescue`.
+async fn judged(
+    admission: impl Future<Output = Result<Admitted, Refused>> + Unpin,
+    sighting: Sighting,
+    context: &Context<'_>,
+) -> Result<Admitted, Refused> {
+    match contained(admission).await {
+        Ok(admitted) => admitted,
+        Err(panicked) => Err(Refused { rejection: Box::new(Rejection::Panicked(panicked)), trail: sighting.trail(context) }),
+    }
+}
+
+/// What the gateway's own work came to.
+fn in_one<T>(ended: Result<Result<T, OwnError>, Panicked>) -> Result<T, Box<Rejection>> {
+    let ended = ended.map_err(Rejection::Panicked).and_then(|done| done.map_err(Rejection::Own));
+    ended.map_err(Box::new)
 }
 
 async fn send(
@@ -295,4 +328,52 @@ fn json(status: StatusCode, text: impl Into<AnswerBody>) -> Response<AnswerBody>
     let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::Ed25519KeyPair;
+
+    use super::*;
+    use crate::directory::Directory;
+    use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
+    use crate::pipeline::{AssertionSigner, OperationOwners, Site, Throttle, WrongTenant};
+    use crate::policy::{self, LoadOptions};
+
+    fn directory() -> Arc<Directory> {
+        let options = LoadOptions::new(Clock::system().now()).with_demo_issuer("https://127.0.0.1:1");
+        Arc::new(policy::load_texts("demo".as_ref(), policy::embedded(), &options).unwrap().directory)
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_stage_is_a_refusal_whose_record_names_the_request() {
+        let (keys, _upkeep) = KeyStore::new(Fetcher::new(rustls::RootCertStore::empty()).unwrap(), Clock::system(), KeyTimes::default());
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let context = Context {
+            site: &Site { authorities: Vec::new(), default_authority: String::new(), wrong_tenant: WrongTenant::Hide },
+            directory: directory(),
+            verifier: &Verifier::new(Vec::new(), keys, Clock::system(), CacheLimits::default()),
+            is_current: true,
+            operations: &OperationOwners::default(),
+            signer: &AssertionSigner::new(pkcs8.as_ref(), String::new(), String::new()).unwrap(),
+            throttle: &Throttle::default(),
+            now: Clock::system().now(),
+        };
+        let (head, ()) = Request::delete("/subscriptions/x?sig=secret").body(()).unwrap().into_parts();
+        let connection = Arc::new(Connection { peer: "192.0.2.1:4000".parse().unwrap(), tls: None });
+        let id = RequestId::random();
+        let stages = pin!(async {
+            tokio::task::yield_now().await;
+            panic!("of the test")
+        });
+        let refused = judged(stages, Sighting::of(&head, &connection, id), &context).await.unwrap_err();
+        let trail = &refused.trail;
+        assert_eq!((trail.id, &*trail.method, &*trail.path, trail.peer), (id, "DELETE", "/subscriptions/x", connection.peer));
+        assert_eq!(refused.rejection.reason(), "internal.panic");
+        let ended = Ended::refused(*refused.rejection, refused.trail, "");
+        assert_eq!((ended.response.status().as_u16(), ended.trail.outcome(CheckName::Forward)), (500, Outcome::Fail));
+    }
 }

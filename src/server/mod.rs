@@ -23,10 +23,11 @@ use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::Verifier;
 use crate::management::Discovery;
+use crate::panics::contain;
 use crate::pipeline::{AssertionSigner, OperationOwners, Site, Throttle};
 use crate::record::Recorder;
 use crate::state::State;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Need, Vitals};
 
 /// Of each thread that serves: a request may consist of others, one inside the other, and all of them are on the stack of one thread.
 pub const STACK_BYTES: usize = 8 << 20;
@@ -128,7 +129,13 @@ pub struct Workers {
 ///
 /// # Errors
 /// When the backend's settings or the machine do not allow it; nothing is left running then.
-pub fn start(gateway: &Arc<Gateway>, backends: &BackendsConfig, listening: &Listening, stop: &Stop) -> Result<Workers, StartError> {
+pub fn start(
+    gateway: &Arc<Gateway>,
+    backends: &BackendsConfig,
+    listening: &Listening,
+    stop: &Stop,
+    vitals: &Vitals,
+) -> Result<Workers, StartError> {
     let mut workers = Workers { threads: Vec::new(), drained: Vec::new() };
     for number in 0..listening.workers.max(1) {
         let backends = Arc::new(Backends::new(backends).map_err(StartError::Backend)?);
@@ -138,8 +145,9 @@ pub fn start(gateway: &Arc<Gateway>, backends: &BackendsConfig, listening: &List
         let (gateway, tls, limits, stop) = (Arc::clone(gateway), listening.tls.clone(), listening.limits.clone(), stop.clone());
         let load = Arc::new(Load::new(listening.requests_max));
         let (report, drained) = oneshot::channel();
+        let (vital, stopping) = (vitals.begin("worker", Need::One), stop.clone());
         let serve = move || {
-            let ended = runtime.block_on(async move {
+            let serving = async move {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let watched = Arc::clone(&load);
                 let watch = tokio::spawn(async move { watched.watch().await });
@@ -150,11 +158,16 @@ pub fn start(gateway: &Arc<Gateway>, backends: &BackendsConfig, listening: &List
                 let drained = https::serve(listener, tls, limits, stop, handler).await;
                 watch.abort();
                 Ok::<_, std::io::Error>(drained)
-            });
-            match ended {
+            };
+            // Its connections end with it; nothing of it is used again.
+            match contain(|| runtime.block_on(serving)) {
                 // Nobody waits for the report of a worker when the process is already ending.
-                Ok(drained) => drop(report.send(drained)),
-                Err(cause) => tracing::error!(%cause, "a worker could not listen"),
+                Ok(Ok(drained)) => drop(report.send(drained)),
+                Ok(Err(cause)) => tracing::error!(%cause, "a worker could not listen"),
+                Err(panicked) => tracing::error!(place = %panicked.place, "a worker panicked"),
+            }
+            if !*stopping.borrow() {
+                vital.end();
             }
         };
         workers.threads.push(

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod private_cloud;
+mod tasks;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rustls::ServerConfig;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, watch};
 
 use self::certificates::Certificates;
+use self::tasks::Tasks;
 use crate::admin::{Admin, Extra, Guard, TokenError};
 use crate::clock::Clock;
 use crate::config::{AdminConfig, Config};
@@ -21,6 +22,7 @@ use crate::files::{self, NotWritten, Readers};
 use crate::https::{self, Drained, Limits, Stop};
 use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use crate::management::Discovery;
+use crate::panics;
 use crate::pipeline::{AssertionError, AssertionSigner, OperationOwners, Site, Throttle};
 use crate::policy::LoadOptions;
 use crate::policy::diagnostics::Diagnostics;
@@ -30,7 +32,7 @@ use crate::record::{Recorder, SegmentError, Writer};
 use crate::server::{self, BackendsConfig, Gateway, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Need, Vitals, repeats};
 use crate::tenure::Keeper;
 use crate::tls::{self, CertificateError, RootsError};
 use crate::webhook::{self, Deliverer, WebhookConfig, WebhookError};
@@ -132,7 +134,7 @@ pub enum AssertionKeyError {
 #[derive(Debug)]
 pub struct Service {
     workers: Workers,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
     writer: Writer,
     stop: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -149,25 +151,24 @@ impl Service {
         let Setup { config, gateway: gateway_socket, admin: admin_socket, front, policies, demo_issuer, extra, clock } = setup;
         let (stop, stopping) = watch::channel(false);
         let (ended, ending) = watch::channel(false);
-        let mut tasks = JoinSet::new();
+        panics::note(panics::Text::Shown);
+        let vitals = Arc::new(Vitals::default());
+        let mut tasks = Tasks::new(Arc::clone(&vitals), stopping.clone(), ending.clone());
         let signer = signer(&config)?;
         let (watcher, policies) = Watcher::start(policies, load_options(&config, demo_issuer, &clock), clock.clone())
             .map_err(|diagnostics| ServiceError::Policies(Box::new(diagnostics)))?;
-        tasks.spawn(watcher.run(turned(ending.clone())));
+        keep_policies(watcher, &mut tasks, &ending);
         let store = store::open(&config.store).await.map_err(ServiceError::Store)?;
         let state = State::open(store, shared_lease(&config.store), policies.published().clone()).await.map_err(ServiceError::State)?;
-        tasks.spawn(Arc::clone(&state).follow(turned(ending.clone())));
+        keep_state(&state, &mut tasks, &ending);
         let keys = keys(&config, &policies, &clock, &mut tasks, &ending).await?;
         let (recorder, writer) = Recorder::open(&config.records, clock.clone()).map_err(ServiceError::Records)?;
         let webhooks = webhooks(&config, &state, &clock)?;
         let metrics = Arc::new(Metrics::default());
         let mut certificates = Certificates::new(clock.clone());
         let statuses = webhooks.iter().map(Deliverer::status).collect();
-        for webhook in webhooks {
-            tasks.spawn(webhook.run(policies.directory(), turned(ending.clone())));
-        }
-        let keeper = Keeper::new(Arc::clone(&state), recorder.clone(), clock.clone());
-        tasks.spawn(keeper.run(policies.directory(), turned(ending.clone())));
+        webhooks.into_iter().for_each(|webhook| keep_webhook(webhook, &policies, &mut tasks, &ending));
+        keep_terms(&state, &recorder, &clock, &policies, &mut tasks, &ending);
         let gateway = Arc::new(Gateway {
             site: site(&config),
             discovery: discovery(&config),
@@ -197,6 +198,7 @@ impl Service {
             recorder: gateway.recorder.clone(),
             metrics: Arc::clone(&gateway.metrics),
             refused_by_http: Arc::clone(&config.limits.refused),
+            vitals: Arc::clone(&vitals),
             policies: policies.clone(),
             state: Arc::clone(&gateway.state),
             keys,
@@ -208,7 +210,7 @@ impl Service {
             extra,
         };
         let admin_tls = certificates.load(config.admin.tls.as_ref())?;
-        tasks.spawn(serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
+        tasks.run_once("admin", Need::All, serve_admin(Arc::new(admin), into_tokio(admin_socket)?, admin_tls, ending.clone()));
         let listening = Listening {
             listener: gateway_socket,
             tls,
@@ -216,8 +218,10 @@ impl Service {
             workers: config.workers,
             requests_max: config.requests_max,
         };
-        let workers = server::start(&gateway, &backends, &listening, &stopping).map_err(ServiceError::Start)?;
-        tasks.spawn(certificates.clone().watch(ending));
+        let workers = server::start(&gateway, &backends, &listening, &stopping, &vitals).map_err(ServiceError::Start)?;
+        let watched = (certificates.clone(), ending.clone());
+        tasks.keep("certificates", Need::None, move || watched.0.clone().watch(watched.1.clone()));
+        tasks.keep("log", Need::None, move || tasks::catch_up(ending.clone()));
         Ok(Self { workers, tasks, writer, stop, ended, policies, certificates })
     }
 
@@ -237,19 +241,48 @@ impl Service {
     }
 
     /// Stops accepting, lets requests in flight end, then ends everything else.
-    pub async fn drain(mut self) -> Drained {
+    pub async fn drain(self) -> Drained {
         self.stop.send_replace(true);
         let drained = self.workers.ended().await;
         self.ended.send_replace(true);
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(cause) = ended {
-                tracing::error!(%cause, "a background task had failed");
-            }
-        }
+        self.tasks.ended().await;
         drop(self.policies);
         self.writer.join();
+        repeats::finish();
         drained
     }
+}
+
+/// Without it, what changes in the files would not be decided by, what is taken away there included.
+fn keep_policies(watcher: Watcher, tasks: &mut Tasks, ending: &Stop) {
+    let (watcher, ending) = (Arc::new(Mutex::new(watcher)), ending.clone());
+    tasks.keep("policies", Need::All, move || {
+        let (watcher, ended) = (Arc::clone(&watcher), turned(ending.clone()));
+        async move { watcher.lock().await.run(ended).await }
+    });
+}
+
+/// Without it, what others agree would not be decided by.
+fn keep_state(state: &Arc<State>, tasks: &mut Tasks, ending: &Stop) {
+    let (state, ending) = (Arc::clone(state), ending.clone());
+    tasks.keep("state", Need::All, move || Arc::clone(&state).follow(turned(ending.clone())));
+}
+
+fn keep_webhook(webhook: Deliverer, policies: &PolicyHandle, tasks: &mut Tasks, ending: &Stop) {
+    let (webhook, directory, ending) = (Arc::new(Mutex::new(webhook)), policies.directory(), ending.clone());
+    tasks.keep("webhook", Need::None, move || {
+        let (webhook, directory, ended) = (Arc::clone(&webhook), directory.clone(), turned(ending.clone()));
+        async move { webhook.lock().await.run(directory, ended).await }
+    });
+}
+
+fn keep_terms(state: &Arc<State>, recorder: &Recorder, clock: &Clock, policies: &PolicyHandle, tasks: &mut Tasks, ending: &Stop) {
+    let (state, recorder, clock) = (Arc::clone(state), recorder.clone(), clock.clone());
+    let (directory, ending) = (policies.directory(), ending.clone());
+    tasks.keep("terms", Need::None, move || {
+        let keeper = Keeper::new(Arc::clone(&state), recorder.clone(), clock.clone());
+        keeper.run(directory.clone(), turned(ending.clone()))
+    });
 }
 
 /// Resolves when the signal turns true or its sender is gone.
@@ -305,7 +338,7 @@ async fn keys(
     config: &Config,
     policies: &PolicyHandle,
     clock: &Clock,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     ending: &Stop,
 ) -> Result<Arc<KeyStore>, ServiceError> {
     let roots = tls::trusted_roots(config.identity_roots.as_deref()).map_err(ServiceError::Roots)?;
@@ -313,7 +346,11 @@ async fn keys(
     let (keys, upkeep) = KeyStore::new(fetcher, clock.clone(), KeyTimes::default());
     let directory = Arc::clone(&policies.directory().borrow());
     keys.warm(&directory).await;
-    tasks.spawn(upkeep.run(policies.directory(), ending.clone()));
+    let (upkeep, directories, ending) = (Arc::new(Mutex::new(upkeep)), policies.directory(), ending.clone());
+    tasks.keep("keys", Need::All, move || {
+        let (upkeep, directories, ending) = (Arc::clone(&upkeep), directories.clone(), ending.clone());
+        async move { upkeep.lock().await.run(directories, ending).await }
+    });
     Ok(keys)
 }
 

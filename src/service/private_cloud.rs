@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use tokio::task::JoinSet;
 
+use super::tasks::Tasks;
 use super::{ServiceError, into_tokio, turned};
 use crate::config::{Config, PrivateCloudConfig};
 use crate::front::Front;
@@ -13,6 +13,7 @@ use crate::https::{self, Drained, Limits, Stop};
 use crate::portal::{Portal, Product, Site, Transport};
 use crate::server::{Backends, BackendsConfig, Gateway, StartError};
 use crate::sign_up::Clerk;
+use crate::telemetry::Need;
 
 /// What the parts are started with.
 pub(super) struct Parts<'a> {
@@ -32,17 +33,21 @@ pub(super) struct Parts<'a> {
 ///
 /// # Errors
 /// When the fabric or the socket cannot be used.
-pub(super) fn start(parts: Parts<'_>, tasks: &mut JoinSet<()>) -> Result<Option<Portal>, ServiceError> {
+pub(super) fn start(parts: Parts<'_>, tasks: &mut Tasks) -> Result<Option<Portal>, ServiceError> {
     let Parts { gateway, config, backends, socket, tls, stopping, ending } = parts;
     let Some(cloud) = &config.private_cloud else { return Ok(None) };
     let own = || Backends::new(backends).map_err(StartError::Backend).map_err(ServiceError::Start);
     if let Some(fabric) = own()?.fabric {
-        let clerk = Clerk::new(Arc::clone(&gateway.state), Arc::new(fabric), gateway.clock.clone());
-        tasks.spawn(clerk.run(gateway.directory.clone(), turned(ending)));
+        let (gateway, fabric) = (Arc::clone(gateway), Arc::new(fabric));
+        tasks.keep("sign_ups", Need::None, move || {
+            let clerk = Clerk::new(Arc::clone(&gateway.state), Arc::clone(&fabric), gateway.clock.clone());
+            clerk.run(gateway.directory.clone(), turned(ending.clone()))
+        });
     }
     let front = Arc::new(Front::new(Arc::clone(gateway), own()?, authorities(cloud)));
     if let Some(socket) = socket {
-        tasks.spawn(serve(Arc::clone(&front), into_tokio(socket)?, tls, config.limits.clone(), stopping));
+        let serving = serve(Arc::clone(&front), into_tokio(socket)?, tls, config.limits.clone(), stopping);
+        tasks.run_once("front", Need::All, serving);
     }
     let product: Arc<dyn Product> = front;
     Portal::new(site(config), product, gateway.clock.clone()).map(Some).map_err(ServiceError::Portal)

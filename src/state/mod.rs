@@ -18,7 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::directory::{ApplyError, Directory, Published, Registry};
 use crate::ids::SessionId;
 use crate::store::{Change, CommitError, Epoch, Heard, Revision, Store, StoreError, Tail, Write};
-use crate::telemetry;
+use crate::telemetry::{self, Repeats};
 
 /// How often the store is asked without any sign of a change. Source: `docs/decisions/0014`.
 const POLL: Duration = Duration::from_millis(250);
@@ -30,6 +30,9 @@ const ASK_TIME_MAX: Duration = Duration::from_secs(5);
 const TURNS_MAX: usize = 4;
 /// Rounds of reading what came in while reading.
 const ROUNDS_MAX: usize = 16;
+
+/// A store that is away fails every change.
+static UNKNOWN: Repeats<String> = Repeats::new(|cause, times| tracing::error!(cause, times, "it is not known whether a change was kept"));
 
 /// The run-time state as this node knows it.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct State {
     turn: Mutex<()>,
     /// Other nodes made changes before the last one of this node, so the next one takes its turn without trying first.
     is_contended: AtomicBool,
+    /// The last question of the follower was not answered.
+    is_deaf: AtomicBool,
     /// Reading one after the other.
     reading: Mutex<()>,
     look: Notify,
@@ -111,6 +116,7 @@ impl State {
             fence: watch::Sender::new(Revision::default()),
             turn: Mutex::default(),
             is_contended: AtomicBool::new(false),
+            is_deaf: AtomicBool::new(false),
             reading: Mutex::default(),
             look: Notify::new(),
         };
@@ -123,7 +129,6 @@ impl State {
     pub async fn follow(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut woken = self.store.woken();
-        let mut told = false;
         loop {
             tokio::select! {
                 () = &mut stop => break,
@@ -132,9 +137,13 @@ impl State {
                 () = tokio::time::sleep(POLL) => {}
             }
             match self.catch_up().await {
-                Ok(()) => told = false,
+                Ok(()) => {
+                    if self.is_deaf.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the store is followed again");
+                    }
+                }
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !self.is_deaf.swap(true, Ordering::Relaxed) {
                         tracing::error!(cause = telemetry::chain(&error), "the store cannot be followed");
                     }
                 }
@@ -149,6 +158,12 @@ impl State {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.lease.holds()
+    }
+
+    /// Whether the store answered when it was asked last.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        !self.is_deaf.load(Ordering::Relaxed)
     }
 
     /// The newest snapshot that this node has.
@@ -303,7 +318,7 @@ impl State {
             CommitError::Conflict { .. } => ChangeError::Busy,
             CommitError::Store(error) => ChangeError::Store(error.into()),
             CommitError::Unknown(error) => {
-                tracing::error!(cause = telemetry::chain(&error), "it is not known whether a change was kept");
+                UNKNOWN.note(telemetry::chain(&error));
                 self.look.notify_one();
                 ChangeError::Unknown
             }

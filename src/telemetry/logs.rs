@@ -6,6 +6,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::panics;
+
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
@@ -20,7 +22,7 @@ pub enum LogFormat {
 
 /// Starts logging for the whole process. `filter` is in the syntax of `tracing`, such as `info` or `steward=debug`.
 ///
-/// A second call changes nothing, so that a test may start several gateways.
+/// Panics are lines of it from then on. A second call changes nothing, so that a test may start several gateways.
 pub fn start_logs(format: LogFormat, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_cause| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
@@ -34,4 +36,5 @@ pub fn start_logs(format: LogFormat, filter: &str) {
     if started.is_err() {
         tracing::debug!("logging had been started before");
     }
+    panics::note(panics::Text::Hidden);
 }

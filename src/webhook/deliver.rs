@@ -110,8 +110,8 @@ impl Deliverer {
         self.status.subscribe()
     }
 
-    /// Delivers until `stop` ends. Whoever starts this task awaits its end.
-    pub async fn run(mut self, mut directory: watch::Receiver<Arc<Directory>>, stop: impl Future<Output = ()>) {
+    /// Delivers until `stop` ends. Whoever starts this task awaits its end. It can be run again after it panicked.
+    pub async fn run(&mut self, mut directory: watch::Receiver<Arc<Directory>>, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         loop {
             let snapshot = Arc::clone(&directory.borrow_and_update());

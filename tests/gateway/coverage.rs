@@ -9,7 +9,7 @@ const UNREACHABLE: [(&str, &str); 3] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
     include_str!("../clients/test_spf.py"),
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),
@@ -17,6 +17,7 @@ const TESTS: [&str; 13] = [
     include_str!("linked.rs"),
     include_str!("load.rs"),
     include_str!("own_api.rs"),
+    include_str!("panics.rs"),
     include_str!("planes.rs"),
     include_str!("private_cloud.rs"),
     include_str!("records.rs"),

@@ -143,13 +143,26 @@ async fn health_and_metrics_are_told() {
     let ready = SHARED.admin(get("/readyz?verbose")).await;
     let text = String::from_utf8_lossy(&ready.body).into_owned();
     assert_eq!(ready.status, 200, "{text}");
-    for line in ["[+] policies: revision 1", "[+] keys: ", "[+] draining: no", "ready\n"] {
+    let records = "[+] records: records are written; 0 records lost since the start";
+    for line in ["[+] policies: revision 1", "] keys: ", "[+] state: ", records, "[+] tasks: ", "[+] draining: no", "ready\n"] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     let metrics = SHARED.admin(get("/metrics")).await;
     let text = String::from_utf8_lossy(&metrics.body).into_owned();
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     assert!(text.contains("steward_decisions_total{outcome=\"allow\"") && text.ends_with("# EOF\n"), "{text}");
+    for line in [
+        "steward_check{check=\"records\"} 0",
+        "steward_check{check=\"tasks\"} 0",
+        "steward_panics_total ",
+        "steward_record_writer_up 1",
+        "steward_records_lost_total{reason=\"disk\"} 0",
+        "steward_records_lost_total{reason=\"slow\"} 0",
+        "steward_task_up{task=\"policies\"} 1",
+        "steward_task_ends_total{task=\"state\"} 0",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
     // No label may have as many values as there are callers or paths.
     for unbounded in ["subscriptions/", "a1de4000", "alder", "reader"] {
         assert!(!text.contains(unbounded), "{unbounded}\n{text}");

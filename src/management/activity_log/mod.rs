@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
             done.is_some_and(|done| readable.iter().any(|scope| scope.covers(done.scope())) && filter.matches(&done.facts()))
         };
         let query = ActivityQuery { subscription: id, from: self.from, until: self.until, skip: self.skip, wanted: Box::new(wanted) };
-        let found = self.desk.recorder.activities(query).await;
+        let found = self.desk.recorder.activities(query).await?;
         let events = found.records.iter().filter_map(|record| Done::new(record, directory));
         let value = events.map(|done| self.cut(done.describe(&self.request.authority, directory))).collect::<Vec<_>>();
         Ok(self.answer(&value, found.next))

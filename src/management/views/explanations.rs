@@ -44,7 +44,7 @@ struct Who {
 impl Call<'_> {
     pub(super) async fn explanation(&self, id: &str) -> Result<OwnAnswer, OwnError> {
         let id: RequestId = id.parse().map_err(|_cause| self.not_found())?;
-        let Found::One(record) = self.desk.recorder.find(&id.to_string()).await else { return Err(self.not_found()) };
+        let Found::One(record) = self.desk.recorder.find(&id.to_string()).await? else { return Err(self.not_found()) };
         let shown = if self.owns_scope_of(&record) {
             Some(*record)
         } else if self.asked(&record) {

@@ -28,7 +28,7 @@ impl Call<'_> {
         let shows = self.shows(subscription, &scope);
         let grants: Vec<&Grant> = survey.grants().filter(|grant| self.is_shown(shows, grant.principal)).collect();
         let keys = grants.iter().map(|grant| GrantKey::of(grant, directory.roles())).collect();
-        let nothing = || Uses { since: self.now(), last: Vec::new() };
+        let nothing = |_unanswered| Uses { since: self.now(), last: Vec::new() };
         let uses = self.desk.recorder.uses(keys).await.unwrap_or_else(nothing);
         let exposures = Exposures::of(directory.roles());
         let last = uses.last.into_iter().chain(std::iter::repeat(None));

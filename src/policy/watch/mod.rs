@@ -149,8 +149,8 @@ impl Watcher {
         Ok((watcher, PolicyHandle { published, status, requests: requests_sender }))
     }
 
-    /// Reloads on change and on request, until `stop` ends. Whoever starts this task awaits its end.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+    /// Reloads on change and on request, until `stop` ends. Whoever starts this task awaits its end. It can be run again after it panicked.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let (sign, mut signs) = mpsc::channel(1);
         let mut notifications = self.source.watch(&sign);

@@ -29,9 +29,9 @@ fn new_folder() -> PathBuf {
 fn run(folder: PathBuf) -> Running {
     let clock = Clock::system();
     let options = LoadOptions::new(clock.now());
-    let (watcher, handle) = Watcher::start(PolicySource::Folder(folder.clone()), options, clock).unwrap();
+    let (mut watcher, handle) = Watcher::start(PolicySource::Folder(folder.clone()), options, clock).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(watcher.run(async { drop(stopped.await) }));
+    let task = tokio::spawn(async move { watcher.run(async { drop(stopped.await) }).await });
     Running { folder, handle, stop, task }
 }
 
