@@ -8,7 +8,7 @@ use crate::arm::action::{Action, ActionError};
 use crate::arm::query::ApiVersionError;
 use crate::delegation::decide::DenyReason;
 use crate::forward::{FabricError, ForwardError};
-use crate::identity::TokenError;
+use crate::identity::{AuxiliaryError, TokenError};
 use crate::ids::{PrincipalId, RequestId};
 use crate::json::{self, push_member, push_text};
 use crate::management::{BodyError, OwnError, PartAnswer};
@@ -26,6 +26,12 @@ pub enum Rejection {
         /// The cause, for the log.
         #[source]
         error: AssertionError,
+    },
+    /// A token that it shows besides the caller's own proves nobody.
+    #[error("{error}")]
+    Auxiliary {
+        /// Which, and why.
+        error: AuxiliaryError,
     },
     /// It is not a request to the management plane.
     #[error("{0}")]
@@ -193,6 +199,7 @@ impl Rejection {
     pub fn answer(&self) -> Answer {
         match self {
             Self::Assertion { .. } => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", sentence(self)),
+            Self::Auxiliary { error } => auxiliary(error),
             Self::Classify(error) => classify(error),
             Self::Denied { error, client, caller, actions, scope, hint } => {
                 denied(error, &Denial { client, caller, actions, scope, hint: hint.as_deref() })
@@ -245,9 +252,11 @@ impl Rejection {
             Self::Assertion { .. } | Self::Forward(_) | Self::Panicked(_) => CheckName::Forward,
             Self::Own(OwnError::Refused(rejection)) => rejection.check(),
             Self::Own(error) => check_of_own(error),
+            Self::Auxiliary { .. } => CheckName::Token,
             Self::Stale => CheckName::Delegation,
             Self::Classify(error) => match error {
-                ClassifyError::DataPlane { .. }
+                ClassifyError::Carried { .. }
+                | ClassifyError::DataPlane { .. }
                 | ClassifyError::ForeignHost { .. }
                 | ClassifyError::Method { .. }
                 | ClassifyError::Path(_) => CheckName::Plane,
@@ -317,13 +326,18 @@ impl Rejection {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Assertion { .. } => "internal.assertion",
+            Self::Auxiliary { error: AuxiliaryError::Form { .. } } => "request.malformed",
+            Self::Auxiliary { error: AuxiliaryError::Token { .. } } => "token.auxiliary",
             Self::Classify(error) => match error {
                 ClassifyError::DataPlane { .. } => "plane.data",
                 ClassifyError::ForeignHost { .. } => "plane.foreign",
                 ClassifyError::Method { .. } => "plane.method",
                 ClassifyError::Path(_) => "path.ambiguous",
                 ClassifyError::Tunnel { .. } => "plane.tunnel",
-                ClassifyError::Expectation { .. } | ClassifyError::Framing { .. } | ClassifyError::HostForm => "request.malformed",
+                ClassifyError::Carried { .. }
+                | ClassifyError::Expectation { .. }
+                | ClassifyError::Framing { .. }
+                | ClassifyError::HostForm => "request.malformed",
                 ClassifyError::FieldsTooLarge { .. } | ClassifyError::TargetTooLong { .. } | ClassifyError::TooManyFields { .. } => {
                     "request.too_large"
                 }
@@ -332,8 +346,8 @@ impl Rejection {
             Self::Denied { error: AuthorizeError::ForeignOperation, .. } => "scope.unknown",
             Self::Forward(error) => error.reason(),
             Self::Linked { error: LinkError::Coding { .. } | LinkError::MediaType { .. }, .. } => "request.media_type",
-            Self::Linked { error: LinkError::NotGranted { .. }, .. } => "scope.linked",
-            Self::Linked { error: LinkError::Unreadable(_), .. } => "request.malformed",
+            Self::Linked { error: LinkError::NotGranted { .. } | LinkError::OtherTenant { .. }, .. } => "scope.linked",
+            Self::Linked { error: LinkError::Move { .. } | LinkError::Query { .. } | LinkError::Unreadable(_), .. } => "request.malformed",
             Self::Overload { .. } => "limit.overload",
             Self::Own(error) => error.reason(),
             Self::Panicked(_) => "internal.panic",
@@ -386,6 +400,7 @@ impl Rejection {
         match self {
             Self::Classify(ClassifyError::DataPlane { hint, .. }) | Self::Denied { hint, .. } => hint.as_deref(),
             Self::Assertion { .. }
+            | Self::Auxiliary { .. }
             | Self::Classify(_)
             | Self::Forward(_)
             | Self::Linked { .. }
@@ -414,9 +429,11 @@ pub fn of_form(error: &ClassifyError) -> (StatusCode, &'static str) {
         ClassifyError::DataPlane { .. } => (StatusCode::FORBIDDEN, "DataPlaneNotSupported"),
         ClassifyError::Expectation { .. } => (StatusCode::EXPECTATION_FAILED, "ExpectationFailed"),
         ClassifyError::ForeignHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "InvalidHost"),
-        ClassifyError::Framing { .. } | ClassifyError::HostForm | ClassifyError::Path(_) | ClassifyError::Tunnel { .. } => {
-            (StatusCode::BAD_REQUEST, "BadRequest")
-        }
+        ClassifyError::Carried { .. }
+        | ClassifyError::Framing { .. }
+        | ClassifyError::HostForm
+        | ClassifyError::Path(_)
+        | ClassifyError::Tunnel { .. } => (StatusCode::BAD_REQUEST, "BadRequest"),
         ClassifyError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "HttpMethodNotAllowed"),
         ClassifyError::TargetTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestUriTooLong"),
         ClassifyError::FieldsTooLarge { .. } | ClassifyError::TooManyFields { .. } => {
@@ -449,6 +466,17 @@ fn token(error: &TokenError, authority: Option<&String>) -> Answer {
         | TokenError::WrongKind { .. } => "InvalidAuthenticationToken",
     };
     Answer::challenge(code, sentence(error), authority.cloned())
+}
+
+/// Whatever is wrong with the token, the caller itself is proven: only the keys of an issuer are worth waiting for.
+fn auxiliary(error: &AuxiliaryError) -> Answer {
+    match error {
+        AuxiliaryError::Form { .. } => Answer::new(StatusCode::BAD_REQUEST, "BadRequest", sentence(error)),
+        AuxiliaryError::Token { error: TokenError::KeysUnavailable { .. }, .. } => {
+            Answer { retry_after_s: Some(KEYS_RETRY_S), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) }
+        }
+        AuxiliaryError::Token { .. } => Answer::challenge("InvalidAuxiliaryTokens", sentence(error), None),
+    }
 }
 
 /// When a client should ask again while the keys of an issuer cannot be had.
@@ -517,6 +545,8 @@ impl Denial<'_> {
 /// Tools cut what is missing, and where, out of this text: the quoted parts keep Azure's order and words before them.
 fn linked(error: &LinkError, client: &str, caller: &PrincipalId) -> Answer {
     let (status, code) = match error {
+        LinkError::Move { .. } | LinkError::Query { .. } => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+        LinkError::OtherTenant { .. } => (StatusCode::FORBIDDEN, "LinkedAuthorizationFailed"),
         LinkError::Coding { .. } | LinkError::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
         LinkError::Unreadable(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         LinkError::NotGranted { actions, place, done, scope } => {

@@ -24,8 +24,8 @@ use steward::delegation::offer::{Document, OfferError, Place};
 use steward::delegation::{Origin, OriginKind, RoleIndex, SourceLocation};
 use steward::directory::SubscriptionState;
 use steward::forward::{ConnectError, FabricError, ForwardError};
-use steward::identity::{Flaw, Quoted, TokenError};
-use steward::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
+use steward::identity::{AuxiliaryError, Flaw, Quoted, Signed, TokenError};
+use steward::ids::{ClientId, ObjectId, PrincipalId, SubscriptionId, TenantId};
 use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
 use steward::panics::Panicked;
 use steward::pipeline::{
@@ -125,6 +125,7 @@ fn origin() -> Arc<Origin> {
 
 fn classified() -> Vec<Row> {
     let all = every!(ClassifyError {
+        ClassifyError::Carried { .. } => [ClassifyError::Carried { what: "it is a batch itself" }],
         ClassifyError::DataPlane { .. } => [ClassifyError::DataPlane {
             host: text("acct.blob.core.windows.net"),
             service: text("Microsoft.Storage"),
@@ -166,7 +167,22 @@ fn tokens() -> Vec<Row> {
         TokenError::UnknownKey { .. } => [TokenError::UnknownKey { kid: Quoted::new("k1"), loaded_at: at("13:55:00") }],
         TokenError::WrongKind { .. } => [TokenError::WrongKind { why: "the token is an identity token" }],
     });
-    all.into_iter().map(|error| Row::new(&error.clone(), Rejection::Token { error, authority: None })).collect()
+    let mut rows: Vec<Row> = all.into_iter().map(|error| Row::new(&error.clone(), Rejection::Token { error, authority: None })).collect();
+    rows.extend(auxiliary().into_iter().map(|error| Row { variant: text("Auxiliary"), rejection: Rejection::Auxiliary { error } }));
+    rows
+}
+
+fn auxiliary() -> Vec<AuxiliaryError> {
+    let signed = Some(Signed { tenant: tenant(), client: Some(ClientId::from_bytes([0xc1; 16])) });
+    let expired = TokenError::Expired { expired_at: at("13:00:00"), now: at("14:00:00") };
+    every!(AuxiliaryError {
+        AuxiliaryError::Form { .. } => [AuxiliaryError::Form { why: "it holds more than 3 tokens" }],
+        AuxiliaryError::Token { .. } => [
+            AuxiliaryError::Token { position: 1, signed: None, error: TokenError::Signature },
+            AuxiliaryError::Token { position: 2, signed, error: expired },
+            AuxiliaryError::Token { position: 3, signed: None, error: TokenError::KeysUnavailable { tenant: tenant() } },
+        ],
+    })
 }
 
 fn api_versions() -> Vec<ApiVersionError> {
@@ -288,6 +304,9 @@ fn links() -> Vec<Row> {
     let all = every!(LinkError {
         LinkError::Coding { .. } => [LinkError::Coding { coding: text("gzip") }],
         LinkError::MediaType { .. } => [LinkError::MediaType { sent: text("text/plain") }],
+        LinkError::Move { .. } => [LinkError::Move { problem: text("`targetResourceGroup` is the group that is moved from") }],
+        LinkError::Query { .. } => [LinkError::Query { problem: text("`subscriptions` has to list what is asked") }],
+        LinkError::OtherTenant { .. } => [LinkError::OtherTenant { place: text("/subscriptions/…/resourceGroups/theirs") }],
         LinkError::NotGranted { .. } => [LinkError::NotGranted {
             actions: text("Microsoft.Network/virtualNetworks/subnets/join/action"),
             place: text("/subscriptions/…/subnets/front"),
@@ -454,6 +473,7 @@ fn sections(cause: hyper::Error) -> [(&'static str, Vec<Row>); 6] {
     for Row { rejection, .. } in all.iter().flat_map(|(_, rows)| rows) {
         match rejection {
             Rejection::Assertion { .. }
+            | Rejection::Auxiliary { .. }
             | Rejection::Classify(_)
             | Rejection::Denied { .. }
             | Rejection::Forward(_)

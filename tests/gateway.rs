@@ -17,8 +17,17 @@ mod activity_log;
 #[path = "gateway/agreements.rs"]
 mod agreements;
 
+#[path = "gateway/auxiliary.rs"]
+mod auxiliary;
+
+#[path = "gateway/batch.rs"]
+mod batch;
+
 #[path = "gateway/coverage.rs"]
 mod coverage;
+
+#[path = "gateway/graph.rs"]
+mod graph;
 
 #[path = "gateway/openapi.rs"]
 mod openapi;
@@ -43,6 +52,9 @@ mod limits;
 mod linked;
 #[path = "gateway/load.rs"]
 mod load;
+
+#[path = "gateway/moves.rs"]
+mod moves;
 
 #[path = "gateway/matrix.rs"]
 mod matrix;

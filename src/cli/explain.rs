@@ -109,6 +109,7 @@ fn lines(record: &Record) -> Vec<String> {
     }
     lines.push(format!("  asked    {} {}", record.method, record.path));
     lines.extend(record.actions.iter().map(|action| format!("  wants    {action}")));
+    lines.extend(record.exposes.iter().map(|class| format!("  gives    {}", class.name())));
     if let Some(scope) = &record.scope {
         let owner =
             record.customer.as_ref().and_then(|customer| customer.name.as_deref()).map(|name| format!(", {name}")).unwrap_or_default();

@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::arm::planes::Planes;
+use crate::arm::scope::{Anchor, Scope};
 use crate::delegation::offer::Plan as MarketplacePlan;
 use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{DenyAssignment, Grant, SourceLocation};
@@ -445,6 +446,16 @@ impl Directory {
         managing == customer
             || self.declared.relations.contains(&pair)
             || (!self.relations.is_empty() && self.relations.contains_key(&pair))
+    }
+
+    /// The tenant that a place belongs to, if it is a known one below tenants.
+    #[must_use]
+    pub fn owner(&self, place: &Scope) -> Option<TenantId> {
+        match place.anchor() {
+            Anchor::Subscription(id) => self.subscription(*id).map(|subscription| subscription.tenant),
+            Anchor::ManagementGroup(name) => self.management_group(name).map(|group| group.tenant),
+            Anchor::Tenant => None,
+        }
     }
 
     /// Grants on the root of a tenant.

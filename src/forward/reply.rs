@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 
 use super::body::AnswerBody;
 use super::{Backend, ForwardError};
+use crate::arm::links;
 use crate::arm::path::CanonicalPath;
-use crate::arm::scope::Scope;
+use crate::arm::scope::{Anchor, Scope};
 use crate::clock::Timestamp;
 use crate::ids::PrincipalId;
 use crate::pipeline::{OperationOwners, Reading};
@@ -96,10 +97,10 @@ pub async fn deliver(
         Reading::Unread => return Ok((Response::from_parts(head, body), notes)),
         _ if !head.status.is_success() || body.is_end_stream() => return Ok((Response::from_parts(head, body), notes)),
         // What has to be cut down and cannot be read is nobody's.
-        Reading::Only(_) if !is_readable || head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
+        Reading::Only(_) | Reading::Within { .. } if !is_readable || head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
         Reading::Links if head.status == StatusCode::OK && is_json && !is_readable => return Err(ForwardError::Unreadable),
         Reading::Links if !is_readable => return Ok((Response::from_parts(head, body), notes)),
-        Reading::Only(_) | Reading::Links => {}
+        Reading::Only(_) | Reading::Links | Reading::Within { .. } => {}
     }
     let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
     let body = match links.rewrite_body(bytes.clone(), &mut notes) {
@@ -229,22 +230,19 @@ impl Links<'_> {
 
     /// Rewrites the links of a list and leaves out what the caller may not read. Items are not parsed further than their id.
     fn rewrite_body(&self, bytes: Bytes, notes: &mut Vec<&'static str>) -> Result<Bytes, ForwardError> {
-        let only = match self.delivery.reading {
-            Reading::Only(scopes) => Some(scopes),
-            Reading::Links | Reading::Unread => None,
-        };
-        if bytes.is_empty() && only.is_none() {
+        let is_cut_down = matches!(self.delivery.reading, Reading::Only(_) | Reading::Within { .. });
+        if bytes.is_empty() && !is_cut_down {
             return Ok(bytes);
         }
         let Ok(mut list) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) else {
             // Some lists are bare arrays without links; they pass only where nothing has to be left out.
-            return if only.is_none() && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
+            return if !is_cut_down && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
                 Ok(bytes)
             } else {
                 Err(ForwardError::Unreadable)
             };
         };
-        let mut changed = only.is_some();
+        let mut changed = is_cut_down;
         let links: Vec<String> = list.keys().filter(|name| is_page_link(name)).cloned().collect();
         for name in links {
             let Some(link) = list.get(&name).and_then(|link| link.as_str()) else { continue };
@@ -259,11 +257,11 @@ impl Links<'_> {
                 }
             }
         }
-        if let Some(scopes) = only {
+        if is_cut_down {
             // Counts, facets and whatever else stands beside the things would tell of those that are left out.
             list.retain(|name, _member| name == "value" || is_page_link(name));
             let items = list.get_mut("value").and_then(|value| value.as_array_mut()).ok_or(ForwardError::Unreadable)?;
-            items.retain(|item| lies_in(item, scopes));
+            items.retain(|item| is_shown(item, self.delivery.reading));
         }
         if !changed {
             return Ok(bytes);
@@ -283,6 +281,18 @@ fn make_pollable(status: StatusCode, headers: &mut HeaderMap) {
     let waits = headers.get(header::RETRY_AFTER).is_some_and(|value| value.as_bytes() != b"0");
     if has_operation && !waits && matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+}
+
+/// Whether a thing of a list is for the caller.
+fn is_shown(item: &serde_json::Value, reading: &Reading) -> bool {
+    match reading {
+        Reading::Links | Reading::Unread => true,
+        Reading::Only(scopes) => lies_in(item, scopes),
+        Reading::Within { tenant, directory } => {
+            let named = links::in_json(item.to_string().as_bytes(), &Scope::whole(Anchor::Tenant));
+            named.is_ok_and(|places| places.iter().all(|place| directory.owner(place) == Some(*tenant)))
+        }
     }
 }
 

@@ -14,13 +14,17 @@ pub(super) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// When the field is absent, doubled, of another scheme, too long, or holds anything but one token.
 /// Source: RFC 6750 §2.1; RFC 9110 §11.1 for the case of the scheme.
 pub(super) fn token(headers: &HeaderMap) -> Result<Bearer<'_>, TokenError> {
-    let unreadable = |why| TokenError::Authorization { why };
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let field = fields.next().ok_or(TokenError::Missing)?;
     if fields.next().is_some() {
-        return Err(unreadable("the field `Authorization` is given more than once"));
+        return Err(TokenError::Authorization { why: "the field `Authorization` is given more than once" });
     }
-    let field = field.as_bytes();
+    read(field.as_bytes())
+}
+
+/// What stands behind the scheme.
+pub(super) fn read(field: &[u8]) -> Result<Bearer<'_>, TokenError> {
+    let unreadable = |why| TokenError::Authorization { why };
     let (scheme, token) = field.split_at_checked(SCHEME.len()).ok_or_else(|| unreadable(NOT_BEARER))?;
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return Err(unreadable(if field.contains(&b' ') && !starts_bearer(field) { OTHER_SCHEME } else { NOT_BEARER }));

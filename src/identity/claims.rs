@@ -160,7 +160,7 @@ impl Claims {
         Ok(has_client && self.text("sub")?.is_some_and(|subject| self.text("oid").is_ok_and(|object| object == Some(subject))))
     }
 
-    fn client(&self) -> Result<(Option<ClientId>, Option<ClientProof>), Flaw> {
+    pub(super) fn client(&self) -> Result<(Option<ClientId>, Option<ClientProof>), Flaw> {
         let client = match (self.guid("appid")?, self.guid("azp")?) {
             (Some(v1), Some(v2)) if v1 != v2 => return Err(Flaw::Contradiction("appid", "azp")),
             (v1, v2) => v1.or(v2),

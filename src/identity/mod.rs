@@ -9,6 +9,7 @@
 //! name, and never writes a token anywhere. The signature itself is verified by `jsonwebtoken`; every other rule is here,
 //! because that crate leaves `crit`, `typ`, duplicate members and the binding of keys to issuers to its user.
 
+mod auxiliary;
 mod bearer;
 mod cache;
 mod caller;
@@ -30,6 +31,7 @@ mod forgeries;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use auxiliary::{AuxiliaryError, Signed};
 pub use cache::CacheLimits;
 pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, SIGNED_UP, TokenVersion};
 pub use error::{Flaw, Part, Quoted, TokenError};

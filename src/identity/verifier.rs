@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use hyper::HeaderMap;
 
-use super::bearer;
+use super::auxiliary::{self, AuxiliaryError, Signed, Unaccepted};
+use super::bearer::{self, Bearer};
 use super::cache::{CacheLimits, Proven, TokenCache};
 use super::caller::Caller;
 use super::claims::{Measures, later};
@@ -41,7 +42,37 @@ impl Verifier {
         match self.cache.find(token.bytes(), directory, self.clock.now()) {
             Some(caller) => Ok(caller),
             // Boxed, so that requests with a token that is known do not carry its room around.
-            None => Box::pin(self.verify(token.text()?, directory)).await,
+            None => Box::pin(self.verify(token.text()?, directory)).await.map_err(|refused| refused.error),
+        }
+    }
+
+    /// Whether a request shows tokens besides its caller's own.
+    #[must_use]
+    pub fn has_auxiliary(headers: &HeaderMap) -> bool {
+        headers.contains_key(auxiliary::FIELD)
+    }
+
+    /// The callers that a request shows to be besides its own, in the order of their tokens.
+    ///
+    /// # Errors
+    /// When the header cannot be read, or one of its tokens would be refused as a request's own.
+    pub async fn auxiliary(&self, headers: &HeaderMap, directory: &Directory) -> Result<Box<[Arc<Caller>]>, AuxiliaryError> {
+        let mut callers = Vec::new();
+        for (before, token) in auxiliary::tokens(headers)?.into_iter().enumerate() {
+            let proven = match token {
+                Ok(token) => self.caller_of(token, directory).await,
+                Err(error) => Err(error.into()),
+            };
+            let refused = |Unaccepted { error, signed }| AuxiliaryError::Token { position: before + 1, signed, error };
+            callers.push(proven.map_err(refused)?);
+        }
+        Ok(callers.into())
+    }
+
+    async fn caller_of(&self, token: Bearer<'_>, directory: &Directory) -> Result<Arc<Caller>, Unaccepted> {
+        match self.cache.find(token.bytes(), directory, self.clock.now()) {
+            Some(caller) => Ok(caller),
+            None => self.verify(token.text()?, directory).await,
         }
     }
 
@@ -51,16 +82,17 @@ impl Verifier {
         self.cache.len()
     }
 
-    async fn verify(&self, token: &str, directory: &Directory) -> Result<Arc<Caller>, TokenError> {
+    async fn verify(&self, token: &str, directory: &Directory) -> Result<Arc<Caller>, Unaccepted> {
         let unproven = Unproven::parse(token)?;
         let home = issuers::home(unproven.claims(), directory)?;
         let (origin, key) = self.keys.key(&home, unproven.kid()).await?;
         let claims = unproven.prove(&key)?;
         let now = self.clock.now();
         let measures = Measures { audiences: &self.audiences, issuer: home.issuer, now };
-        let caller = Arc::new(claims.caller(&measures)?);
+        let signed = || Some(Signed { tenant: home.tenant.id, client: claims.client().ok().and_then(|(client, _)| client) });
+        let caller = Arc::new(claims.caller(&measures).map_err(|error| Unaccepted { error, signed: signed() })?);
         if home.tenant.suspended {
-            return Err(TokenError::TenantSuspended { tenant: home.tenant.id });
+            return Err(Unaccepted { error: TokenError::TenantSuspended { tenant: home.tenant.id }, signed: signed() });
         }
         let valid_until = later(caller.expires_at, measures.leeway());
         let valid_from = claims.valid_from()?;

@@ -4,6 +4,7 @@
 
 mod access;
 mod activity_log;
+mod batch;
 mod body;
 mod deployments;
 mod discovery;
@@ -30,7 +31,7 @@ use crate::directory::{Directory, Subscription};
 use crate::forward::{Fabric, FabricError, RequestBody};
 use crate::identity::Caller;
 use crate::ids::{PrincipalId, SubscriptionId, TenantId};
-use crate::pipeline::{Context, OwnQuestion, OwnRequest, Service, Topic};
+use crate::pipeline::{Carried, Context, OwnQuestion, OwnRequest, Service, Topic};
 use crate::record::{Recorder, Unanswered};
 use crate::rejection::Rejection;
 use crate::sign_up::SignUpError;
@@ -63,6 +64,19 @@ pub struct Part<'a> {
     pub body: Option<&'a Value>,
 }
 
+/// A request that a batch carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Carry<'a> {
+    /// The batch.
+    pub request: &'a OwnRequest,
+    /// What is asked for.
+    pub carried: Carried<'a>,
+    /// With what.
+    pub body: Option<&'a Value>,
+    /// Bytes that its answer may have.
+    pub answer_bytes_max: usize,
+}
+
 /// The answer to a part.
 #[derive(Debug, Clone)]
 pub struct PartAnswer {
@@ -72,13 +86,18 @@ pub struct PartAnswer {
     pub body: Value,
     /// Names its record: `x-ms-request-id`.
     pub id: Option<Box<str>>,
+    /// Its header fields, as far as they are about what was asked for.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Bytes of its document.
+    pub length: usize,
 }
 
 impl PartAnswer {
     /// An error in the form of every other.
     #[must_use]
     pub fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, body: json!({ "error": { "code": code, "message": message.into() } }), id: None }
+        let body = json!({ "error": { "code": code, "message": message.into() } });
+        Self { status, body, id: None, headers: Vec::new(), length: 0 }
     }
 }
 
@@ -102,6 +121,9 @@ pub trait Perform: Sync {
         part: Part<'p>,
         rehearsal: &'p Rehearsal,
     ) -> Pin<Box<dyn Future<Output = Result<(), PartAnswer>> + Send + 'p>>;
+
+    /// Carries out what a batch carries.
+    fn carry<'p>(&'p self, carry: Carry<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
 
     /// Carries a part out.
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
@@ -201,6 +223,7 @@ pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>)
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
         Service::ActivityLog => activity_log::carry_out(request, desk).await,
+        Service::Batch => Box::pin(batch::carry_out(request, body, desk)).await,
         Service::Deployments => deployments::carry_out(request, body, desk).await,
         Service::ManagedServices => managed_services::carry_out(request, body, desk).await,
         Service::PrivateCloud => Box::pin(private_cloud::carry_out(request, body, desk)).await,

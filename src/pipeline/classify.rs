@@ -41,6 +41,12 @@ pub struct ManagementRequest {
 /// Why a request is not one for the management plane.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClassifyError {
+    /// A request that a batch carries cannot be one of its own.
+    #[error("the request cannot be carried by a batch: {what}")]
+    Carried {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The address belongs to a resource, not to the resource manager.
     #[error("`{host}` is an address of {service}: it belongs to the data plane, and delegations reach management addresses only")]
     DataPlane {

@@ -1,9 +1,15 @@
 //! Stage 9: the places that the body and the query of a request name besides its own. A grant on what is written is none on what it refers to.
 
+use std::sync::Arc;
+
 use hyper::header;
 
 use super::Context;
+use super::meaning::Meaning;
+use super::moved;
 use super::on_behalf::Outbound;
+use super::plan;
+use super::query;
 use crate::arm::action::{Action, Method};
 use crate::arm::links::{self, Unreadable};
 use crate::arm::scope::{Anchor, Scope};
@@ -44,6 +50,18 @@ pub enum LinkError {
         /// As sent, cut.
         sent: String,
     },
+    /// It moves what cannot be moved, or where it cannot be moved to.
+    #[error("this cannot be moved: {problem}")]
+    Move {
+        /// What is wrong.
+        problem: String,
+    },
+    /// It asks the resource graph what cannot be asked.
+    #[error("this cannot be asked: {problem}")]
+    Query {
+        /// What is wrong.
+        problem: String,
+    },
     /// What is permitted on the request's own scope is not permitted on one that it names.
     #[error("`{actions}` is not granted on `{place}`, which the request names, or there is no such place")]
     NotGranted {
@@ -55,6 +73,12 @@ pub enum LinkError {
         done: String,
         /// Where it does that.
         scope: String,
+    },
+    /// It moves resources out of the tenant that they are in.
+    #[error("`{place}` is in another tenant than what is moved, and resources stay in theirs")]
+    OtherTenant {
+        /// Where to.
+        place: String,
     },
     /// It can be read in two ways, or in none.
     #[error("the body, which has to be JSON, or the query cannot be read in one way only: {0}")]
@@ -80,7 +104,11 @@ impl Unread {
     pub fn judge(self, body: &[u8], context: &Context<'_>) -> Result<Outbound, Box<Rejection>> {
         let Self(mut outbound) = self;
         match outbound.find_links(body).and_then(|()| outbound.judge_links(context)) {
-            Ok(()) => Ok(outbound),
+            Ok(lenders) => {
+                outbound.lent_by(lenders);
+                outbound.speak_for_one(context)?;
+                Ok(outbound)
+            }
             Err(error) => Err(outbound.rejection_of(error)),
         }
     }
@@ -101,7 +129,8 @@ impl Unread {
         let kind = parts.next().unwrap_or_default();
         let is_utf8 = parts.filter_map(|part| charset(&part)).all(|charset| charset == "utf-8");
         match kind.as_str() {
-            "application/octet-stream" if is_one => Ok(Content::Opaque),
+            // What the body means cannot be judged when nobody reads it.
+            "application/octet-stream" if is_one && self.0.meaning() == Meaning::Plain => Ok(Content::Opaque),
             "application/json" | "text/json" if is_one && is_utf8 => Ok(Content::Json),
             kind if is_one && is_utf8 && kind.starts_with("application/") && kind.ends_with("+json") => Ok(Content::Json),
             _ => Err(LinkError::MediaType { sent: cut(sent) }),
@@ -118,22 +147,39 @@ fn charset(parameter: &str) -> Option<String> {
 impl Outbound {
     fn find_links(&mut self, body: &[u8]) -> Result<(), LinkError> {
         let mut places = links::in_query(self.query().unwrap_or_default(), self.place())?;
-        if !body.is_empty() {
-            places.extend(links::in_json(body, self.place())?);
+        match self.meaning() {
+            Meaning::Move => places.push(moved::target(body, self.place()).map_err(|problem| LinkError::Move { problem })?),
+            Meaning::Query => {
+                let listed = query::subscriptions(body).map_err(|problem| LinkError::Query { problem })?;
+                places.extend(links::in_json(body, self.place())?);
+                places.extend(listed);
+                places.sort_by_key(ToString::to_string);
+                places.dedup();
+            }
+            Meaning::Plain if !body.is_empty() => places.extend(links::in_json(body, self.place())?),
+            Meaning::Batch | Meaning::Plain => {}
         }
         self.name(places);
         Ok(())
     }
 
-    /// Judges the places that it names, by what is known now.
-    pub(super) fn judge_links(&self, context: &Context<'_>) -> Result<(), LinkError> {
+    /// Judges the places that it names, by what is known now, and gives the callers of auxiliary tokens by whose grants it may name some.
+    pub(super) fn judge_links(&self, context: &Context<'_>) -> Result<Vec<Arc<Caller>>, LinkError> {
+        let mut lenders: Vec<Arc<Caller>> = Vec::new();
         if self.links().is_empty() {
-            return Ok(());
+            return Ok(lenders);
         }
         let principals = self.caller().principals(&context.directory);
         for place in self.links().iter().filter(|place| !is_inherited(place, self.place(), &context.directory)) {
-            let actions = links::actions_on(place).unwrap_or_default();
-            if !is_granted(self.caller(), principals.ids(), &actions, place, context) {
+            let actions = self.actions_on(place);
+            if is_granted(self.caller(), principals.ids(), &actions, place, context) {
+                continue;
+            }
+            if let Some(lender) = self.lender(&actions, place, context) {
+                if !lenders.iter().any(|known| Arc::ptr_eq(known, lender)) {
+                    lenders.push(Arc::clone(lender));
+                }
+            } else {
                 let shown = |text: String| text.chars().take(SHOWN_MAX).collect();
                 return Err(LinkError::NotGranted {
                     actions: actions.iter().map(Action::as_str).collect::<Vec<_>>().join(", "),
@@ -143,7 +189,58 @@ impl Outbound {
                 });
             }
         }
+        match self.meaning() {
+            Meaning::Move => self.stay_in_tenant(&context.directory)?,
+            Meaning::Query => self.ask_one_tenant(&context.directory)?,
+            Meaning::Batch | Meaning::Plain => {}
+        }
+        Ok(lenders)
+    }
+
+    /// What the caller has to be permitted on a place that the request names.
+    fn actions_on(&self, place: &Scope) -> Vec<Action> {
+        match self.meaning() {
+            Meaning::Move => moved::action().into_iter().collect(),
+            Meaning::Query if place.below().is_empty() => query::actions(),
+            Meaning::Batch | Meaning::Plain | Meaning::Query => links::actions_on(place).unwrap_or_default(),
+        }
+    }
+
+    /// Source: Azure Resource Manager, "Move resources": both subscriptions have to be in one tenant.
+    fn stay_in_tenant(&self, directory: &Directory) -> Result<(), LinkError> {
+        let is_kept_here = |place: &&Scope| place.subscription_id().is_some_and(|id| plan::is_private(id, directory));
+        if self.links().iter().any(|place| is_kept_here(&place)) {
+            return Err(LinkError::Move { problem: "the target is in the private cloud, where only its fabric makes anything".to_owned() });
+        }
+        let is_own = |place: &&Scope| directory.owner(place) == directory.owner(self.place());
+        match self.links().iter().find(|place| !is_own(place)) {
+            Some(place) => Err(LinkError::OtherTenant { place: place.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The assertion names one customer, and the backend answers for that one. Where somebody may not read everything, nobody would cut the answer down.
+    fn ask_one_tenant(&self, directory: &Directory) -> Result<(), LinkError> {
+        let first = self.links().first().and_then(|place| directory.owner(place));
+        if self.links().iter().any(|place| directory.owner(place) != first) {
+            let problem = "`subscriptions` lists subscriptions of several tenants; ask for those of each tenant by themselves".to_owned();
+            return Err(LinkError::Query { problem });
+        }
+        let known = |place: &Scope| place.subscription_id().and_then(|id| directory.subscription(id));
+        if let Some(place) = self.links().iter().find(|place| known(place).is_some_and(|found| found.denies.iter().any(keeps_from_reading)))
+        {
+            let problem = format!("a deny assignment keeps something of `{place}` from being read, which the answer could hold");
+            return Err(LinkError::Query { problem });
+        }
         Ok(())
+    }
+
+    /// Whoever of the auxiliary callers may do this there by itself. Each counts for places of its own tenant only: what it was given elsewhere
+    /// was not given for being lent.
+    fn lender(&self, actions: &[Action], place: &Scope, context: &Context<'_>) -> Option<&Arc<Caller>> {
+        let owner = context.directory.owner(place)?;
+        let may = |lender: &Caller| is_granted(lender, lender.principals(&context.directory).ids(), actions, place, context);
+        self.auxiliary().iter().find(|lender| lender.tenant() == owner && may(lender))
     }
 }
 
@@ -169,6 +266,11 @@ fn is_inherited(place: &Scope, own: &Scope, directory: &Directory) -> bool {
         Anchor::Tenant => false,
     };
     is_known_type && is_above
+}
+
+/// Whether a deny assignment may be about reading. One that takes all reading out again is not.
+fn keeps_from_reading(deny: &DenyAssignment) -> bool {
+    !deny.actions.not_actions().any(|pattern| pattern.eq_ignore_ascii_case("*/read"))
 }
 
 fn is_definition(kind: &str) -> bool {

@@ -11,16 +11,20 @@
 
 mod assertion;
 mod authorize;
+mod carried;
 mod classify;
 mod errand;
 mod foresight;
 mod front;
 mod linked;
+mod meaning;
+mod moved;
 mod on_behalf;
 mod onboarding;
 mod operations;
 mod own;
 mod plan;
+mod query;
 mod resolve;
 mod throttle;
 mod trail;
@@ -37,6 +41,7 @@ use own::Route;
 
 pub use assertion::{AssertionError, AssertionSigner};
 pub use authorize::{AuthorizeError, Authorized, Basis, RuleError};
+pub use carried::Carried;
 pub use classify::{Arrival, ClassifyError, ManagementRequest, require_one_reading};
 pub use errand::{Errand, Task};
 pub use foresight::{Foreseen, Supposed};
@@ -128,8 +133,12 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
     admit_proven(request.authenticate(context).await?, context)
 }
 
-/// Takes a request whose caller is proven, and that is no part of another one, through the other stages.
-fn admit_proven(request: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
+/// Takes a request whose caller is proven, and that is no part of another one, through the other stages. What a batch carries is none: it is counted
+/// as if it had come by itself, or a batch would be a way around what a caller may send.
+///
+/// # Errors
+/// The first refusal of any stage.
+pub fn admit_proven(request: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
     match request.require_current(context)?.resolve(context)? {
         Target::Gateway(question) => question.throttle(context).map(Admitted::Own),
         Target::Customer(scoped) => proceed(scoped.authorize(context)?.throttle(context)?, context),
@@ -141,7 +150,7 @@ fn admit_proven(request: Authenticated, context: &Context<'_>) -> Result<Admitte
 /// # Errors
 /// The first refusal of any of them.
 pub fn admit_part(part: Authenticated, context: &Context<'_>) -> Result<Admitted, Refused> {
-    match part.resolve(context)? {
+    match part.require_current(context)?.resolve(context)? {
         Target::Gateway(question) => Ok(Admitted::Own(question)),
         Target::Customer(scoped) => proceed(scoped.authorize(context)?, context),
     }

@@ -8,13 +8,16 @@ use hyper::http::uri::{InvalidUri, PathAndQuery};
 use super::assertion::OnBehalfOf;
 use super::authorize::{Authorized, Basis};
 use super::linked::{LinkError, Unread};
+use super::meaning::Meaning;
 use super::resolve::{Place, Scoped};
-use super::trail::{CORRELATION_REQUEST_ID, Trail, TrailSeed};
+use super::trail::{self, CORRELATION_REQUEST_ID, Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::{Action, Kind, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
+use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind, ClientProof};
+use crate::ids::{PrincipalId, TenantId};
 use crate::rejection::Rejection;
 
 /// A request that passed every check and speaks on behalf of its caller, and the evidence that it did.
@@ -39,10 +42,18 @@ pub struct Outbound {
     authority: Box<str>,
     reading: Reading,
     caller: Arc<Caller>,
+    /// Who else it shows to be.
+    auxiliary: Box<[Arc<Caller>]>,
+    /// Those of them by whose grants it may name a place.
+    lenders: Vec<Arc<Caller>>,
     /// What its path addresses.
     place: Scope,
     /// The first of its actions.
     done: Box<str>,
+    /// What it means beyond its path.
+    meaning: Meaning,
+    /// Whom that turned out to be about.
+    customer: Option<TenantId>,
     /// Other places that it names.
     links: Vec<Scope>,
 }
@@ -56,6 +67,13 @@ pub enum Reading {
     Only(Arc<[Scope]>),
     /// Anything else: passed on as it comes.
     Unread,
+    /// A list above subscriptions: cut down to what names nothing of other tenants, and its links rewritten.
+    Within {
+        /// Whose it may be about.
+        tenant: TenantId,
+        /// Says whose what is.
+        directory: Arc<Directory>,
+    },
 }
 
 /// Client headers that a backend may see, sorted. Everything else is ours, a proxy's or nobody's, and stays here.
@@ -98,6 +116,10 @@ impl Authorized {
         };
         let reading = match (&basis, scoped.derived.kind) {
             (Basis::GrantsBelow { scopes, .. }, _) => Reading::Only(Arc::clone(scopes)),
+            // A grant above subscriptions is one for all of a tenant, and for nothing of others.
+            (Basis::Grant(_), Kind::Collection) if !matches!(scoped.place, Place::Subscription { .. }) => {
+                Reading::Within { tenant: customer, directory: Arc::clone(&context.directory) }
+            }
             (_, Kind::Collection | Kind::Invocation) => Reading::Links,
             (_, Kind::Instance) => Reading::Unread,
         };
@@ -115,8 +137,12 @@ impl Authorized {
             authority: request.authority,
             reading,
             caller: scoped.caller,
+            auxiliary: scoped.auxiliary,
+            lenders: Vec::new(),
             place: scoped.derived.scope,
             done,
+            meaning: scoped.meaning,
+            customer: None,
             links: Vec::new(),
         };
         Ok(Forwardable { outbound, trail: request.trail })
@@ -142,7 +168,7 @@ fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
         Reading::Links => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        Reading::Only(_) => {
+        Reading::Only(_) | Reading::Within { .. } => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         }
@@ -243,7 +269,7 @@ impl Outbound {
             trail,
         };
         super::judge(Authenticated::part(request, Arc::clone(&self.caller)), context)?;
-        self.judge_links(context).map_err(|error| self.refused_for(error, context))
+        self.judge_links(context).map(drop).map_err(|error| self.refused_for(error, context))
     }
 
     fn refused_for(&self, error: LinkError, context: &Context<'_>) -> Refused {
@@ -272,12 +298,56 @@ impl Outbound {
         &self.done
     }
 
+    pub(super) const fn meaning(&self) -> Meaning {
+        self.meaning
+    }
+
     pub(super) fn links(&self) -> &[Scope] {
         &self.links
     }
 
     pub(super) fn name(&mut self, links: Vec<Scope>) {
         self.links = links;
+    }
+
+    pub(super) const fn auxiliary(&self) -> &[Arc<Caller>] {
+        &self.auxiliary
+    }
+
+    /// Of a query, the customer is known only now: the tenant of the subscriptions that it asks.
+    pub(super) fn speak_for_one(&mut self, context: &Context<'_>) -> Result<(), Box<Rejection>> {
+        if self.meaning != Meaning::Query {
+            return Ok(());
+        }
+        let asked = self.links.first().and_then(Scope::subscription_id).and_then(|id| context.directory.subscription(id));
+        self.customer = asked.map(|subscription| subscription.tenant);
+        let customer = self.customer.unwrap_or(self.caller.principal.tenant);
+        let scope = match self.links.as_slice() {
+            [only] => only,
+            _ => &self.place,
+        };
+        let whom = OnBehalfOf { caller: &self.caller, basis: &Basis::Oneself, scope, customer };
+        self.assertion = context.signer.assertion(&whom, context).map_err(|error| Rejection::Assertion { error })?;
+        Ok(())
+    }
+
+    /// The tenant that it turned out to be about, when its path does not say that.
+    #[must_use]
+    pub const fn customer(&self) -> Option<TenantId> {
+        self.customer
+    }
+
+    pub(super) fn lent_by(&mut self, lenders: Vec<Arc<Caller>>) {
+        self.lenders = lenders;
+    }
+
+    /// What its record says of the callers of auxiliary tokens by whose grants it names what it names.
+    pub fn lent(&self) -> impl Iterator<Item = String> {
+        self.lenders.iter().map(|lender| {
+            let PrincipalId { tenant, object } = lender.principal;
+            let name = trail::printable(lender.name.as_ref());
+            format!("a linked place is permitted by the auxiliary token of `{name}` with object id `{object}` of tenant `{tenant}`")
+        })
     }
 
     /// The method.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::authorize::{Authorized, Basis};
+use super::meaning::Meaning;
 use super::resolve::{Place, Scoped};
 use super::trail::{Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest};
@@ -47,6 +48,8 @@ pub struct OwnRequest {
     pub basis: Basis,
     /// Who asks.
     pub caller: Arc<Caller>,
+    /// Who else it shows to be: its parts do as well.
+    pub(super) auxiliary: Box<[Arc<Caller>]>,
     /// The authority of ours that links are built from.
     pub authority: Box<str>,
     /// Joins this request with others of one operation.
@@ -63,12 +66,23 @@ impl OwnRequest {
     /// When `target` is no path of the management plane.
     pub fn part(&self, method: Method, path: &str, query: &str, context: &Context<'_>) -> Result<Authenticated, PathError> {
         let path = CanonicalPath::parse(path)?;
-        let mut headers = self.headers.clone();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = self.parts_fields();
         let trail = Box::new(self.seed.trail(method, &path, &self.caller, context));
         let request =
             ManagementRequest { method, path, query: Some(query.into()), sent: None, headers, authority: self.authority.clone(), trail };
-        Ok(Authenticated::part(request, Arc::clone(&self.caller)))
+        Ok(self.inherit(request))
+    }
+
+    /// The header fields of a part.
+    pub(super) fn parts_fields(&self) -> HeaderMap {
+        let mut fields = self.headers.clone();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields
+    }
+
+    /// A request of the same caller.
+    pub(super) fn inherit(&self, request: ManagementRequest) -> Authenticated {
+        Authenticated::part(request, Arc::clone(&self.caller)).with_auxiliary(self.auxiliary.clone())
     }
 }
 
@@ -79,6 +93,8 @@ pub enum Service {
     Access,
     /// `Microsoft.Insights`, its event types: the activity log.
     ActivityLog,
+    /// `/batch`: requests in the body of one.
+    Batch,
     /// `Microsoft.Resources/deployments`: templates.
     Deployments,
     /// `Microsoft.ManagedServices`: offers and their assignments.
@@ -91,13 +107,14 @@ pub enum Service {
 
 impl Authorized {
     pub(super) fn route(self, context: &Context<'_>) -> Route {
-        let scope_itself = || (Service::PrivateCloud, self.scoped.derived.scope.clone(), Vec::new());
+        let scope_itself = |service| (service, self.scoped.derived.scope.clone(), Vec::new());
         let (path, provider_at) = (&self.scoped.request.path, self.scoped.derived.provider_at);
         let found = self
             .scoped
             .service
             .and_then(|service| address(service, path, provider_at?))
-            .or_else(|| self.scoped.is_in_private_cloud(context).then(scope_itself));
+            .or_else(|| self.scoped.is_in_private_cloud(context).then(|| scope_itself(Service::PrivateCloud)))
+            .or_else(|| (self.scoped.meaning == Meaning::Batch).then(|| scope_itself(Service::Batch)));
         let Some((service, scope, rest)) = found else {
             return Route::Backend(Box::new(self));
         };
@@ -117,6 +134,7 @@ impl Authorized {
             place,
             basis,
             caller: scoped.caller,
+            auxiliary: scoped.auxiliary,
             authority: request.authority,
             correlation_id: request.trail.correlation_id.as_str().into(),
             headers: parts_headers(&request.headers),
@@ -149,7 +167,9 @@ fn is_in_a_subscription<'p>(mut above: impl Iterator<Item = &'p str>) -> bool {
 impl Scoped {
     /// Whether answers hold nothing but what their caller may see, so that asking takes no grant.
     pub(super) fn is_cut_down_to_caller(&self) -> bool {
-        matches!(self.service, Some(Service::ActivityLog | Service::Views)) && self.derived.provider_at == Some(0)
+        // A batch does nothing itself, and each request that it carries is decided by itself; so is each subscription that a query asks.
+        let is_of_the_caller = matches!(self.service, Some(Service::ActivityLog | Service::Views)) && self.derived.provider_at == Some(0);
+        is_of_the_caller || matches!(self.meaning, Meaning::Batch | Meaning::Query)
     }
 }
 

@@ -3,7 +3,8 @@
 use super::Context;
 use super::authorize::RuleError;
 use super::resolve::{Place, Scoped};
-use crate::directory::PlanService;
+use crate::directory::{Directory, PlanService};
+use crate::ids::SubscriptionId;
 
 /// What has to be opened for a path.
 enum Needed {
@@ -18,9 +19,7 @@ enum Needed {
 impl Scoped {
     /// Whether it is about a tenant of the private cloud, or its fabric.
     pub(super) fn is_in_private_cloud(&self, context: &Context<'_>) -> bool {
-        let Place::Subscription { id, .. } = self.place else { return false };
-        let directory = &context.directory;
-        directory.cloud(id).is_some() || directory.private_cloud().is_some_and(|cloud| cloud.subscription == id)
+        matches!(self.place, Place::Subscription { id, .. } if is_private(id, &context.directory))
     }
 
     pub(super) fn respect_plan(&self, context: &Context<'_>) -> Result<(), RuleError> {
@@ -42,6 +41,11 @@ impl Scoped {
         let action = self.derived.actions.first().map(ToString::to_string).unwrap_or_default();
         Err(RuleError::Plan { plan, opens, action })
     }
+}
+
+/// Whether what lies in a subscription is kept by a fabric, and not by the backend.
+pub(super) fn is_private(id: SubscriptionId, directory: &Directory) -> bool {
+    directory.cloud(id).is_some() || directory.private_cloud().is_some_and(|cloud| cloud.subscription == id)
 }
 
 /// By what stands behind the word `providers`.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::classify::ManagementRequest;
+use super::meaning::Meaning;
 use super::operations::Operation;
 use super::own::{self, Service};
 use super::trail::{CheckName, Trail};
@@ -12,7 +13,7 @@ use crate::arm::names::{self, NameError};
 use crate::arm::path::CanonicalPath;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::{self, Anchor, Scope};
-use crate::identity::{Caller, TokenError};
+use crate::identity::{Caller, TokenError, Verifier};
 use crate::ids::{SubscriptionId, TenantId};
 use crate::rejection::Rejection;
 
@@ -21,6 +22,8 @@ use crate::rejection::Rejection;
 pub struct Authenticated {
     request: ManagementRequest,
     caller: Arc<Caller>,
+    /// Who else it shows to be, by auxiliary tokens.
+    auxiliary: Box<[Arc<Caller>]>,
 }
 
 /// A request whose target scope, its owner and the action on it are known.
@@ -28,8 +31,12 @@ pub struct Authenticated {
 pub struct Scoped {
     pub(super) request: ManagementRequest,
     pub(super) caller: Arc<Caller>,
+    /// Who else it shows to be: they count for places that it names, and for nothing else.
+    pub(super) auxiliary: Box<[Arc<Caller>]>,
     pub(super) derived: Derived,
     pub(super) place: Place,
+    /// What it means beyond its path.
+    pub(super) meaning: Meaning,
     /// Which of the gateway's own services the path leads to.
     pub(super) service: Option<Service>,
     /// Set when the path is that of an operation whose starter is known.
@@ -136,12 +143,23 @@ impl ManagementRequest {
                     self.trail.pass(check);
                 }
                 self.trail.caller = Some(Arc::clone(&caller));
-                Ok(Authenticated { request: self, caller })
+                match Verifier::has_auxiliary(&self.headers) {
+                    false => Ok(Authenticated { request: self, caller, auxiliary: Box::default() }),
+                    true => Box::pin(self.with_auxiliary(caller, context)).await,
+                }
             }
             Err(error) => {
                 let rejection = self.missing_or_wrong(error, context);
                 Err(self.trail.refuse(rejection))
             }
+        }
+    }
+
+    /// One bad token among them refuses the request: it would hide that the others are not meant to be shown together.
+    async fn with_auxiliary(self, caller: Arc<Caller>, context: &Context<'_>) -> Result<Authenticated, Refused> {
+        match context.verifier.auxiliary(&self.headers, &context.directory).await {
+            Ok(auxiliary) => Ok(Authenticated { request: self, caller, auxiliary }),
+            Err(error) => Err(self.trail.refuse(Rejection::Auxiliary { error })),
         }
     }
 
@@ -169,8 +187,13 @@ impl ManagementRequest {
 
 impl Authenticated {
     /// A part of a request whose caller is proven.
-    pub(super) const fn part(request: ManagementRequest, caller: Arc<Caller>) -> Self {
-        Self { request, caller }
+    pub(super) fn part(request: ManagementRequest, caller: Arc<Caller>) -> Self {
+        Self { request, caller, auxiliary: Box::default() }
+    }
+
+    /// The same with the others that the whole shows to be.
+    pub(super) fn with_auxiliary(self, auxiliary: Box<[Arc<Caller>]>) -> Self {
+        Self { auxiliary, ..self }
     }
 
     /// Proves that this node knows of every delegation that was removed.
@@ -195,9 +218,10 @@ impl Authenticated {
                 let ManagementRequest { authority, trail, .. } = self.request;
                 Ok(Target::Gateway(OwnQuestion { topic, caller: self.caller, authority, trail }))
             }
-            Ok(Judged::Placed { derived, place, service, operation }) => {
+            Ok(Judged::Placed { derived, place, meaning, service, operation }) => {
                 self.request.trail.pass(CheckName::Scope);
-                Ok(Target::Customer(Box::new(Scoped { request: self.request, caller: self.caller, derived, place, service, operation })))
+                let Self { request, caller, auxiliary } = self;
+                Ok(Target::Customer(Box::new(Scoped { request, caller, auxiliary, derived, place, meaning, service, operation })))
             }
             Err(error) => {
                 let authority = self.request.challenge_authority(context);
@@ -217,14 +241,13 @@ impl Authenticated {
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
         let service = own::service_of(&self.request.path, derived.provider_at);
-        // What a deployment names is judged part by part.
-        if derived.body_names_scopes() && service != Some(Service::Deployments) {
+        let Some(meaning) = Meaning::of(&self.request.path, &derived, service, &context.directory) else {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
-        }
+        };
         let place = self.place(&derived, operation, context)?;
         match own_topic(self.request.method, &self.request.path, &derived) {
             Some(topic) => Ok(Judged::Own(topic)),
-            None => Ok(Judged::Placed { derived, place, service, operation }),
+            None => Ok(Judged::Placed { derived, place, meaning, service, operation }),
         }
     }
 
@@ -298,7 +321,7 @@ fn own_operation(path: &CanonicalPath, method: Method, context: &Context<'_>) ->
 
 enum Judged {
     Own(Topic),
-    Placed { derived: Derived, place: Place, service: Option<Service>, operation: Option<Operation> },
+    Placed { derived: Derived, place: Place, meaning: Meaning, service: Option<Service>, operation: Option<Operation> },
 }
 
 fn by_cause(error: ActionError) -> ScopeError {

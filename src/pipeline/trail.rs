@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Method as HttpMethod, Request, Uri, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Arrived, Context, Refused, Remaining, Supposed};
+use super::{Arrived, Carried, Context, Refused, Remaining, Supposed};
 use crate::arm::action::{Action, Method};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::Scope;
@@ -151,7 +151,7 @@ pub struct Trail {
     /// Grants considered, or the one that permitted.
     pub grants: Vec<ScoredGrant>,
     /// What was odd but not refused: a foreign link dropped from an answer, for instance.
-    pub notes: Vec<&'static str>,
+    pub notes: Vec<Cow<'static, str>>,
     /// What the caller has left of requests of this kind.
     pub remaining: Option<Remaining>,
     laps: [Lap; CheckName::ALL.len()],
@@ -214,7 +214,7 @@ impl TrailSeed {
     /// The trail of a part: what was proven of the whole is proven of it.
     pub(super) fn trail(&self, method: Method, path: &CanonicalPath, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
         let mut trail = self.begin(method.as_str(), path.as_str(), Some(caller), context);
-        trail.notes.push("part of another request of the same correlation id");
+        trail.notes.push(Cow::Borrowed("part of another request of the same correlation id"));
         for check in [CheckName::Connection, CheckName::Token, CheckName::Audience, CheckName::Tenant, CheckName::Plane] {
             trail.pass(check);
         }
@@ -225,6 +225,21 @@ impl TrailSeed {
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
         self.begin(&printable(shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
+    }
+
+    /// The trail of a request that a batch carries: nothing of it is proven.
+    pub(super) fn carried(&self, carried: &Carried<'_>, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
+        let (path, _query) = carried.url.split_once('?').unwrap_or((carried.url, ""));
+        let mut trail = self.begin(&printable(shown_method(carried.method)), &printable(path), Some(caller), context);
+        trail.notes.push(Cow::Borrowed("carried by a batch of the same correlation id"));
+        let own = |name: HeaderName| carried.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_str()));
+        if let Some((_, id)) = own(CLIENT_REQUEST_ID) {
+            trail.client_request_id = Some(printable(*id));
+        }
+        if let Some((_, command)) = own(COMMAND_NAME) {
+            trail.command = Some(printable(*command));
+        }
+        trail
     }
 
     /// The trail of a request of another interface.

@@ -9,7 +9,7 @@ macro_rules! pages {
 }
 
 /// Reason code and page, sorted by code.
-const PAGES: [(&str, &str); 69] = pages![
+const PAGES: [(&str, &str); 70] = pages![
     "activation.decision",
     "activation.not_eligible",
     "activation.rule",
@@ -68,6 +68,7 @@ const PAGES: [(&str, &str); 69] = pages![
     "tenant.suspended",
     "tenant.unknown",
     "token.audience",
+    "token.auxiliary",
     "token.expired",
     "token.issuer",
     "token.malformed",

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Finished;
 use super::audit::{Link, Log};
+use crate::arm::action::Action;
 use crate::clock::Timestamp;
-use crate::delegation::roles::Role;
+use crate::delegation::roles::{Exposure, Role};
 use crate::delegation::{Grant, OriginKind, SourceLocation, Window};
 use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind};
@@ -69,6 +70,9 @@ pub struct Record {
     /// The actions asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<String>,
+    /// What they give beyond management: keys, a shell, data. Derived from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposes: Vec<Exposure>,
     /// The scope asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
@@ -121,6 +125,14 @@ impl Record {
         let reason = Some(UNKNOWN_TARGET.to_owned());
         Self { reason, hint: None, customer: None, notes: Vec::new(), checks, ..self.clone() }
     }
+}
+
+/// The classes of what actions give, each once.
+pub(super) fn exposed_by<'a>(actions: impl Iterator<Item = &'a str>) -> Vec<Exposure> {
+    let mut classes: Vec<Exposure> = actions.filter_map(Exposure::of).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    classes
 }
 
 /// The reason code of a target that does not exist.
@@ -243,9 +255,10 @@ impl From<Finished> for Record {
             client: trail.peer.to_string(),
             principal: trail.caller.as_deref().map(|caller| principal(caller, &trail)),
             actions: trail.actions.iter().map(ToString::to_string).collect(),
+            exposes: exposed_by(trail.actions.iter().map(Action::as_str)),
             scope: trail.scope.as_ref().map(ToString::to_string),
             customer: trail.customer.map(|tenant| Customer::of(tenant, directory)),
-            notes: trail.notes.iter().map(|note| (*note).to_owned()).collect(),
+            notes: trail.notes.iter().map(ToString::to_string).collect(),
             checks: CheckName::ALL.map(|name| check(name, &trail)).into(),
             chain: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! One request and its answer: the only place that times, counts, records and logs a request.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::ids::RequestId;
 use crate::management::{self, Desk, OwnAnswer, OwnError};
 use crate::panics::{Panicked, contain, contained};
 use crate::pipeline::{
-    self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outcome, OwnQuestion, OwnRequest, Refused,
-    Sighting, Trail, Unread,
+    self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest,
+    Refused, Sighting, Trail, Unread,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -158,13 +159,13 @@ impl Gateway {
 
     async fn forward(self: &Arc<Self>, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (unread, trail) = request.split();
-        let pending = Pending { gateway: self, trail: Some(trail) };
-        let delivered = contained(pin!(self.send(backend, unread, body, context))).await;
+        let mut pending = Pending { gateway: self, trail: Some(trail) };
+        let delivered = contained(pin!(self.send(backend, unread, body, &mut pending, context))).await;
         let mut trail = pending.disarm();
         match delivered.unwrap_or_else(|panicked| Err(Box::new(Rejection::Panicked(panicked)))) {
             Ok((response, notes)) => {
                 trail.pass(CheckName::Forward);
-                trail.notes.extend(notes);
+                trail.notes.extend(notes.into_iter().map(Cow::Borrowed));
                 Ended { response, trail, rejection: None, written: None }
             }
             Err(rejection) => Ended::refused(*rejection, trail, &context.site.default_authority),
@@ -177,6 +178,7 @@ impl Gateway {
         backend: &Backend,
         unread: Unread,
         body: RequestBody,
+        pending: &mut Pending<'_>,
         context: &Context<'_>,
     ) -> Result<(Response<AnswerBody>, Vec<&'static str>), Box<Rejection>> {
         let failed = |error| Box::new(Rejection::Forward(error));
@@ -192,7 +194,9 @@ impl Gateway {
             RequestBody::Whole(whole) => whole,
             RequestBody::Client(_) => &[],
         };
-        let permission = Permission::new(self, unread.judge(judged, context)?, context, judged_at);
+        let request = unread.judge(judged, context)?;
+        pending.note(&request);
+        let permission = Permission::new(self, request, context, judged_at);
         match send(backend, &permission, body, context).await {
             Ok(delivered) => Ok(delivered),
             Err(SendError::Ended) => Err(Box::new(permission.ended())),
@@ -274,6 +278,14 @@ const MIN_REVISION_TIME_MAX: Duration = Duration::from_secs(1);
 const CLIENT_LEFT: u16 = 499;
 
 impl Pending<'_> {
+    /// Adds to the record what became known with the body, however the request ends.
+    fn note(&mut self, request: &Outbound) {
+        if let Some(trail) = &mut self.trail {
+            trail.notes.extend(request.lent().map(Cow::Owned));
+            trail.customer = trail.customer.or(request.customer());
+        }
+    }
+
     #[expect(clippy::expect_used, reason = "the trail is taken only here, and this consumes the value")]
     fn disarm(mut self) -> Box<Trail> {
         self.trail.take().expect("a pending request has its trail")

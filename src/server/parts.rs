@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
+use hyper::header::HeaderMap;
 use serde_json::Value;
 
 use super::exchange::Ended;
@@ -15,7 +16,7 @@ use crate::arm::path::PathError;
 use crate::directory::Directory;
 use crate::forward::{AnswerBody, RequestBody};
 use crate::ids::{RequestId, TenantId};
-use crate::management::{self, Desk, Part, PartAnswer, Perform, Rehearsal};
+use crate::management::{self, Carry, Desk, Part, PartAnswer, Perform, Rehearsal};
 use crate::pipeline::{self, Admitted, Arrived, Context, Meant, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
@@ -28,7 +29,7 @@ impl Gateway {
         let context = self.context();
         let body = RequestBody::Whole(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
         match pipeline::admit_meant(meant, &context) {
-            Ok(admitted) => read(self.end(backends, admitted, body, &context).await).await,
+            Ok(admitted) => read(self.end(backends, admitted, body, &context).await, ANSWER_BYTES_MAX).await,
             Err(error) => malformed(error),
         }
     }
@@ -121,7 +122,18 @@ impl Perform for Parts<'_> {
                 Err(error) => return malformed(error),
             };
             let response = self.gateway.end(self.backends, admitted, body, &context).await;
-            read(response).await
+            read(response, ANSWER_BYTES_MAX).await
+        })
+    }
+
+    fn carry<'p>(&'p self, carry: Carry<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {
+        Box::pin(async move {
+            let body = RequestBody::Whole(carry.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+            // As if its client had sent it by itself, and now.
+            let context = self.gateway.context();
+            let admitted = carry.request.carried(&carry.carried, &context).and_then(|carried| pipeline::admit_proven(carried, &context));
+            let response = self.gateway.end(self.backends, admitted, body, &context).await;
+            read(response, carry.answer_bytes_max.min(ANSWER_BYTES_MAX)).await
         })
     }
 }
@@ -136,12 +148,23 @@ fn refused(rejection: &Rejection) -> PartAnswer {
     PartAnswer::error(answer.status, answer.code, answer.message)
 }
 
-async fn read(response: hyper::Response<AnswerBody>) -> PartAnswer {
+async fn read(response: hyper::Response<AnswerBody>, bytes_max: usize) -> PartAnswer {
     let (head, body) = response.into_parts();
-    let Ok(bytes) = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes) else {
-        let message = format!("the answer is cut, or larger than {ANSWER_BYTES_MAX} bytes; ask for less");
+    let Ok(bytes) = Limited::new(body, bytes_max).collect().await.map(http_body_util::Collected::to_bytes) else {
+        let message = format!("the answer is cut, or larger than {bytes_max} bytes; ask for less");
         return PartAnswer::error(StatusCode::BAD_GATEWAY, "ResponseTooLarge", message);
     };
     let id = head.headers.get("x-ms-request-id").and_then(|id| id.to_str().ok()).map(Into::into);
-    PartAnswer { status: head.status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), id }
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_no_json| String::from_utf8_lossy(&bytes).into_owned().into());
+    let body = if bytes.is_empty() { Value::Null } else { body };
+    PartAnswer { status: head.status, body, id, headers: about(&head.headers), length: bytes.len() }
 }
+
+/// Header fields about what was asked for, and not about the answer as a message.
+fn about(headers: &HeaderMap) -> Vec<(Box<str>, Box<str>)> {
+    let is_about = |name: &str| ABOUT.contains(&name) || name.starts_with("x-ms-");
+    let kept = headers.iter().filter(|(name, _)| is_about(name.as_str()));
+    kept.filter_map(|(name, value)| Some((name.as_str().into(), value.to_str().ok()?.into()))).collect()
+}
+
+const ABOUT: [&str; 6] = ["azure-asyncoperation", "etag", "location", "operation-location", "retry-after", "www-authenticate"];

@@ -153,7 +153,7 @@ impl Requests {
         trail.scope =
             [None, Some(place.as_str()), Some(group.as_str()), Some("/"), Some(ROOT)][pick(5)].map(|scope| Scope::parse(scope).unwrap());
         trail.customer = [None, Some(subscription.tenant), Some(TenantId::from_bytes([2; 16]))][pick(3)];
-        trail.notes = ["a \"note\"", "another"].into_iter().take(pick(3)).collect();
+        trail.notes = ["a \"note\"", "another"].into_iter().take(pick(3)).map(Into::into).collect();
         trail.grants = (0..pick(3)).map(|_| scored(&subscription.grants, &mut pick)).collect();
         let (passed, rejection) = match pick(3) {
             0 => (CheckName::ALL.len(), None),

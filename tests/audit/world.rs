@@ -80,6 +80,7 @@ pub fn record(random: &mut Random) -> (Record, Told) {
             groups: None,
         }),
         actions: vec!["Microsoft.Resources/subscriptions/resourceGroups/read".to_owned()],
+        exposes: Vec::new(),
         scope: None,
         customer: customer.map(|tenant| Customer { tenant, name: Some(secret(tenant)) }),
         notes: Vec::new(),

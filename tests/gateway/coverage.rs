@@ -13,6 +13,7 @@ const TESTS: [&str; 14] = [
     include_str!("../clients/test_spf.py"),
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),
+    include_str!("auxiliary.rs"),
     include_str!("forwarding.rs"),
     include_str!("linked.rs"),
     include_str!("load.rs"),

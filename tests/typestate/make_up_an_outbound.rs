@@ -21,6 +21,8 @@ fn cheat(path: CanonicalPath, caller: Arc<Caller>) -> Outbound {
         authority: "localhost".into(),
         reading: Reading::Unread,
         caller,
+        auxiliary: Box::default(),
+        lenders: Vec::new(),
         place: Scope::parse("/").unwrap(),
         done: "".into(),
         links: Vec::new(),

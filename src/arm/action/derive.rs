@@ -1,6 +1,7 @@
 //! From method and path to the actions a request needs and the scope it needs them on.
 
 use super::exceptions::{self, Exception, Verb};
+use super::invoked;
 use super::{Action, Method, SHOWN_MAX, is_word};
 use crate::arm::path::CanonicalPath;
 use crate::arm::scope::{Scope, ScopeError};
@@ -61,7 +62,7 @@ pub enum ActionError {
 impl Derived {
     /// Whether the body of the request names further scopes or carries further requests that have to be judged as well:
     /// deployments, deployment stacks (which delete what they made), moves, batches and cross-subscription queries. The path
-    /// alone cannot authorise these.
+    /// alone cannot authorise these; `pipeline::meaning` knows some of them.
     #[must_use]
     pub fn body_names_scopes(&self) -> bool {
         self.actions.iter().any(|action| body_names_scopes(action.key(), self.kind))
@@ -118,7 +119,7 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
     let exception = exceptions::find(verb, target.namespace, target.block);
     let ends_with_verb = target.end == End::Type || exception.is_some_and(Exception::ends_with_verb);
     let actions = match exception {
-        None => vec![target.action_by_rule(verb)],
+        None => target.actions_by_rule(verb),
         Some(exception) if exception.is_additional() => vec![target.action_by_rule(verb), exception.action()],
         Some(exception) => vec![exception.action()],
     };
@@ -216,6 +217,15 @@ impl<'p> Target<'p> {
     /// A `POST` needs something to do: it is never a way to write the resource itself.
     fn can_be_invoked(&self) -> bool {
         self.end == End::Type || self.types.len() > 1
+    }
+
+    /// A list that has the name of what a `POST` does takes the right for that as well.
+    fn actions_by_rule(&self, verb: Verb) -> Vec<Action> {
+        let action = self.action_by_rule(verb);
+        match verb == Verb::Read && self.end == End::Type && invoked::is_named_by(&action) {
+            true => vec![action, self.action_by_rule(Verb::Post)],
+            false => vec![action],
+        }
     }
 
     fn action_by_rule(&self, verb: Verb) -> Action {
@@ -379,6 +389,18 @@ mod tests {
         let draft = "~/resourceGroups/rg/providers/Microsoft.Automation/automationAccounts/a/runbooks/r/draft";
         let undo = ["Microsoft.Automation/automationAccounts/runbooks/draft/undoEdit/action"];
         check("POST", &format!("{draft}/undoEdit"), &undo, draft, Kind::Invocation);
+    }
+
+    #[test]
+    fn a_get_of_what_a_post_does_takes_the_same_right() {
+        let account = "~/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a";
+        let both = ["Microsoft.Storage/storageAccounts/listKeys/read", "Microsoft.Storage/storageAccounts/listKeys/action"];
+        for method in ["GET", "HEAD"] {
+            check(method, &format!("{account}/listKeys"), &both, account, Kind::Collection);
+        }
+        let settings = format!("{account}/blobServices");
+        check("GET", &settings, &["Microsoft.Storage/storageAccounts/blobServices/read"], account, Kind::Collection);
+        names_scopes("GET", "~/resourceGroups/rg/moveResources", true);
     }
 
     #[test]

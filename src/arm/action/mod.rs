@@ -5,6 +5,7 @@
 
 mod derive;
 mod exceptions;
+mod invoked;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -122,10 +122,11 @@ fn row(record: &Record) -> String {
     };
     let principal = record.principal.as_ref().map_or("-", |principal| principal.name.as_str());
     let action = record.actions.first().map_or(record.method.as_str(), String::as_str);
+    let exposes = record.exposes.iter().fold(String::new(), |all, class| all + " [" + class.name() + "]");
     let reason = record.reason.as_deref().unwrap_or_default();
     let id = record.id.to_string();
     let target = record.scope.as_deref().unwrap_or(&record.path);
-    format!("{}  {verdict:<5}  {principal}  {action}  {target}  {reason}  {}", record.time, id.get(..8).unwrap_or_default())
+    format!("{}  {verdict:<5}  {principal}  {action}{exposes}  {target}  {reason}  {}", record.time, id.get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::arm::action::Action;
 use crate::delegation::RoleIndex;
 
 /// What an action gives beyond management.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Exposure {
     /// Keys, passwords, tokens or signed addresses that open a data plane.
@@ -22,6 +22,26 @@ pub enum Exposure {
     Logs,
     /// Who may do what changes, or a guard goes away.
     Access,
+}
+
+impl Exposure {
+    /// What an action gives, if it is one of the known ones.
+    #[must_use]
+    pub fn of(action: &str) -> Option<Self> {
+        KNOWN.iter().find(|(_, known)| known.key().eq_ignore_ascii_case(action)).map(|(class, _)| *class)
+    }
+
+    /// Its name, as it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Shell => "shell",
+            Self::Data => "data",
+            Self::Logs => "logs",
+            Self::Access => "access",
+        }
+    }
 }
 
 /// What a role exposes of one class.

@@ -74,7 +74,7 @@ impl<'a> Evidence<'a> {
         self.told_all(self.trail().customer)
     }
 
-    pub(super) fn notes(&self) -> &'a [&'static str] {
+    pub(super) fn notes(&self) -> &'a [Cow<'static, str>] {
         self.told_all(Some(self.trail().notes.as_slice())).unwrap_or_default()
     }
 

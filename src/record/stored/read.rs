@@ -112,6 +112,7 @@ impl Stored {
             command: self.command,
             client: self.client,
             principal,
+            exposes: entry::exposed_by(self.actions.iter().map(String::as_str)),
             actions: self.actions,
             scope,
             customer: self.customer,

@@ -78,7 +78,7 @@ fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
     if let Some(hint) = evidence.hint() {
         push_member(line, br#","hint":"#, hint);
     }
-    push_list(line, br#","notes":"#, evidence.notes().iter().copied());
+    push_list(line, br#","notes":"#, evidence.notes().iter().map(AsRef::as_ref));
 }
 
 /// How the checks ended, unless all passed; how long those took that were reached; why those failed that did.
