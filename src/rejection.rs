@@ -378,10 +378,19 @@ impl Rejection {
         matches!(self, Self::Assertion { .. } | Self::Forward(_)) && !matches!(self, Self::Forward(ForwardError::ShareUsed { .. }))
     }
 
-    /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere.
+    /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.
     #[must_use]
     pub const fn ends_connection(&self) -> bool {
-        matches!(self, Self::Classify(ClassifyError::Framing { .. } | ClassifyError::HostForm | ClassifyError::Tunnel { .. }))
+        matches!(
+            self,
+            Self::Classify(
+                ClassifyError::Expectation { .. }
+                    | ClassifyError::Framing { .. }
+                    | ClassifyError::HostForm
+                    | ClassifyError::Method { .. }
+                    | ClassifyError::Tunnel { .. }
+            )
+        )
     }
 
     /// Whether the caller's tenant may not learn that the target exists, nor whose it is.

@@ -36,7 +36,7 @@ pub struct Delivery<'a> {
 }
 
 /// Headers of the backend that are about its own hop, its own software or its own trust, or that lead clients elsewhere, sorted.
-const KEPT_BACK: [&str; 24] = [
+const KEPT_BACK: [&str; 26] = [
     "alt-svc",
     "authorization",
     "clear-site-data",
@@ -47,11 +47,13 @@ const KEPT_BACK: [&str; 24] = [
     "nel",
     "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "referer",
     "refresh",
     "report-to",
     "server",
     "set-cookie",
+    "set-cookie2",
     "te",
     "trailer",
     "transfer-encoding",
@@ -91,7 +93,8 @@ pub async fn deliver(
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    let is_json = is_json(&head.headers);
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let (says_kind, is_json) = (kind.is_some(), is_json(kind));
     let is_readable = is_json && !is_coded(&head.headers);
     match delivery.reading {
         Reading::Unread => return Ok((Response::from_parts(head, body), notes)),
@@ -105,8 +108,8 @@ pub async fn deliver(
     let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
     let body = match links.rewrite_body(bytes.clone(), &mut notes) {
         Ok(body) => body,
-        // Something was begun or made, and what is no JSON leads nowhere: the client must not lose the operation for it.
-        Err(_no_json) if head.status != StatusCode::OK => bytes,
+        // Something was begun or made, or is no document; what is no JSON leads nowhere: the client must not lose it.
+        Err(_no_json) if head.status != StatusCode::OK || !says_kind && matches!(delivery.reading, Reading::Links) => bytes,
         Err(no_json) => return Err(no_json),
     };
     head.headers.remove(header::CONTENT_LENGTH);
@@ -140,8 +143,9 @@ fn is_kept_back(name: &str) -> bool {
         || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// What does not say what it is, clients read as JSON (seen in the source of the Python SDK).
+fn is_json(kind: Option<&str>) -> bool {
+    let Some(kind) = kind else { return true };
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
 }
@@ -186,7 +190,7 @@ impl Links<'_> {
                     }
                 }
                 // A redirect is the client's to follow or not, and clients follow it without the token (measured).
-                Link::Foreign if status.is_redirection() => notes.push("redirect to a foreign host"),
+                Link::Foreign if status.is_redirection() && name == header::LOCATION => notes.push("redirect to a foreign host"),
                 // Elsewhere the client would poll there, token and all.
                 Link::Foreign => {
                     headers.remove(&name);
@@ -245,9 +249,13 @@ impl Links<'_> {
         let mut changed = is_cut_down;
         let links: Vec<String> = list.keys().filter(|name| is_page_link(name)).cloned().collect();
         for name in links {
-            let Some(link) = list.get(&name).and_then(|link| link.as_str()) else { continue };
+            // Also where nothing is to be changed: of a member that stands twice, what was read here has to be what the client reads.
             changed = true;
-            match self.classify(link) {
+            let link = match list.get(&name) {
+                None | Some(serde_json::Value::Null) => continue,
+                Some(link) => link.as_str().map_or(Link::Foreign, |link| self.classify(link)),
+            };
+            match link {
                 Link::Ours(url) => {
                     list.insert(name, url.into());
                 }

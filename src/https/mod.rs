@@ -444,12 +444,15 @@ impl Listening {
             if let Some(found) = found {
                 request.extensions_mut().insert(found);
             }
+            // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
+            let may_hold_back = request.headers().contains_key(header::EXPECT);
             let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
             let stop = stop.clone();
             async move {
                 let mut response = answer.await;
+                let is_in_doubt = found.is_some() || may_hold_back && response.status().is_client_error();
                 // Whatever such a request is refused for, nothing behind it can be trusted to be one.
-                if found.is_some() || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
+                if is_in_doubt || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)

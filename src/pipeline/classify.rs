@@ -336,7 +336,12 @@ fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
         (Some(_), None) => return Err(ClassifyError::Framing { what: "the only transfer coding is `chunked`" }),
     }
-    if head.headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    // Over HTTP/2 the library takes an empty one for 0.
+    if lengths.next().is_some_and(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Err(ClassifyError::Framing { what: "`Content-Length` is no number" });
+    }
+    if lengths.next().is_some() {
         return Err(ClassifyError::Framing { what: "more than one `Content-Length`" });
     }
     if head.headers.contains_key(HeaderName::from_static("trailer")) {

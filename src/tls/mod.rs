@@ -185,7 +185,8 @@ impl ResolvesServerCert for ReloadingCertificate {
     }
 }
 
-/// TLS 1.2 and 1.3 by aws-lc-rs, HTTP/2 and HTTP/1.1 by ALPN, no early data: a request must not be replayable.
+/// TLS 1.2 and 1.3 by aws-lc-rs, HTTP/2 and HTTP/1.1 by ALPN, no early data: a request must not be replayable. Of the suites that both sides
+/// know, the strongest is taken and not the one that the client likes best.
 ///
 /// # Errors
 /// Never with the provider this is built with; the library asks in general.
@@ -194,6 +195,7 @@ pub fn server_config(certificate: Arc<ReloadingCertificate>) -> Result<Arc<Serve
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
+    config.ignore_client_order = true;
     Ok(Arc::new(config))
 }
 
@@ -332,11 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_offers_http_2_first_and_no_early_data() {
+    fn the_configuration_offers_http_2_first_and_no_early_data_and_chooses_the_suite() {
         let pair = Pair::new();
         let config = server_config(Arc::new(pair.load().unwrap())).unwrap();
         assert_eq!(config.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
         assert_eq!(config.max_early_data_size, 0);
+        assert!(config.ignore_client_order);
     }
 
     #[test]

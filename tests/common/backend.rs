@@ -42,6 +42,14 @@ pub enum Act {
     Close(Vec<u8>),
     /// Writes nothing until the gateway closes.
     Hang,
+    /// Writes these bytes one by one, with this pause between them, and closes.
+    Drip(Vec<u8>, Duration),
+    /// Writes the first bytes, and then the others every millisecond until the gateway closes.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Closes without a farewell of TCP.
+    Reset,
+    /// Writes these bytes after a while and reads the next request.
+    Later(Duration, Vec<u8>),
 }
 
 /// Everything that arrived, and what became of the connections.
@@ -64,7 +72,12 @@ pub struct Backend {
 impl Backend {
     /// `script` is given a request and how many came before it.
     pub async fn start(script: impl Fn(&Arrived, usize) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script).await
+    }
+
+    /// The same at this address.
+    pub async fn start_at(address: SocketAddr, script: impl Fn(&Arrived, usize) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(watch::Sender::new(Log::default()));
         let (script, kept): (Script, _) = (Arc::new(script), Arc::clone(&log));
@@ -104,6 +117,33 @@ async fn serve(stream: TcpStream, connection: usize, script: Script, log: Arc<wa
             }
             Act::Close(bytes) => {
                 let _written = stream.write_all(&bytes).await.is_ok();
+                return;
+            }
+            Act::Later(pause, bytes) => {
+                tokio::time::sleep(pause).await;
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Act::Drip(bytes, pause) => {
+                for byte in bytes {
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                return;
+            }
+            Act::Endless(first, again) => {
+                let mut is_taken = stream.write_all(&first).await.is_ok();
+                while is_taken {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    is_taken = stream.write_all(&again).await.is_ok();
+                }
+                return;
+            }
+            Act::Reset => {
+                socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
                 return;
             }
             Act::Hang => {

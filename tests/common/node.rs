@@ -97,6 +97,8 @@ fn policies(subscriptions: u16) -> String {
 pub struct Node {
     pub folder: PathBuf,
     pub address: SocketAddr,
+    /// What it logs, as `--log` takes it.
+    pub logs: &'static str,
     admin: String,
     process: Option<Child>,
 }
@@ -116,7 +118,7 @@ impl Node {
              deletes_at_once = {VAST}\ndeletes_per_s = {VAST}\n"
         );
         std::fs::write(folder.join("steward.toml"), config).unwrap();
-        Self { folder, address, admin: format!("http://{admin}"), process: None }
+        Self { folder, address, logs: "warn", admin: format!("http://{admin}"), process: None }
     }
 
     /// Starts the process; it may not serve yet.
@@ -124,7 +126,12 @@ impl Node {
         assert!(self.process.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
         let mut command = Command::new(program());
-        command.arg("serve").current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+            .args(["serve", "--log", self.logs])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         self.process = Some(command.spawn().unwrap());
     }
 

@@ -107,6 +107,9 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
     if names_group && provider_at != Some(0) {
         return Err(unknown());
     }
+    if has_place_within(&segments) {
+        return Err(unknown());
+    }
     let kind = match (verb, target.end) {
         (Verb::Post, End::Type | End::Name) => Kind::Invocation,
         (Verb::Read, End::Type) => Kind::Collection,
@@ -124,6 +127,14 @@ pub fn derive(method: Method, path: &CanonicalPath) -> Result<Derived, ActionErr
         Some(exception) => vec![exception.action()],
     };
     Ok(Derived { actions, scope: scope(&segments, ends_with_verb)?, kind, provider_at })
+}
+
+/// Whether a subscription or a group is named within another one. No path of the management plane has that, and who reads the last one of
+/// them finds another place than who reads the first. Below a provider the words are types like others.
+fn has_place_within(segments: &[&str]) -> bool {
+    let above_providers = segments.iter().take_while(|segment| !is(segment, "providers")).enumerate();
+    let is_place = |segment: &str| is(segment, "subscriptions") || is(segment, "resourceGroups");
+    above_providers.skip(2).any(|(at, segment)| if at < 4 { at == 2 && is(segment, "subscriptions") } else { is_place(segment) })
 }
 
 /// The scope of the path without its last segment, when that is a type or a verb.
