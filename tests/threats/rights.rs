@@ -1,16 +1,18 @@
 //! What a proven caller may do: rights that end, verbs that are more than they look, scopes that are named beside the target, lists.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward::clock::Clock;
 
-use crate::common::backend::{Act, Backend, Front, json_answer};
+use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
 use crate::common::client::{Answer, Call, call, get};
 use crate::common::installation::{SHARED, empty_folder, policies};
 use crate::common::signer::{self, LYNX, MARTEN};
 use crate::gate::{Gate, Kept};
-use crate::mint::{base64url, claiming, claims_of, headed};
+use crate::mint::{claiming, claims_of, headed};
+use crate::node::eventually;
 use crate::table::{Forms, threats};
 
 threats! {
@@ -129,6 +131,8 @@ async fn auxiliary() -> Forms {
 
 /// Refused, or served without a token of the client's on its way.
 async fn harmless(gate: &Gate, forms: &mut Forms, form: &str, sent: Call) {
+    let values: Vec<String> = sent.headers.iter().filter(|(name, _)| name.contains("auth")).map(|(_, value)| value.clone()).collect();
+    let tokens: Vec<&str> = values.iter().flat_map(|value| value.split([' ', ',', ';'])).filter(|word| word.contains('.')).collect();
     let before = gate.arrived();
     let answer = gate.client().send(sent).await;
     let log = gate.backend.log();
@@ -136,8 +140,7 @@ async fn harmless(gate: &Gate, forms: &mut Forms, form: &str, sent: Call) {
     forms.saw(form, &answer.told(), &answer.status.as_u16().to_string());
     forms.holds(form, answer.status == 200 || answer.status.is_client_error(), "it is served or refused");
     forms.holds(form, arrived.len() == usize::from(answer.status == 200), "the backend receives what is served");
-    let stays =
-        arrived.iter().all(|request| !request.head.contains("auxiliary") && !request.head.contains("eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSI"));
+    let stays = arrived.iter().all(|request| !tokens.iter().any(|token| request.head.contains(token)));
     forms.holds(form, stays, "the tokens do not reach the backend");
 }
 
@@ -167,17 +170,38 @@ async fn staleness() -> Forms {
     forms.saw("a token that was proven before, one letter changed", &kept.told(own().bearer(&bent)).await, "401");
     clock.advance(Duration::from_secs(121));
     forms.saw("a token that was proven before, after its time", &kept.told(own().bearer(&token)).await, "401 ExpiredAuthenticationToken");
-    let key = declared.join("own-keys.json");
-    let other =
-        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "own", "x": base64url([7; 32]) }] });
-    let token = claiming(&json!({ "iat": clock.now().as_second(), "nbf": clock.now().as_second(), "exp": clock.now().as_second() + 600 }));
-    forms.saw("a token by a key that stands", &kept.told(own().bearer(&token)).await, "200");
-    std::fs::write(&key, other.to_string()).unwrap();
-    reload(&front).await;
-    forms.saw("a proven token whose key was replaced", &kept.told(own().bearer(&token)).await, "401 InvalidAuthenticationToken");
+    replaced_keys(&front, &mut kept, &mut forms, &declared, &clock).await;
     front.drain().await;
     forms
 }
+
+/// An issuer that goes by another name is another one at once; a key that was replaced in its file counts until the file is read again.
+async fn replaced_keys(front: &Front, kept: &mut Kept, forms: &mut Forms, declared: &Path, clock: &Clock) {
+    let now = clock.now().as_second();
+    let token = claiming(&json!({ "iat": now, "nbf": now, "exp": now + 7200 }));
+    for _ in 0..3 {
+        forms.saw("a token by a key that stands", &kept.told(own().bearer(&token)).await, "200");
+    }
+    let file = declared.join("more.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("https://own.example/{tenant}/", "https://renamed.example/{tenant}/")).unwrap();
+    reload(front).await;
+    forms.saw("an issuer that goes by another name", &kept.told(own().bearer(&token)).await, "401 InvalidAuthenticationToken token.issuer");
+    std::fs::write(&file, text).unwrap();
+    reload(front).await;
+    forms.saw("an issuer that goes by another name, and back", &kept.told(own().bearer(&token)).await, "200");
+    let other = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "own", "x": OTHER_KEY }] });
+    std::fs::write(declared.join("own-keys.json"), other.to_string()).unwrap();
+    clock.advance(Duration::from_mins(10));
+    let told = eventually("the key file is read again", async || {
+        let told = kept.told(own().bearer(&token)).await;
+        (told.starts_with("401") && !told.contains("HTTP")).then_some(told)
+    });
+    forms.saw("a key that was replaced, after the next load", &told.await, "401 InvalidAuthenticationToken token.signature");
+}
+
+/// A public key whose other half nobody here has. Source: RFC 8037, appendix A.2.
+const OTHER_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 async fn reload(front: &Front) {
     let answer = front.admin(call("POST", "/api/policies/reload")).await;
@@ -185,11 +209,11 @@ async fn reload(front: &Front) {
 }
 
 /// Each change is followed by one request over each connection that was open before.
-async fn changed_policies(front: &Front, kept: &mut Kept, forms: &mut Forms, declared: &std::path::Path) {
+async fn changed_policies(front: &Front, kept: &mut Kept, forms: &mut Forms, declared: &Path) {
     let contributor = "[[delegation.authorization]]\nwho = \"operator\"\nrole = \"Contributor\"\n";
     let put = || call("PUT", at("alder-prod", "/resourceGroups/rg")).json(&json!({}));
     let read = || get(at("alder-prod", "/resourceGroups/rg"));
-    let changes: [(&str, &str, &str, &str, &str, Call, &str); 7] = [
+    let changes: [(&str, &str, &str, &str, &str, Call, &str); 6] = [
         (
             "a role that became smaller",
             "customers/alder.toml",
@@ -227,22 +251,14 @@ async fn changed_policies(front: &Front, kept: &mut Kept, forms: &mut Forms, dec
             "403 AuthorizationFailed delegation.suspended",
         ),
         (
-            "a delegation that is another provider's now",
-            "customers/alder.toml",
-            "managing_tenant = \"ostra\"\n",
-            "managing_tenant = \"nimbus\"\n",
-            "rival",
-            read(),
-            "4",
-        ),
-        (
-            "a member who left the group",
+            "a group that lost a member whose token still names it",
             "providers/ostra.toml",
             "members = [\"sp:member\"]",
             "members = []",
             "member",
             get(at("bramble-core", "/resourceGroups/rg")),
-            "403 AuthorizationFailed",
+            // What the token says of groups is the issuer's word, for as long as the token counts.
+            "200",
         ),
         (
             "a caller's tenant that was suspended",
@@ -255,9 +271,6 @@ async fn changed_policies(front: &Front, kept: &mut Kept, forms: &mut Forms, dec
         ),
     ];
     for (form, file, before, after, identity, sent, expected) in changes {
-        if form.contains("another provider") {
-            continue;
-        }
         let path = declared.join(file);
         let text = std::fs::read_to_string(&path).unwrap();
         let changed = text.replacen(before, after, 1);
@@ -395,10 +408,11 @@ async fn overrides(gate: &Gate, forms: &mut Forms, token: &str, target: &str) {
     ];
     for name in headers {
         for method in ["DELETE", "PUT"] {
-            let arrived =
-                gate.served(forms, &format!("a reader: GET with {name}: {method}"), get(target).header(name, method).bearer(token)).await;
-            let stays = arrived.is_some_and(|request| request.head.starts_with("GET ") && !request.head.to_lowercase().contains(name));
-            forms.holds(name, stays, "the backend receives a GET without it");
+            let so = ("the backend receives a GET without it", |request: &Arrived| {
+                request.head.starts_with("GET ") && !request.head.to_lowercase().contains(&format!("\n{name}:"))
+            });
+            let sent = get(target).header(name, method).bearer(token);
+            gate.served_so(forms, &format!("a reader: GET with {name}: {method}"), sent, so).await;
         }
         let sent = call("POST", target).header(name, "GET").bearer(token);
         gate.refused(forms, &format!("a reader: POST with {name}: GET"), sent, "403").await;
@@ -414,8 +428,8 @@ async fn overrides(gate: &Gate, forms: &mut Forms, token: &str, target: &str) {
         forms.holds(query, is_read, "the backend receives a GET or nothing");
     }
     let body = get(target).json(&json!({ "location": "x" })).bearer(token);
-    let arrived = gate.served(forms, "a reader: GET with a body", body).await;
-    forms.holds("GET with a body", arrived.is_some_and(|request| request.length == 0), "the body does not reach the backend");
+    let so = ("the body does not reach the backend", |request: &Arrived| request.length == 0);
+    gate.served_so(forms, "a reader: GET with a body", body, so).await;
 }
 
 const LINKED: &str = "403 LinkedAuthorizationFailed scope.linked";
@@ -447,6 +461,13 @@ async fn linked() -> Forms {
         }
     }
     let foreign = SHARED.subscription("lynx-main");
+    for (form, path) in [
+        ("with dots", format!("/subscriptions/./{}/x/..", foreign.trim_start_matches("/subscriptions/"))),
+        ("behind an own one with dots", format!("{}/../..{foreign}", SHARED.subscription("alder-prod"))),
+    ] {
+        let sent = nic().json(&json!({ "id": path })).bearer(&operator);
+        gate.refused(&mut forms, form, sent, "400 InvalidRequestContent").await;
+    }
     for (form, body) in disguises(&foreign) {
         gate.refused(&mut forms, &form, nic().json(&body).bearer(&operator), LINKED).await;
     }
@@ -530,11 +551,9 @@ fn disguises(foreign: &str) -> Vec<(String, Value)> {
         ("with doubled slashes", json!({ "id": format!("//subscriptions//{id}") })),
         ("with backslashes", json!({ "id": format!("\\subscriptions\\{id}") })),
         ("without the first slash", json!({ "id": format!("subscriptions/{id}/resourceGroups/g") })),
-        ("with dots", json!({ "id": format!("/subscriptions/./{id}/x/..") })),
         ("with blanks around", json!({ "id": format!("  {group}  ") })),
         ("within a sentence", json!({ "tags": { "note": format!("copied from {group}, see there") } })),
         ("the second of two in a text", json!({ "x": format!("{} {group}", SHARED.subscription("alder-prod")) })),
-        ("behind an own one with dots", json!({ "id": format!("{}/../../subscriptions/{id}", SHARED.subscription("alder-prod")) })),
         ("as subscriptionId", json!({ "properties": { "subscriptionId": id } })),
         ("as subscription", json!({ "properties": { "linkedSubscription": id } })),
         ("in a list of lists", json!({ "a": [[[[group]]]] })),
@@ -754,7 +773,7 @@ async fn cut_lists(gate: &Gate, forms: &mut Forms) {
     for (form, act, expected) in [
         ("a list with things of neighbours", plain(json_kind, "200 OK", &body.to_string()), "200"),
         ("a list as text", plain("Content-Type: text/plain\r\n", "200 OK", &body.to_string()), "502 BadGateway upstream.invalid"),
-        ("a list of no type", plain("", "200 OK", &body.to_string()), "502 BadGateway upstream.invalid"),
+        ("a list of no type", plain("", "200 OK", &body.to_string()), "200"),
         (
             "a list said to be compressed",
             plain(&format!("{json_kind}Content-Encoding: gzip\r\n"), "200 OK", &body.to_string()),
@@ -765,7 +784,7 @@ async fn cut_lists(gate: &Gate, forms: &mut Forms) {
         ("a value that is no list", plain(json_kind, "200 OK", r#"{"value":{"secret":1}}"#), "502 BadGateway upstream.invalid"),
         ("half a list", plain(json_kind, "200 OK", r#"{"value":["secret""#), "502 BadGateway upstream.invalid"),
         ("a list twice", plain(json_kind, "200 OK", r#"{"value":["secret"],"value":[]}"#), "200"),
-        ("an empty answer", plain(json_kind, "200 OK", ""), "502 BadGateway upstream.invalid"),
+        ("an empty answer", plain(json_kind, "200 OK", ""), "200"),
         ("a list with status 203", plain(json_kind, "203 X", &body.to_string()), "502 BadGateway upstream.invalid"),
         ("a list with status 206", plain(json_kind, "206 X", &body.to_string()), "502 BadGateway upstream.invalid"),
     ] {

@@ -53,7 +53,6 @@ async fn shapes() -> Forms {
         ("no version", format!("GET {path}"), "400"),
         ("HTTP/0.9", format!("GET {path} HTTP/0.9"), "400"),
         ("HTTP/3.0", format!("GET {path} HTTP/3.0"), "400"),
-        ("a fragment", format!("GET {path}#x HTTP/1.1"), "400"),
         ("another scheme", format!("GET ftp://{}{path} HTTP/1.1", gate.client().authority()), "400"),
     ] {
         let text = head(&gate, &line, "").await;
@@ -153,7 +152,6 @@ async fn queries(gate: &Gate, forms: &mut Forms) {
     for (form, tail) in [
         ("no name of a group", "/resourceGroups/%20"),
         ("a group of 91 letters", &format!("/resourceGroups/{}", "g".repeat(91))),
-        ("a type without a provider", "/providers"),
         ("a provider that is none", "/providers/x%20y/z"),
     ] {
         let sent = reader(get(format!("/subscriptions/{id}{tail}?{V}"))).await;
@@ -167,7 +165,7 @@ fn comparable(answer: &Answer, id: &str) -> (u16, String, Vec<(String, String)>)
     let fields = answer.headers.iter().filter(|(name, _)| !varying.contains(&name.as_str()));
     let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_string(), value.to_str().unwrap().replace(id, "ID"))).collect();
     fields.sort();
-    (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).replace(id, "ID"), fields)
+    (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).replace(id, "ID").replace(answer.request_id(), "REQUEST"), fields)
 }
 
 const UNKNOWN: &str = "99999999-9999-4999-8999-999999999999";
@@ -215,7 +213,7 @@ async fn existence() -> Forms {
             };
             let (there, missing) = (ask(&existing).await, ask(UNKNOWN).await);
             let form = format!("{whom}: {method} {{subscription}}{tail}");
-            forms.saw(&form, &there.told(), "4xx");
+            forms.saw(&form, &format!("{}; the same as for one that does not exist", there.told()), "4xx");
             forms.holds(&form, comparable(&there, &existing) == comparable(&missing, UNKNOWN), "the answers are the same");
             forms.holds(&form, gate.arrived() == before, "the backend receives nothing");
         }
@@ -236,7 +234,7 @@ async fn authorities() -> Forms {
         ("acct.blob.core.windows.net:443", data),
         ("acct.blob.core.windows.net:{port}", data),
         ("ACCT.Vault.Azure.NET", data),
-        ("acct.vault.azure.net.", foreign),
+        ("acct.vault.azure.net.", data),
         ("graph.microsoft.com", data),
         ("db.documents.azure.com", data),
         ("management.azure.com", foreign),
@@ -302,8 +300,8 @@ async fn authorities() -> Forms {
         "x-http-host-override",
     ] {
         let value = if name == "forwarded" { "host=evil.example" } else { "evil.example" };
-        let arrived = gate.served(&mut forms, &format!("header {name}"), reader(get(target()).header(name, value)).await).await;
-        forms.holds(name, arrived.is_some_and(|request| !request.head.contains("evil.example")), "it does not reach the backend");
+        let so = ("it does not reach the backend", |request: &Arrived| !request.head.contains("evil.example"));
+        gate.served_so(&mut forms, &format!("header {name}"), reader(get(target()).header(name, value)).await, so).await;
     }
     gate.front.drain().await;
     forms
@@ -320,7 +318,7 @@ async fn raw_hosts(gate: &Gate, forms: &mut Forms, ours: &str) {
         ("Host twice, a foreign one last", format!("Host: {ours}\r\nhost: evil.example\r\n")),
         ("Host folded", format!("Host:\r\n {ours}\r\n")),
         ("a blank before the colon", format!("Host : {ours}\r\n")),
-        ("Host with a tab inside", "Host: local\thost\r\n".to_owned()),
+        ("Host with a list", format!("Host: {ours}, evil.example\r\n")),
         ("Host with bytes that are no ASCII", format!("Host: \u{e4}{ours}\r\n")),
         ("Host with NUL", "Host: localhost\0\r\n".to_owned()),
     ] {
@@ -413,8 +411,7 @@ const RESERVED: [&str; 60] = [
 ];
 
 /// Whether the backend was told what the gateway says, once each, and nothing that was made up.
-fn is_genuine(arrived: Option<&Arrived>) -> bool {
-    let Some(Arrived { head, .. }) = arrived else { return false };
+fn is_genuine(Arrived { head, .. }: &Arrived) -> bool {
     let values = |name: &str| -> Vec<&str> {
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
@@ -437,14 +434,13 @@ async fn identity_headers() -> Forms {
             format!("http-{name}"),
         ];
         let sent = spellings.iter().fold(get(target()), |sent, spelling| sent.header(spelling, "spoofed-1").header(spelling, "spoofed-2"));
-        let arrived = gate.served(&mut forms, &format!("{name}, in six spellings, twice each"), reader(sent).await).await;
-        forms.holds(name, is_genuine(arrived.as_ref()), what);
+        gate.served_so(&mut forms, &format!("{name}, in six spellings, twice each"), reader(sent).await, (what, is_genuine)).await;
         all = all.header(name, "spoofed");
     }
     let before = gate.arrived();
     let answer = gate.client().send_h2(reader(all.clone()).await).await;
-    forms.saw("all of them over HTTP/2", &answer.told(), "200");
-    forms.holds("all of them over HTTP/2", is_genuine(gate.backend.log().arrived.get(before)), what);
+    forms.saw("all of them over HTTP/2", &format!("{}; {what}", answer.told()), "200");
+    forms.holds("all of them over HTTP/2", gate.backend.log().arrived.get(before).is_some_and(is_genuine), what);
     let token = SHARED.token("reader").await;
     let named = RESERVED.join(", ");
     let shouted: String = RESERVED.iter().map(|name| format!("{}: spoofed\r\n", name.to_uppercase())).collect();
@@ -462,8 +458,8 @@ async fn identity_headers() -> Forms {
         let before = gate.arrived();
         let text = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n{lines}\r\n", gate.client().authority());
         let told = crate::gate::told(&gate.client().raw(text.as_bytes()).await);
-        forms.saw(form, &told, "200");
-        forms.holds(form, is_genuine(gate.backend.log().arrived.get(before)), what);
+        forms.saw(form, &format!("{told}; {what}"), "200");
+        forms.holds(form, gate.backend.log().arrived.get(before).is_some_and(is_genuine), what);
     }
     for (form, lines) in [
         ("a folded value", "X-Ms-Client-Object-Id: a\r\n spoofed\r\n"),
