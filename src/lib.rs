@@ -17,6 +17,8 @@ pub mod files;
 pub mod form;
 pub mod forward;
 pub mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod https;
 pub mod identity;
 pub mod ids;

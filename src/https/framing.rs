@@ -253,8 +253,12 @@ impl Reader {
             }
             // Within a body the library ends no line without a carriage return.
             Place::ChunkSize | Place::ChunkEnd | Place::Trailers if !line.ends_with_carriage_return() => Place::Lost,
-            // Empty lines before a request are skipped. Source: RFC 9112 §2.2.
-            Place::Head if is_empty => Place::Head,
+            // Empty lines before a request are skipped. Source: RFC 9112 §2.2. One that is a line feed alone is no line to others, who take it for
+            // the beginning of the request.
+            Place::Head if is_empty => {
+                self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
+                Place::Head
+            }
             Place::Head => self.head_behind(line),
             Place::ChunkSize => match chunk_size(line) {
                 Some(0) => Place::Trailers,
@@ -281,6 +285,18 @@ impl Reader {
         self.head.has_coding |= line.field(b"transfer-encoding").is_some();
         Place::Head
     }
+}
+
+/// What is found of the heads in bytes that come in these pieces.
+pub(crate) fn heads_in<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Option<AmbiguousFraming>> {
+    let (mut reader, mut found) = (Reader::default(), Vec::new());
+    for piece in pieces {
+        reader.take(piece, |head| {
+            found.push(head);
+            true
+        });
+    }
+    found
 }
 
 /// The number that a chunk begins with. Source: RFC 9112 §7.1.
@@ -342,14 +358,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &[Option<AmbiguousFraming>]) {
         for size in [1, 2, 3, 7, 64, text.len()] {
-            let (mut reader, mut found) = (Reader::default(), Vec::new());
-            for piece in text.as_bytes().chunks(size) {
-                reader.take(piece, |head| {
-                    found.push(head);
-                    true
-                });
-            }
-            assert_eq!(found, expected, "{text:?} in pieces of {size}");
+            assert_eq!(heads_in(text.as_bytes().chunks(size)), expected, "{text:?} in pieces of {size}");
         }
     }
 
@@ -363,6 +372,10 @@ mod tests {
         for bare in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n"] {
             check(bare, &[Some(BareLineFeed)]);
         }
+        for before in ["\n", "\r\n\n", "\n\r\n"] {
+            check(&format!("{before}GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n"), &[Some(BareLineFeed), None]);
+        }
+        check("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[None]);
         check("content-length: 9\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", &[None, None]);
     }
 

@@ -34,6 +34,7 @@ use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
 use self::ends::{Begun, Ended, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
+pub(crate) use self::framing::heads_in;
 use self::framing::{Heads, ReadAlong};
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};

@@ -78,7 +78,7 @@ impl Diagnostic {
     /// An error without a place.
     #[must_use]
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = in_one_line(message.into());
         Self { code, severity: Severity::Error, message, primary: None, secondary: Vec::new(), help: None, patch: None }
     }
 
@@ -115,6 +115,15 @@ impl Diagnostic {
         self.patch = replacement.map(|replacement| Patch { span, replacement });
         self
     }
+}
+
+/// A message quotes names of the files, and a name in quotation marks may hold anything: a line end would look like another message.
+fn in_one_line(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    message.chars().map(shown).collect()
 }
 
 /// All diagnostics of one set, with the text they point into.
@@ -230,6 +239,11 @@ mod tests {
         check("Alder-Dev", &names, Some("alder-dev"));
         check("granite", &names, None);
         check("", &names, None);
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        assert_eq!(Diagnostic::error("a.b", "unknown `x\nerror: y\u{1b}[0m`").message, r"unknown `x\nerror: y\u{1b}[0m`");
     }
 
     #[test]
