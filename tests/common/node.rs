@@ -29,7 +29,7 @@ pub const VM_CONTRIBUTOR: &str = "9980e02c-c2be-4d73-94e8-173b1dc7cf3c";
 /// All records are read at each start: few of them make a start fast, and short segments are closed and removed under the kills.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
 /// Requests of a caller: these tests are about other limits.
-const VAST: u32 = 1_000_000_000;
+pub const VAST: u32 = 1_000_000_000;
 /// The exit code of a gateway that did not reach its store, or whose address others have.
 pub const UNREACHABLE: i32 = 5;
 /// How often a state that is waited for is looked at.
@@ -290,7 +290,7 @@ pub fn setting(name: &str, default: u32) -> u32 {
 }
 
 /// The program: the one that `STEWARD_BIN` names, such as an optimised one, or that of this build.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("STEWARD_BIN").map_or_else(|| env!("CARGO_BIN_EXE_steward").into(), PathBuf::from)
 }
 

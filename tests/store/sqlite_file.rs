@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
-use steward::store::{Revision, StoreError};
+use steward::store::{CommitError, Revision, StoreError};
 
 use crate::contract::{commit, contents, now, put};
 use crate::place::Place;
@@ -72,6 +72,27 @@ async fn a_missing_folder_is_named() {
     assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     assert_eq!(error.to_string(), "`/nowhere/at/all.db-lock` refused");
     drop(place);
+}
+
+/// A restart would not find what is written to a file that has no name any more.
+#[tokio::test]
+async fn nothing_is_acknowledged_that_goes_to_a_file_that_was_removed() {
+    for removed in ["state.db", "state.db-wal"] {
+        let place = Place::sqlite();
+        let store = place.open().await;
+        commit(&store, &[put("a", "1")]).await;
+        let (file, away) = (place.folder().join(removed), place.folder().join("away"));
+        std::fs::rename(&file, &away).unwrap();
+        let before = store.snapshot().await.unwrap();
+        let refused = store.commit(before.epoch, before.revision, now(), &[put("b", "2")]).await.unwrap_err();
+        assert!(matches!(refused, CommitError::Store(StoreError::Failed { .. })), "{removed}: {refused:?}");
+        assert_eq!(contents(&store).await.len(), 1);
+        std::fs::rename(&away, &file).unwrap();
+        commit(&store, &[put("b", "2")]).await;
+        assert_eq!(contents(&store).await.len(), 2);
+        drop(store);
+        assert_eq!(contents(&place.open().await).await.len(), 2, "{removed}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
 pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
+    pub(super) files: Files,
     pub(super) lock: Lock,
 }
 
@@ -70,7 +71,46 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     write_ahead(path, &writer)?;
     let reader = connect(path)?;
     reader.pragma_update(None, "query_only", true).map_err(|cause| failed(path, cause))?;
-    Ok(Opened { writer, reader, lock })
+    let files = Files::of(path)?;
+    Ok(Opened { writer, reader, files, lock })
+}
+
+/// The files that are written: the database and its log.
+///
+/// A process goes on writing to a file that was removed or moved away, and what it writes is in none that a restart finds.
+#[derive(Debug, Clone)]
+pub(super) struct Files(Vec<(PathBuf, Identity)>);
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+impl Files {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        let paths = [path.to_owned(), with_suffix(path, "-wal")].into_iter();
+        let found = paths.filter_map(|path| identity(&path).transpose().map(|found| found.map(|found| (path, found))));
+        found.collect::<io::Result<_>>().map(Self).map_err(|cause| refused(path, cause))
+    }
+
+    /// An error when another file, or none, is where one of them was opened.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        for (path, opened) in &self.0 {
+            let store = || name(path);
+            let found = identity(path).map_err(|cause| StoreError::Failed { store: store(), cause: cause.into() })?;
+            if found != Some(*opened) {
+                let cause = "it was removed or replaced while it was in use; put it back, or restart to work with what is there";
+                return Err(StoreError::Failed { store: store(), cause: cause.into() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identity(path: &Path) -> io::Result<Option<Identity>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    }
 }
 
 /// A connection for a look at a file that another process may be writing. It changes nothing.

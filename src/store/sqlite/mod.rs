@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use self::file::{Lock, failed, name};
+use self::file::{Files, Lock, failed, name};
 use self::sql::{Committed, Order, Sessions};
 use super::{
     Answer, CommitError, Engine, Epoch, Existing, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail,
@@ -37,6 +37,7 @@ pub(super) struct Sqlite {
     woken: watch::Sender<u64>,
     session_kept: Duration,
     changes_max: u64,
+    files: Files,
     _lock: Lock,
 }
 
@@ -60,6 +61,7 @@ impl Sqlite {
             woken: watch::Sender::new(0),
             session_kept: config.lease.saturating_add(config.margin),
             changes_max: config.changes_max.max(1),
+            files: opened.files,
             _lock: opened.lock,
         })
     }
@@ -80,8 +82,9 @@ impl Sqlite {
         rows::check(writes).map_err(StoreError::from)?;
         let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: name(&self.path), cause: cause.into() })?;
         let order = Order { epoch, base, at, writes: writes.to_vec(), text, changes_max: self.changes_max };
-        let done = self.writer.run(move |connection| sql::commit(connection, &order)).await;
-        match done.map_err(|lost| CommitError::Unknown(self.lost(lost)))?.map_err(|cause| failed(&self.path, cause))? {
+        let files = self.files.clone();
+        let done = self.writer.run(move |connection| files.still_there().map(|()| sql::commit(connection, &order))).await;
+        match done.map_err(|lost| CommitError::Unknown(self.lost(lost)))??.map_err(|cause| failed(&self.path, cause))? {
             Committed::Conflict { head } => Err(CommitError::Conflict { head }),
             Committed::Done(revision) => {
                 self.woken.send_modify(|times| *times = times.wrapping_add(1));
