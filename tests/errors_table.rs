@@ -429,7 +429,7 @@ fn fabric(code: &str, message: &str) -> OwnError {
 }
 
 fn other_side(status: StatusCode, message: &str) -> OwnError {
-    OwnError::Part(PartAnswer::error(status, "AuthorizationFailed", message))
+    OwnError::Part(Box::new(PartAnswer::error(status, "AuthorizationFailed", message)))
 }
 
 fn access() -> Vec<AccessError> {

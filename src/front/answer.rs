@@ -43,7 +43,7 @@ pub(super) enum Refusal {
     PrincipalMissing,
     /// What the request stands for was refused, in its own words.
     #[error("refused")]
-    Refused(PartAnswer),
+    Refused(Box<PartAnswer>),
     #[error("{error}")]
     SignUp { error: Box<ChangeError<SignUpError>>, record: Option<RequestId> },
     /// By a rule of the gateway's, with a record.
@@ -167,7 +167,9 @@ impl Refusal {
             let retry = (self.status() == StatusCode::SERVICE_UNAVAILABLE).then(|| ("retry-after", "1".to_owned()));
             return retry.into_iter().chain([("x-ms-request-id", id.to_string())]).collect();
         }
-        if let Self::Refused(PartAnswer { id: Some(id), .. }) = self {
+        if let Self::Refused(answer) = self
+            && let Some(id) = &answer.id
+        {
             return vec![("x-ms-request-id", id.to_string())];
         }
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {

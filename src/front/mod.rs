@@ -146,7 +146,7 @@ impl Call<'_> {
     /// Asks for what a request stands for.
     async fn ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> Result<Value, Refusal> {
         let answer = self.try_ask(method, path, query, body).await;
-        if answer.status.is_success() { Ok(answer.body) } else { Err(Refusal::Refused(answer)) }
+        if answer.status.is_success() { Ok(answer.body) } else { Err(Refusal::Refused(Box::new(answer))) }
     }
 
     async fn try_ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> PartAnswer {

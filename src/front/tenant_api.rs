@@ -123,7 +123,7 @@ impl Front {
         let record = taken.record.to_string();
         match self.ended(taken.subscription, taken.outcome, CREATED) {
             Ok(answer) => Ok(answer.with("x-ms-request-id", record)),
-            Err(Refusal::Refused(answer)) => Err(Refusal::Refused(PartAnswer { id: Some(record.into()), ..answer })),
+            Err(Refusal::Refused(answer)) => Err(Refusal::Refused(Box::new(PartAnswer { id: Some(record.into()), ..*answer }))),
             Err(other) => Err(other),
         }
     }
@@ -179,7 +179,7 @@ impl Front {
             }
             Outcome::Undone(problem) => {
                 let message = format!("{} {}", problem.message, problem.recommended_action);
-                Err(Refusal::Refused(PartAnswer::error(StatusCode::CONFLICT, &problem.code, message.trim())))
+                Err(Refusal::Refused(Box::new(PartAnswer::error(StatusCode::CONFLICT, &problem.code, message.trim()))))
             }
         }
     }

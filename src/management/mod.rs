@@ -87,7 +87,7 @@ pub struct PartAnswer {
     /// Names its record: `x-ms-request-id`.
     pub id: Option<Box<str>>,
     /// Its header fields, as far as they are about what was asked for.
-    pub headers: Vec<(Box<str>, Box<str>)>,
+    pub headers: Box<[(Box<str>, Box<str>)]>,
     /// Bytes of its document.
     pub length: usize,
 }
@@ -97,7 +97,7 @@ impl PartAnswer {
     #[must_use]
     pub fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let body = json!({ "error": { "code": code, "message": message.into() } });
-        Self { status, body, id: None, headers: Vec::new(), length: 0 }
+        Self { status, body, id: None, headers: Box::default(), length: 0 }
     }
 }
 
@@ -307,7 +307,7 @@ pub enum OwnError {
     Offer(#[from] OfferError),
     /// Something that has to be permitted as well is not.
     #[error("another part of this is refused: {}", said(.0))]
-    Part(PartAnswer),
+    Part(Box<PartAnswer>),
     /// A value of the query cannot be used.
     #[error("the query parameter `{name}` {problem}")]
     Parameter {

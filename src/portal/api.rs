@@ -196,11 +196,11 @@ mod tests {
             { "type": "PolicyViolation", "info": {} },
             { "type": "StewardDecision", "info": { "reason": "role.missing", "id": "7fa3", "hint": "Ask." } },
         ] } });
-        let denial = Denial::from(PartAnswer { status: StatusCode::FORBIDDEN, body, id: None, headers: Vec::new(), length: 0 });
+        let denial = Denial::from(PartAnswer { status: StatusCode::FORBIDDEN, body, id: None, headers: Box::default(), length: 0 });
         let said = [&denial.message, &denial.code, &denial.reason, &denial.request, &denial.hint].map(Text::raw);
         assert_eq!(said, ["No.", "AuthorizationFailed", "role.missing", "7fa3", "Ask."]);
         let silent =
-            Denial::from(PartAnswer { status: StatusCode::BAD_GATEWAY, body: Value::Null, id: None, headers: Vec::new(), length: 0 });
+            Denial::from(PartAnswer { status: StatusCode::BAD_GATEWAY, body: Value::Null, id: None, headers: Box::default(), length: 0 });
         assert_eq!(silent.message.raw(), "The gateway answered 502 Bad Gateway and said no more.");
     }
 

@@ -144,12 +144,12 @@ impl Product for Canned {
                 let info = json!({ "reason": "role.missing", "id": "7fa39c2d-51d0-4a7e-8000-000000000000", "hint": self.name });
                 let body = json!({ "error": { "code": "AuthorizationFailed", "message": format!("{} may not do this", self.name),
                     "additionalInfo": [{ "type": "StewardDecision", "info": info }] } });
-                return PartAnswer { status: StatusCode::FORBIDDEN, body, id: None, headers: Vec::new(), length: 0 };
+                return PartAnswer { status: StatusCode::FORBIDDEN, body, id: None, headers: Box::default(), length: 0 };
             }
             if path.contains(ALDER) {
                 return PartAnswer::error(StatusCode::NOT_FOUND, "ResourceNotFound", "nothing is there");
             }
-            PartAnswer { status: StatusCode::OK, body: self.answer(&method, path, body), id: None, headers: Vec::new(), length: 0 }
+            PartAnswer { status: StatusCode::OK, body: self.answer(&method, path, body), id: None, headers: Box::default(), length: 0 }
         })
     }
 

@@ -242,8 +242,10 @@ async fn judged(
 
 /// What the gateway's own work came to.
 fn in_one<T>(ended: Result<Result<T, OwnError>, Panicked>) -> Result<T, Box<Rejection>> {
-    let ended = ended.map_err(Rejection::Panicked).and_then(|done| done.map_err(Rejection::Own));
-    ended.map_err(Box::new)
+    match ended {
+        Ok(done) => done.map_err(|error| Box::new(Rejection::Own(error))),
+        Err(panicked) => Err(Box::new(Rejection::Panicked(panicked))),
+    }
 }
 
 async fn send(
@@ -282,7 +284,7 @@ impl Pending<'_> {
     fn note(&mut self, request: &Outbound) {
         if let Some(trail) = &mut self.trail {
             trail.notes.extend(request.lent().map(Cow::Owned));
-            trail.customer = trail.customer.or(request.customer());
+            trail.customer = trail.customer.or_else(|| request.customer());
         }
     }
 
@@ -351,6 +353,7 @@ mod tests {
 
     use super::*;
     use crate::directory::Directory;
+    use crate::https::HeadLimits;
     use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
     use crate::pipeline::{AssertionSigner, OperationOwners, Site, Throttle, WrongTenant};
     use crate::policy::{self, LoadOptions};
@@ -365,7 +368,12 @@ mod tests {
         let (keys, _upkeep) = KeyStore::new(Fetcher::new(rustls::RootCertStore::empty()).unwrap(), Clock::system(), KeyTimes::default());
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let context = Context {
-            site: &Site { authorities: Vec::new(), default_authority: String::new(), wrong_tenant: WrongTenant::Hide },
+            site: &Site {
+                authorities: Vec::new(),
+                default_authority: String::new(),
+                wrong_tenant: WrongTenant::Hide,
+                head: HeadLimits::default(),
+            },
             directory: directory(),
             verifier: &Verifier::new(Vec::new(), keys, Clock::system(), CacheLimits::default()),
             is_current: true,

@@ -157,7 +157,7 @@ async fn read(response: hyper::Response<AnswerBody>, bytes_max: usize) -> PartAn
     let id = head.headers.get("x-ms-request-id").and_then(|id| id.to_str().ok()).map(Into::into);
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_no_json| String::from_utf8_lossy(&bytes).into_owned().into());
     let body = if bytes.is_empty() { Value::Null } else { body };
-    PartAnswer { status: head.status, body, id, headers: about(&head.headers), length: bytes.len() }
+    PartAnswer { status: head.status, body, id, headers: about(&head.headers).into(), length: bytes.len() }
 }
 
 /// Header fields about what was asked for, and not about the answer as a message.

@@ -9,7 +9,7 @@ const UNREACHABLE: [(&str, &str); 3] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     include_str!("../clients/test_spf.py"),
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),

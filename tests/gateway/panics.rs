@@ -114,7 +114,12 @@ impl Served {
         let metrics = Arc::new(Metrics::default());
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let gateway = Arc::new(Gateway {
-            site: Site { authorities: config.authorities.clone(), default_authority: String::new(), wrong_tenant: config.wrong_tenant },
+            site: Site {
+                authorities: config.authorities.clone(),
+                default_authority: String::new(),
+                wrong_tenant: config.wrong_tenant,
+                head: config.limits.head,
+            },
             discovery: Discovery { name: String::new(), login_endpoint: String::new(), audience: String::new(), locations: Vec::new() },
             directory,
             verifier: Arc::new(Verifier::new(config.audiences.clone(), keys, clock.clone(), CacheLimits::default())),

@@ -102,7 +102,7 @@ impl Spf<'_> {
             hyper::StatusCode::NOT_FOUND => Ok(()),
             status if status.is_success() && Doc(&answer.body).str("/properties/provisioningState") == Some("Failed") => Ok(()),
             status if status.is_success() => Err(Problem::Exists),
-            _ => Err(Problem::Passed(Refusal::Refused(answer))),
+            _ => Err(Problem::Passed(Refusal::Refused(Box::new(answer)))),
         }
     }
 

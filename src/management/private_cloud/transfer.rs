@@ -66,7 +66,7 @@ impl Call<'_> {
         let part = Part { request: self.request, method: Method::Put, path: &path, query: SCVMM, body: Some(&body) };
         let answer = self.desk.parts.perform(part).await;
         if matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
-            return Err(OwnError::Part(answer));
+            return Err(OwnError::Part(Box::new(answer)));
         }
         Ok(OwnAnswer { status: answer.status, body: Some(answer.body), headers: Vec::new() })
     }
@@ -144,7 +144,7 @@ impl Call<'_> {
         let part = Part { request: self.request, method: Method::Post, path: &path, query: SCVMM, body: Some(&json!({ "preview": true })) };
         let answer = self.desk.parts.perform(part).await;
         if !answer.status.is_success() {
-            return Err(OwnError::Part(answer));
+            return Err(OwnError::Part(Box::new(answer)));
         }
         let text = |name: &str| answer.body.get(name).and_then(Value::as_str);
         let id = text("id").and_then(|id| id.parse().ok()).ok_or_else(|| self.not_found())?;

@@ -20,7 +20,7 @@ pub(super) fn run(data: &[u8]) {
             for time in [limits.handshake_time_max, limits.head_time_max, limits.keep_alive_time_max, limits.write_time_max] {
                 assert!(time > Duration::ZERO && time <= Duration::from_hours(1), "{time:?}");
             }
-            assert!(limits.connections_max > 0 && limits.streams_max > 0 && limits.head_bytes_max > 0);
+            assert!(limits.connections_max > 0 && limits.streams_max > 0 && limits.head.fields_bytes_max > 0);
             for time in [config.backend.connect_time_max, config.backend.first_byte_time_max, config.backend.idle_time_max] {
                 assert!(time > Duration::ZERO && time <= Duration::from_hours(1), "{time:?}");
             }
