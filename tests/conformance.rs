@@ -15,6 +15,10 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[expect(dead_code, reason = "the same frames serve the tests of threats, which begin in other ways")]
+#[path = "common/frames.rs"]
+mod frames;
+
 #[path = "conformance/case.rs"]
 mod case;
 

@@ -8,6 +8,7 @@
     reason = "helpers outside of test functions, in a test of its own"
 )]
 
+#[expect(dead_code, reason = "the same backend serves the tests of threats, where it does worse")]
 #[path = "common/mod.rs"]
 mod common;
 

@@ -315,11 +315,7 @@ fn readings(path: &str) -> Vec<Vec<String>> {
 
 /// Whether a list above the grants of `operator` is read, of which the gateway hands out what lies within.
 fn is_list_above(method: &str, segments: &[&str]) -> bool {
-    let is_collection = match segments {
-        [_, _, "resourcegroups" | "resources"] => true,
-        [_, _, "providers", _, _kind] => true,
-        _ => false,
-    };
+    let is_collection = matches!(segments, [_, _, "resourcegroups" | "resources"] | [_, _, "providers", _, _]);
     method == "GET" && is_collection
 }
 

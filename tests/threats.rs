@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     unreachable_pub,
     reason = "helpers outside of test functions, in a test of its own"
 )]
@@ -13,6 +14,10 @@
 #[expect(dead_code, reason = "the same tools serve the tests of the gateway, which ask in more ways")]
 #[path = "common/mod.rs"]
 mod common;
+
+#[expect(dead_code, reason = "the same frames serve the tests of conformance, which hear more")]
+#[path = "common/frames.rs"]
+mod frames;
 
 #[expect(dead_code, reason = "the same process serves the tests of kills, which do more to it")]
 #[path = "common/node.rs"]

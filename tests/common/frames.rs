@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::client::Client;
+use crate::common::client::Client;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -215,7 +215,7 @@ impl Talk {
             loop {
                 match self.outcome_of(stream).await {
                     Outcome::Answer { .. } | Outcome::Reset("NO_ERROR") => {}
-                    other => return other,
+                    other @ (Outcome::Closed | Outcome::GoAway(_) | Outcome::Reset(_) | Outcome::Silent) => return other,
                 }
             }
         };

@@ -2,7 +2,6 @@
 
 pub mod backend;
 pub mod client;
-pub mod frames;
 pub mod installation;
 pub mod receiver;
 pub mod signer;

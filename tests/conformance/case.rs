@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::common::backend::{Act, Backend, Front, json_answer};
 use crate::common::client::Client;
-use crate::common::frames::{ACK, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PING, PREFACE, SETTINGS, Talk, block, frame, settings};
 use crate::common::installation::SHARED;
+use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PING, PREFACE, SETTINGS, Talk, block, frame, settings};
 
 /// What does not come within it does not come.
 const WAIT: Duration = Duration::from_secs(10);
@@ -130,7 +130,7 @@ impl Must {
             Self::Answer(stream) | Self::Overlook(stream) => match talk.outcome(*stream, WAIT).await {
                 Outcome::Answer { status: 200, .. } if matches!(self, Self::Overlook(_)) => return Ok(Heard::Overlooked),
                 Outcome::Answer { status: 200, .. } => return Ok(Heard::Exact),
-                other => other,
+                other @ (Outcome::Answer { .. } | Outcome::Closed | Outcome::GoAway(_) | Outcome::Reset(_) | Outcome::Silent) => other,
             },
             Self::End(codes) | Self::Reset(_, codes) => {
                 let stream = if let Self::Reset(stream, _) = self { *stream } else { 0 };
@@ -141,7 +141,7 @@ impl Must {
                         let is_closed = talk.fault(0, WAIT).await == Outcome::Closed;
                         return heard(code, codes).filter(|_| is_closed).ok_or_else(|| format!("GOAWAY({code}), and closed: {is_closed}"));
                     }
-                    other => other,
+                    other @ (Outcome::Answer { .. } | Outcome::Reset(_) | Outcome::Silent) => other,
                 }
             }
             Self::Live | Self::LiveOrEnd => {

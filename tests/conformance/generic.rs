@@ -2,7 +2,7 @@
 
 use crate::Section;
 use crate::case::{Case, Gateway, Must, Step, end};
-use crate::common::frames::{
+use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, SETTINGS, WITH_PRIORITY, block,
     frame, literal, number, reset, settings, window_update,
 };

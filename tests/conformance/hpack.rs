@@ -2,7 +2,7 @@
 
 use crate::Section;
 use crate::case::{Case, Gateway, Must};
-use crate::common::frames::{END_HEADERS, END_STREAM, HEADERS, frame, number};
+use crate::frames::{END_HEADERS, END_STREAM, HEADERS, frame, number};
 
 pub const SECTIONS: &[Section] = &[
     ("hpack 2.3.3: places of the tables", places),

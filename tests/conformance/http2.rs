@@ -2,7 +2,7 @@
 
 use crate::Section;
 use crate::case::{Case, Gateway, Must, Step, end};
-use crate::common::frames::{
+use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, WITH_PRIORITY, block, frame, frame_of_length, reset, setting, settings, window_update,
 };

@@ -148,7 +148,7 @@ impl Served {
     async fn record(&self, answer: &Told) -> Box<Record> {
         match self.recorder.find(answer.request_id()).await.unwrap() {
             Found::One(record) => record,
-            other => panic!("{other:?}"),
+            other @ (Found::None | Found::Several(_)) => panic!("{other:?}"),
         }
     }
 

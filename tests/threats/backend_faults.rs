@@ -9,8 +9,8 @@ use steward::clock::Clock;
 use super::line::V;
 use crate::common::backend::{Act, Arrived, Backend, Front, SHORT, json_answer};
 use crate::common::client::{Call, PATIENCE, call, get};
-use crate::common::frames::{END_HEADERS, END_STREAM, HEADERS, Talk, block, frame};
 use crate::common::installation::SHARED;
+use crate::frames::{END_HEADERS, END_STREAM, HEADERS, Talk, block, frame};
 use crate::table::Forms;
 
 /// Between two pieces of a body, in these tests.
@@ -58,7 +58,7 @@ fn no_answers() -> Vec<Form> {
         form("a head a byte at a time", "GET", Act::Drip(ok, DRIP), SILENT),
         form("1xx answers without end", "GET", Act::Endless(Vec::new(), b"HTTP/1.1 102 Processing\r\n\r\n".to_vec()), SILENT),
         form("a head without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), vec![b'x'; 4096]), CUT),
-        form("header fields without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-Many: 1\r\n".to_vec()), CUT),
+        form("header fields without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-Many: 1\r\n".repeat(800)), CUT),
     ]
 }
 

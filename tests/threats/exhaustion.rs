@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use super::line::{IDLE, Line, V, replies};
 use crate::common::client::{Client, PATIENCE, get};
-use crate::common::frames::{
+use crate::common::installation::SHARED;
+use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, SETTINGS, Talk, block, frame, literal,
     number, reset, setting, settings, window_update,
 };
-use crate::common::installation::SHARED;
 use crate::table::Forms;
 
 /// An innocent request takes no longer, in a build without optimisation on a busy machine.

@@ -2,11 +2,11 @@
 
 use super::line::{Line, V, sha256};
 use crate::common::client::PATIENCE;
-use crate::common::frames::{
+use crate::common::installation::SHARED;
+use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PADDED, PING, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, Talk,
     WITH_PRIORITY, block, frame, literal, window_update,
 };
-use crate::common::installation::SHARED;
 use crate::table::Forms;
 
 type Field = (Vec<u8>, Vec<u8>);
@@ -247,7 +247,7 @@ fn bodies(base: &Base<'_>) -> Vec<(String, Vec<u8>, Must)> {
         ("a line end in trailers", trailers(&[("x-after", "1\r\nx-injected: 1")], END_STREAM), Refuse),
         ("padding", [open(&base.put()), padded(3, "abcd\0\0\0")].concat(), Serve("abcd")),
         ("padding longer than the frame", [open(&base.put()), padded(200, "abcd")].concat(), Refuse),
-        ("a body that is taken back", [announced("8"), data("abcd", 0), crate::common::frames::reset(1)].concat(), TakeBack),
+        ("a body that is taken back", [announced("8"), data("abcd", 0), crate::frames::reset(1)].concat(), TakeBack),
         ("a body that ends with the connection", [announced("8"), data("abcd", 0), frame(7, 0, 0, &[0; 8])].concat(), Refuse),
     ];
     forms.push(("cookies in crumbs", alone(&with(base.get(), &[("cookie", "a=1"), ("cookie", "b=2")])), Serve("")));

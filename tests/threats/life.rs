@@ -15,8 +15,8 @@ use tokio_rustls::client::TlsStream;
 use super::line::V;
 use crate::common::backend::{Act, Backend, Front, json_answer};
 use crate::common::client::{Client, PATIENCE, call, get};
-use crate::common::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, Talk, block, frame};
 use crate::common::installation::{SHARED, empty_folder, policies};
+use crate::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, Talk, block, frame};
 use crate::table::Forms;
 
 /// The reader's grant on alder-prod.

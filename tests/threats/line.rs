@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
 use crate::common::client::PATIENCE;
-use crate::common::frames::told;
 use crate::common::installation::SHARED;
+use crate::frames::told;
 
 pub const V: &str = "api-version=2024-07-01";
 

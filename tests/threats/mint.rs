@@ -28,7 +28,9 @@ pub fn with(mut object: Value, members: &Value) -> Value {
     for (name, value) in members.as_object().unwrap() {
         match value {
             Value::Null => object.as_object_mut().unwrap().remove(name),
-            value => object.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+            value @ (Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::String(_)) => {
+                object.as_object_mut().unwrap().insert(name.clone(), value.clone())
+            }
         };
     }
     object

@@ -2,8 +2,8 @@
 
 use super::line::{Line, V};
 use crate::common::client::PATIENCE;
-use crate::common::frames::{END_HEADERS, END_STREAM, HEADERS, Talk, block, frame};
 use crate::common::installation::SHARED;
+use crate::frames::{END_HEADERS, END_STREAM, HEADERS, Talk, block, frame};
 use crate::table::Forms;
 
 /// What has to come of a target.

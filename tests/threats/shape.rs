@@ -347,7 +347,7 @@ fn own_headers() -> Vec<(&'static str, String)> {
     ]
 }
 
-const RESERVED: [&str; 60] = [
+const RESERVED: [&str; 59] = [
     "x-ms-client-tenant-id",
     "x-ms-home-tenant-id",
     "x-ms-client-object-id",
@@ -379,7 +379,6 @@ const RESERVED: [&str; 60] = [
     "x-ms-on-behalf-of",
     "x-ms-client-principal",
     "x-ms-token-aad-id-token",
-    "x-ms-authorization-auxiliary",
     "x-ms-identity-principal-id",
     "x-ms-identity-url",
     "x-forwarded-for",

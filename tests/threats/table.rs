@@ -53,7 +53,7 @@ macro_rules! threats {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 let threat = $crate::table::Threat { test: stringify!($test), attack: $attack, holds: $holds };
-                $crate::table::check(&threat, $observe().await);
+                $crate::table::check(&threat, &$observe().await);
             }
         )*
     };
@@ -160,11 +160,11 @@ fn with_page(change: impl FnOnce(&mut BTreeMap<String, Part>)) -> (String, Strin
 
 /// Fails if a form was answered otherwise than it has to be, or otherwise than the page says.
 #[track_caller]
-pub fn check(threat: &Threat, forms: Forms) {
+pub fn check(threat: &Threat, forms: &Forms) {
     let id = threat.id();
     assert!(forms.wrong.is_empty(), "{id}:\n{}", forms.wrong.join("\n"));
     assert!(!forms.seen.is_empty(), "{id}: nothing was tried");
-    let now = Part::of(threat, &forms);
+    let now = Part::of(threat, forms);
     let mut before = None;
     let (_page, _made) = with_page(|parts| before = parts.insert(id.clone(), now.clone()));
     if std::env::var_os("STEWARD_BLESS").is_none() {
