@@ -66,6 +66,8 @@ impl Form {
     /// Adds a field that came another way, unless the form has it.
     pub fn set_default(&mut self, name: &str, value: String) {
         if self.get(name).is_none() {
+            // One without a value counts as left out, and would be found before this one.
+            self.0.retain(|(known, _)| known != name);
             self.0.push((name.to_owned(), value));
         }
     }
@@ -113,5 +115,13 @@ mod tests {
         check("a=%4", Err(FormError::Encoding));
         check("a=%zz", Err(FormError::Encoding));
         check("a=%ff", Err(FormError::Encoding));
+    }
+
+    #[test]
+    fn a_default_stands_in_for_what_is_left_out() {
+        let mut form = Form::parse(b"client_id=&scope=openid").unwrap();
+        form.set_default("client_id", "us".to_owned());
+        form.set_default("scope", "other".to_owned());
+        assert_eq!((form.get("client_id"), form.get("scope")), (Some("us"), Some("openid")));
     }
 }

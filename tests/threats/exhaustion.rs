@@ -92,7 +92,7 @@ fn over_http2(host: &str) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "1,000 streams that the server has to reset for a field of the connection",
             {
-                let odd = [head.clone(), literal(b"connection", b"close")].concat();
+                let odd = [head, literal(b"connection", b"close")].concat();
                 many(1_000, |stream| frame(HEADERS, both, stream, &odd))
             },
             "ended",
@@ -280,11 +280,11 @@ async fn drips(client: Client, slow: &Slow) -> (Duration, Vec<u8>) {
     let started = Clock::instant();
     if slow.over_tls {
         let stream = client.connect("localhost", b"http/1.1").await.unwrap();
-        drip(stream, slow).await.map_or((started.elapsed(), Vec::new()), |said| (started.elapsed(), said))
+        drip(stream, slow).await.map_or_else(|| (started.elapsed(), Vec::new()), |said| (started.elapsed(), said))
     } else {
         let port: u16 = client.authority().rsplit(':').next().unwrap().parse().unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        drip(stream, slow).await.map_or((started.elapsed(), Vec::new()), |said| (started.elapsed(), said))
+        drip(stream, slow).await.map_or_else(|| (started.elapsed(), Vec::new()), |said| (started.elapsed(), said))
     }
 }
 

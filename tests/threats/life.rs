@@ -146,6 +146,7 @@ impl Load {
     }
 }
 
+#[expect(clippy::cognitive_complexity, reason = "one stop, seen from everybody who is there at the time")]
 async fn stops(forms: &mut Forms) {
     let slow = Duration::from_millis(700);
     let backend = Backend::start(move |request, _| {
@@ -205,8 +206,8 @@ async fn restarts(forms: &mut Forms) {
 
 pub async fn life() -> Forms {
     let mut forms = Forms::default();
-    reloads(&mut forms).await;
-    stops(&mut forms).await;
-    restarts(&mut forms).await;
+    Box::pin(reloads(&mut forms)).await;
+    Box::pin(stops(&mut forms)).await;
+    Box::pin(restarts(&mut forms)).await;
     forms
 }

@@ -434,6 +434,7 @@ async fn overrides(gate: &Gate, forms: &mut Forms, token: &str, target: &str) {
 
 const LINKED: &str = "403 LinkedAuthorizationFailed scope.linked";
 
+#[expect(clippy::too_many_lines, reason = "a table of forms")]
 async fn linked() -> Forms {
     let (gate, mut forms) = (Gate::start("t23").await, Forms::default());
     let operator = SHARED.token("operator").await;
@@ -508,7 +509,7 @@ async fn linked() -> Forms {
         ("merge patch", format!(r#"{{"id":"{foreign}"}}"#), "application/merge-patch+json", LINKED),
     ] {
         let sent = Call { body: text.into(), ..nic() }.header("content-type", kind).bearer(&operator);
-        unfinished(&gate, &mut forms, &form, sent, expected).await;
+        unfinished(&gate, &mut forms, form, sent, expected).await;
     }
     for coding in ["gzip", "deflate", "br", "identity, gzip", "x-unknown"] {
         let sent = nic().json(&json!({ "id": foreign })).header("content-encoding", coding).bearer(&operator);

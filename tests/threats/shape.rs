@@ -222,6 +222,7 @@ async fn existence() -> Forms {
     forms
 }
 
+#[expect(clippy::too_many_lines, clippy::cognitive_complexity, reason = "tables of forms, one after another")]
 async fn authorities() -> Forms {
     let (gate, mut forms) = (Gate::start("t16").await, Forms::default());
     let ours = gate.client().authority().to_owned();

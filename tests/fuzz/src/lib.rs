@@ -18,8 +18,11 @@ mod token;
 #[path = "../../common/twin.rs"]
 mod twin;
 
+/// What a target does with an input.
+pub type Target = fn(&[u8]);
+
 /// Every target: its name, which is that of its folder in `corpus`, and what it does.
-pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("action", action::run),
     ("body", body::run),
     ("config", config::run),
