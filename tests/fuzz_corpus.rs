@@ -18,31 +18,31 @@ mod fuzz;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is kept, so that it stays small enough to be read and run in every build.
-const FILES_MAX: usize = 300;
-const FILE_BYTES_MAX: u64 = 4096;
-const CORPUS_BYTES_MAX: u64 = 2 * 1024 * 1024;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What is kept, so that it stays small enough to be run in every build.
+const INPUTS_MAX: usize = 300;
+const INPUT_BYTES_MAX: usize = 4096;
+const CORPUS_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus")
 }
 
-/// The files of a target, in order.
-fn files(target: &str) -> Vec<PathBuf> {
-    let folder = corpus().join(target);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|cause| panic!("{}: {cause}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
+/// The inputs of a target: a line for each, in base64.
+fn inputs(target: &str) -> Vec<Vec<u8>> {
+    let file = corpus().join(format!("{target}.txt"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
+    text.lines().map(|line| STANDARD.decode(line).unwrap_or_else(|cause| panic!("{}: {cause}: {line}", file.display()))).collect()
 }
 
 #[test]
 fn every_kept_input_keeps_its_promise() {
     for (target, run) in fuzz::TARGETS {
-        for file in files(target) {
-            let data = fs::read(&file).unwrap();
-            let outcome = std::panic::catch_unwind(|| run(&data));
-            assert!(outcome.is_ok(), "{}", file.display());
+        for (number, data) in inputs(target).iter().enumerate() {
+            let outcome = std::panic::catch_unwind(|| run(data));
+            assert!(outcome.is_ok(), "{target}, line {}", number + 1);
         }
     }
 }
@@ -51,14 +51,14 @@ fn every_kept_input_keeps_its_promise() {
 fn the_kept_corpus_is_small_and_every_target_has_one() {
     let mut bytes = 0;
     for (target, _) in fuzz::TARGETS {
-        let sizes: Vec<u64> = files(target).iter().map(|file| fs::metadata(file).unwrap().len()).collect();
-        assert!((1..=FILES_MAX).contains(&sizes.len()), "{target} has {} files", sizes.len());
-        assert!(sizes.iter().all(|size| *size <= FILE_BYTES_MAX), "{target} has a large file");
-        bytes += sizes.iter().sum::<u64>();
+        let sizes: Vec<usize> = inputs(target).iter().map(Vec::len).collect();
+        assert!((1..=INPUTS_MAX).contains(&sizes.len()), "{target} has {} inputs", sizes.len());
+        assert!(sizes.iter().all(|size| *size <= INPUT_BYTES_MAX), "{target} has a large input");
+        bytes += sizes.iter().sum::<usize>();
     }
     assert!(bytes <= CORPUS_BYTES_MAX, "{bytes} bytes");
-    let folders = fs::read_dir(corpus()).unwrap().count();
-    assert_eq!(folders, fuzz::TARGETS.len(), "a folder without a target");
+    let files = fs::read_dir(corpus()).unwrap().count();
+    assert_eq!(files, fuzz::TARGETS.len(), "a file without a target");
 }
 
 /// A target without its program is replayed and never fuzzed.

@@ -93,6 +93,9 @@ pub async fn deliver(
     keep_back(&mut head.headers);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
+    if matches!(delivery.reading, Reading::Only(_) | Reading::Within { .. }) {
+        tell_nothing_of_the_rest(&mut head.headers);
+    }
     let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     let (says_kind, is_json) = (kind.is_some(), is_json(kind));
     let is_readable = is_json && !is_coded(&head.headers);
@@ -131,6 +134,19 @@ fn keep_back(headers: &mut HeaderMap) {
     let named = listed.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
     let ours = headers.keys().filter(|name| is_kept_back(name.as_str())).cloned();
     let gone: Vec<HeaderName> = named.chain(ours).collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// Of a list that is cut down, be it that only its head was asked for: how long all of it is, how much is in it, and when that changed.
+fn tell_nothing_of_the_rest(headers: &mut HeaderMap) {
+    let tells = |name: &str| {
+        name.contains("count")
+            || name.contains("digest")
+            || ["content-length", "content-md5", "content-range", "etag", "last-modified"].contains(&name)
+    };
+    let gone: Vec<HeaderName> = headers.keys().filter(|name| tells(name.as_str())).cloned().collect();
     for name in gone {
         headers.remove(name);
     }

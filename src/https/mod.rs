@@ -298,7 +298,7 @@ fn begin_no_connection(_listener: &TcpListener) -> std::io::Result<()> {
 
 /// What the kernel holds of an answer and has not sent. What it holds beyond that counts as taken, and a peer that takes little would seem to take
 /// nothing for as long as it needs for it.
-const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+const UNSENT_BYTES_MAX: u32 = 32 * 1024;
 
 #[cfg(target_os = "linux")]
 fn bound_unsent(stream: &TcpStream) -> std::io::Result<()> {

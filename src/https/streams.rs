@@ -75,6 +75,8 @@ struct State {
     idle_since: u32,
     taken_back: u32,
     taken_back_since: Option<Instant>,
+    /// Bytes that were taken of all answers since that was enough to forgive what was waited.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -82,23 +84,18 @@ struct Open {
     number: u64,
     /// Since when it is the peer's turn to take something.
     waits_since: Option<u32>,
-    /// How many looks it took to take what counts here.
+    /// How many looks the pieces before it took that are not forgiven.
     waited: u32,
-    /// Bytes of the last piece, and of those before it that were taken in that time.
+    /// Bytes of the last piece.
     handed: u64,
-    taken: u64,
 }
 
 impl Open {
-    /// The peer has taken the last piece, at this look.
-    const fn take(&mut self, look: u32, bytes_min: u64) {
-        if let Some(since) = self.waits_since.take() {
-            self.waited = self.waited.saturating_add(look.saturating_sub(since));
-            self.taken = self.taken.saturating_add(self.handed);
-            if self.taken >= bytes_min {
-                (self.waited, self.taken) = (0, 0);
-            }
-        }
+    /// The peer has taken the last piece, at this look; gives its bytes.
+    const fn take(&mut self, look: u32) -> u64 {
+        let Some(since) = self.waits_since.take() else { return 0 };
+        self.waited = self.waited.saturating_add(look.saturating_sub(since));
+        self.handed
     }
 }
 
@@ -113,7 +110,7 @@ impl Streams {
         self.with(|state| {
             let number = state.next;
             state.next += 1;
-            state.open.push(Open { number, waits_since: None, waited: 0, handed: 0, taken: 0 });
+            state.open.push(Open { number, waits_since: None, waited: 0, handed: 0 });
             Stream { streams: Arc::clone(self), number, is_answered: false }
         })
     }
@@ -157,6 +154,15 @@ impl State {
         None
     }
 
+    /// A slow line is shared by all answers on it: what is taken of one counts for the others.
+    fn earn(&mut self, bytes: u64, bytes_min: u64) {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken >= bytes_min {
+            self.taken = 0;
+            self.open.iter_mut().for_each(|open| open.waited = 0);
+        }
+    }
+
     fn end(&mut self, number: u64) {
         self.open.retain(|open| open.number != number);
         self.idle_since = self.look;
@@ -196,8 +202,9 @@ impl Stream {
         let bytes_min = self.streams.bounds.write_bytes_min;
         self.streams.with(|state| {
             if let Some(open) = state.open.iter_mut().find(|open| open.number == self.number) {
-                open.take(state.look, bytes_min);
+                let taken = open.take(state.look);
                 next(open, state.look);
+                state.earn(taken, bytes_min);
             }
         });
     }

@@ -15,7 +15,7 @@ use crate::arm::links::{self, Unreadable};
 use crate::arm::scope::{Anchor, Scope};
 use crate::delegation::decide::{self, Decision, Question};
 use crate::delegation::{DenyAssignment, Grant};
-use crate::directory::Directory;
+use crate::directory::{Directory, SubscriptionState};
 use crate::identity::Caller;
 use crate::ids::PrincipalId;
 use crate::rejection::Rejection;
@@ -212,6 +212,10 @@ impl Outbound {
         if self.links().iter().any(|place| is_kept_here(&place)) {
             return Err(LinkError::Move { problem: "the target is in the private cloud, where only its fabric makes anything".to_owned() });
         }
+        let state = |place: &Scope| place.subscription_id().and_then(|id| directory.subscription(id)).map(|found| found.state);
+        if let Some(place) = self.links().iter().find(|place| state(place).is_some_and(|state| state != SubscriptionState::Enabled)) {
+            return Err(LinkError::Move { problem: format!("`{place}` is in a subscription that accepts reads and deletes only") });
+        }
         let is_own = |place: &&Scope| directory.owner(place) == directory.owner(self.place());
         match self.links().iter().find(|place| !is_own(place)) {
             Some(place) => Err(LinkError::OtherTenant { place: place.to_string() }),
@@ -236,8 +240,11 @@ impl Outbound {
     }
 
     /// Whoever of the auxiliary callers may do this there by itself. Each counts for places of its own tenant only: what it was given elsewhere
-    /// was not given for being lent.
+    /// was not given for being lent. Where a move leads to, and what a query is about, is what the request itself is about: nobody lends that.
     fn lender(&self, actions: &[Action], place: &Scope, context: &Context<'_>) -> Option<&Arc<Caller>> {
+        if matches!(self.meaning(), Meaning::Move | Meaning::Query) {
+            return None;
+        }
         let owner = context.directory.owner(place)?;
         let may = |lender: &Caller| is_granted(lender, lender.principals(&context.directory).ids(), actions, place, context);
         self.auxiliary().iter().find(|lender| lender.tenant() == owner && may(lender))

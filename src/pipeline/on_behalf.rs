@@ -151,7 +151,10 @@ impl Authorized {
 
 fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
     let options = client.get(header::CONNECTION).is_some();
-    for name in client.keys().filter(|name| PASSED_ON.binary_search(&name.as_str()).is_ok()) {
+    // Whether a list changed, with what is cut out of it, is nobody's to ask.
+    let is_cut = matches!(reading, Reading::Only(_) | Reading::Within { .. });
+    let is_passed = |name: &str| PASSED_ON.binary_search(&name).is_ok() && !(is_cut && name.starts_with("if-"));
+    for name in client.keys().filter(|name| is_passed(name.as_str())) {
         // Options named by `Connection` are for the hop to us, whatever their name; but the body was judged by what it is said to be.
         if let Some(value) = client.get(name).filter(|_| !options || *name == header::CONTENT_TYPE || !is_named_by_connection(client, name))
         {
@@ -319,7 +322,7 @@ impl Outbound {
         if self.meaning != Meaning::Query {
             return Ok(());
         }
-        let asked = self.links.first().and_then(Scope::subscription_id).and_then(|id| context.directory.subscription(id));
+        let asked = self.links.iter().find_map(Scope::subscription_id).and_then(|id| context.directory.subscription(id));
         self.customer = asked.map(|subscription| subscription.tenant);
         let customer = self.customer.unwrap_or(self.caller.principal.tenant);
         let scope = match self.links.as_slice() {

@@ -241,10 +241,11 @@ impl Authenticated {
         self.request.trail.actions.clone_from(&derived.actions);
         self.request.trail.scope = Some(derived.scope.clone());
         let service = own::service_of(&self.request.path, derived.provider_at);
+        // First: of a place that is not the caller's to know nothing else may be said.
+        let place = self.place(&derived, operation, context)?;
         let Some(meaning) = Meaning::of(&self.request.path, &derived, service, &context.directory) else {
             return Err(ScopeError::ScopesInBody { action: derived.actions.first().map(ToString::to_string).unwrap_or_default() });
         };
-        let place = self.place(&derived, operation, context)?;
         match own_topic(self.request.method, &self.request.path, &derived) {
             Some(topic) => Ok(Judged::Own(topic)),
             None => Ok(Judged::Placed { derived, place, meaning, service, operation }),

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::authorize::{Authorized, RuleError};
+use super::authorize::{Authorized, Basis, RuleError};
 use super::resolve::{OwnQuestion, Place};
 use super::trail::Trail;
 use super::{Context, Refused};
@@ -172,9 +172,10 @@ impl Authorized {
     /// When the caller, or all callers together, sent more of the kind to the subscription than is let through.
     pub fn throttle(mut self, context: &Context<'_>) -> Result<Self, Refused> {
         let principal = self.scoped.caller.principal;
-        let ground = match self.scoped.place {
-            Place::Subscription { id, .. } => Ground::Subscription(id),
-            Place::ManagementGroup | Place::Tenant => Ground::Tenant(principal.tenant),
+        let ground = match (self.scoped.place, &self.basis) {
+            // Whoever holds no role there uses up nothing of what the others have.
+            (Place::ManagementGroup | Place::Tenant, _) | (Place::Subscription { .. }, Basis::Oneself) => Ground::Tenant(principal.tenant),
+            (Place::Subscription { id, .. }, _) => Ground::Subscription(id),
         };
         let request = &mut self.scoped.request;
         match count(&mut request.trail, ground, principal, request.method, context) {

@@ -87,13 +87,15 @@ fn keep(mut journal: Journal, mut queue: Queue, again: impl Fn() -> Result<Journ
             Some(next) => journal = next,
             None => return health.lose_many(Loss::Writer, None, queue.ended.len() as u64),
         }
+        // What stood in the way of the one before is looked at anew.
+        journal.flush();
         health.end(Trouble::Writer);
     }
 }
 
 /// Opens the files, as often as it takes. Nothing when nobody waits for that any more.
 fn begin_again(queue: &Queue, again: impl Fn() -> Result<Journal, SegmentError>) -> Option<Journal> {
-    while !queue.ended.is_closed() {
+    loop {
         std::thread::sleep(AGAIN_PAUSE);
         // That it does not succeed was said when the trouble began, and readiness says so all the time.
         match panics::contain(&again) {
@@ -101,8 +103,11 @@ fn begin_again(queue: &Queue, again: impl Fn() -> Result<Journal, SegmentError>)
             Ok(Err(cause)) => tracing::debug!(cause = crate::telemetry::chain(&cause), "the records cannot be opened yet"),
             Err(panicked) => tracing::debug!(cause = %panicked, "the records cannot be opened yet"),
         }
+        // Tried once all the same: what still waits is written then.
+        if queue.ended.is_closed() {
+            return None;
+        }
     }
-    None
 }
 
 /// Why the writer has stopped.
@@ -207,19 +212,19 @@ impl Queue {
 
 fn carry_out(journal: &mut Journal, question: Question) {
     match question {
-        Question::Activities { query, reply } => answer(reply, journal.activities(&query)),
-        Question::Find { prefix, reply } => answer(reply, journal.find(&prefix)),
-        Question::Flush { reply } => {
+        Question::Activities { query, reply } => answer(reply, || journal.activities(&query)),
+        Question::Find { prefix, reply } => answer(reply, || journal.find(&prefix)),
+        Question::Flush { reply } => answer(reply, || {
             journal.flush();
-            answer(reply, ());
-        }
-        Question::Recent { filter, reply } => answer(reply, journal.recent(&filter)),
-        Question::Uses { keys, reply } => answer(reply, journal.uses(&keys)),
+        }),
+        Question::Recent { filter, reply } => answer(reply, || journal.recent(&filter)),
+        Question::Uses { keys, reply } => answer(reply, || journal.uses(&keys)),
     }
 }
 
-fn answer<T>(reply: oneshot::Sender<T>, value: T) {
-    if reply.send(value).is_err() {
+/// Looks for an answer while somebody waits for it.
+fn answer<T>(reply: oneshot::Sender<T>, look: impl FnOnce() -> T) {
+    if reply.is_closed() || reply.send(look()).is_err() {
         tracing::debug!("nobody waits for the answer any more");
     }
 }

@@ -142,3 +142,24 @@ async fn a_list_of_them_that_has_two_readings_is_refused() {
     assert_eq!(three.status, 200, "{}", three.told());
     front.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auxiliary_token_opens_neither_what_a_query_is_about_nor_where_a_move_leads() {
+    let (backend, front) = front("auxiliary-target").await;
+    let asked = json!({ "subscriptions": [LYNX_MAIN.trim_start_matches("/subscriptions/")], "query": "Resources" });
+    let query = || call("POST", "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01").json(&asked);
+    assert_eq!(front.ask("operator", query().header(HEADER, &bearer(&[&lynx()]))).await.told(), DENIED);
+    assert_eq!(backend.log().arrived.len(), 0);
+    assert_eq!(front.client.send(query().bearer(&lynx())).await.status, 200, "who has it may ask by itself");
+    let from = format!("{}/resourceGroups/rg-web-prod", SHARED.subscription("alder-prod"));
+    let to = json!({
+        "resources": [format!("{from}/providers/Microsoft.Compute/virtualMachines/vm")],
+        "targetResourceGroup": format!("{}/resourceGroups/rg", SHARED.subscription("alder-dev")),
+    });
+    let moved = || call("POST", format!("{from}/moveResources?{V}")).json(&to);
+    let owner = SHARED.token("alder-owner").await;
+    assert_eq!(front.ask("operator", moved().header(HEADER, &bearer(&[&owner]))).await.told(), DENIED);
+    assert_eq!(front.client.send(moved().bearer(&owner)).await.status, 200, "who may write there may move there");
+    assert_eq!(backend.log().arrived.len(), 2);
+    front.drain().await;
+}

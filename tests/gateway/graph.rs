@@ -155,3 +155,20 @@ async fn a_get_of_what_a_post_does_takes_the_same_right_and_its_record_says_what
     assert_eq!(backend.log().arrived.len(), 3);
     front.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_of_a_list_that_is_cut_down_tells_nothing_of_the_rest() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4711\r\nETag: \"all\"\r\n\
+                Last-Modified: Sat, 21 Nov 2026 07:00:00 GMT\r\nContent-MD5: x\r\nX-Total-Count: 7\r\n\r\n";
+    let backend = Backend::start(move |_, _| Act::Close(head.as_bytes().to_vec())).await;
+    let front = Front::start("graph-head", &format!("http://{}", backend.address), "").await;
+    let groups = format!("{}/resourceGroups?api-version=2024-07-01", SHARED.subscription("granite-main"));
+    let answer = front.ask("reader", call("HEAD", groups).header("if-none-match", "\"all\"")).await;
+    assert_eq!(answer.status, 200, "{}", answer.told());
+    for name in ["content-length", "etag", "last-modified", "content-md5", "x-total-count"] {
+        assert_eq!(answer.header(name), "", "{name}");
+    }
+    let arrived = backend.log().arrived;
+    assert!(arrived.len() == 1 && !arrived[0].head.to_ascii_lowercase().contains("if-none-match"), "{arrived:?}");
+    front.drain().await;
+}

@@ -71,3 +71,18 @@ async fn a_body_that_moves_something_else_does_not_leave() {
     assert_eq!(backend.log().arrived.len(), 0);
     front.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_moves_into_a_subscription_that_accepts_reads_and_deletes_only() {
+    let (backend, front) = front("moves-disabled").await;
+    let from = group("holly-frozen", "rg");
+    let to = json!({
+        "resources": [format!("{from}/providers/Microsoft.Compute/virtualMachines/vm")],
+        "targetResourceGroup": group("holly-disabled", "rg"),
+    });
+    let answer = front.ask("operator", call("POST", format!("{from}/moveResources?{V}")).json(&to)).await;
+    assert_eq!(answer.told(), MALFORMED);
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("reads and deletes only"));
+    assert_eq!(backend.log().arrived.len(), 0);
+    front.drain().await;
+}

@@ -2,8 +2,9 @@
 //!
 //! Each test compares its own part of the page and writes it when it is blessed, so one test can be blessed alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 const PAGE: &str = "docs/threats.md";
 
@@ -194,5 +195,35 @@ fn every_threat_has_one_test_and_one_row() {
         // While a page is blessed, the rows come with the tests.
         let has_row = std::env::var_os("STEWARD_BLESS").is_some() || committed.contains(&format!("\n| [{id}](#"));
         assert!(has_row, "{id} has no row");
+    }
+}
+
+/// Test functions below a folder.
+fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().zip(text.lines().skip(1)).filter(|(mark, _)| mark.contains("test") || mark.contains("expect("));
+            found.extend(lines.filter_map(|(_, line)| line.split_once("fn ")?.1.split_once('(')).map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_promise_names_is_there() {
+    let mut there: BTreeSet<String> = crate::THREATS.iter().copied().flatten().map(|threat| threat.test.to_owned()).collect();
+    ["src", "tests"].iter().for_each(|folder| tests_in(Path::new(folder), &mut there));
+    let promises = include_str!("../../SECURITY.md").split("## What is promised").nth(1).unwrap().split("\n## ").next().unwrap();
+    let is_name =
+        |text: &&str| text.len() > 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let named: Vec<&str> = promises.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(named.len() >= 20, "{named:?}");
+    let gone: Vec<&&str> = named.iter().filter(|name| !there.contains(**name)).collect();
+    assert!(gone.is_empty(), "no such tests: {gone:?}");
+    for promise in promises.split("\n- ").skip(1) {
+        assert!(named.iter().any(|name| promise.contains(name)), "a promise without a test: {promise}");
     }
 }

@@ -108,6 +108,8 @@ impl Store for Sqlite {
     fn poll(&self, session: SessionId, epoch: Epoch, applied: Revision) -> Answer<'_, Heard> {
         let kept = self.session_kept;
         Box::pin(async move {
+            // Of a file that was removed the state can be read on, and nothing of it be changed: that has to be seen.
+            self.files.still_there()?;
             let poll = move |Reader { connection, sessions }: &mut Reader| sql::poll(connection, sessions, (session, epoch, applied), kept);
             self.read(poll).await
         })
