@@ -379,7 +379,9 @@ async fn giants(line: &Line, forms: &mut Forms) {
     let name = "500 tokens whose signature is wrong";
     let innocent = Innocent::start(line.front.client.clone());
     let (head, signature) = line.operator.rsplit_once('.').unwrap();
-    let turned: String = signature.chars().rev().collect();
+    // The last letter stays where it is: some of its bits mean nothing, and others could not stand there.
+    let (letters, last) = signature.split_at(signature.len() - 1);
+    let turned = letters.chars().rev().chain(last.chars()).collect::<String>();
     let one = format!("GET {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {head}.{turned}\r\n", put_target(), line.host());
     let answers = line.say(format!("{}{one}Connection: close\r\n\r\n", format!("{one}\r\n").repeat(499)).as_bytes(), false).await;
     innocent.end(forms, name).await;
