@@ -219,7 +219,8 @@ pub fn closest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     const LIKE_ENOUGH: f64 = 0.84;
     let text = text.to_lowercase();
     let likeness = |name: &'a str| (strsim::jaro_winkler(&text, &name.to_lowercase()), name);
-    let best = names.into_iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
+    // Of names that are as like, the first by its letters, and not by the order of some map.
+    let best = names.into_iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
     best.filter(|(likeness, _)| *likeness >= LIKE_ENOUGH).map(|(_, name)| name)
 }
 
@@ -236,6 +237,9 @@ mod tests {
     fn only_names_that_are_like_it_are_suggested() {
         let names = ["alder-prod", "alder-dev", "bramble-core"];
         check("alder-porod", &names, Some("alder-prod"));
+        for names in [["custom]r", "customer"], ["customer", "custom]r"]] {
+            check("custommur", &names, Some("custom]r"));
+        }
         check("Alder-Dev", &names, Some("alder-dev"));
         check("granite", &names, None);
         check("", &names, None);
