@@ -49,7 +49,7 @@ impl fmt::Display for Worn {
 pub(super) struct Bounds {
     /// Streams taken back in [`TAKEN_BACK_TIME`].
     pub(super) taken_back_max: u32,
-    /// How long may be waited for bytes of an answer to be taken, in all, and for how many of them.
+    /// How long may be waited for a piece of an answer, and for so many bytes of all answers on the connection, to be taken.
     pub(super) write_time_max: Duration,
     pub(super) write_bytes_min: u64,
     /// How long no stream may be open.
@@ -348,6 +348,28 @@ mod tests {
         assert_eq!(pieces_until_worn(15_000, 4).await, None);
         // A piece that is taken at once takes no time.
         assert_eq!(pieces_until_worn(1, 0).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_slow_line_is_shared_by_the_answers_on_it() {
+        let streams = streams();
+        let pieces = || Watched::new(Pieces(Bytes::from(vec![0; 3_000])), streams.begin());
+        // One of them alone ends the connection at this pace, as is seen above.
+        let mut answers: Vec<_> = (0..12).map(|_| pieces()).collect();
+        for _ in 0..100 {
+            for answer in &mut answers {
+                answer.frame().await.unwrap().unwrap();
+            }
+            assert_eq!((0..4).find_map(|_| streams.with(|state| state.look(WRITE_LOOKS, IDLE_LOOKS))), None);
+        }
+        // An answer of which nothing is taken ends it all the same.
+        let untaken = answer(&streams, "answer");
+        let worn = (0..4).find_map(|_| {
+            answers.iter_mut().for_each(|answer| answer.stream.hand(3_000));
+            (0..4).find_map(|_| streams.with(|state| state.look(WRITE_LOOKS, IDLE_LOOKS)))
+        });
+        assert_eq!(worn, Some(Worn::Stalled));
+        drop(untaken);
     }
 
     #[tokio::test]

@@ -47,12 +47,11 @@ pub(super) fn subscriptions(body: &[u8]) -> Result<Vec<Scope>, String> {
     }
 }
 
-/// What the caller has to be permitted on each of them. Only roles that read everything have the first: what a query finds there, nobody cuts down.
+/// What the caller has to be permitted on each of them: all of it, and of nothing nobody is permitted anything. Only roles that read everything
+/// have the first: what a query finds there, nobody cuts down.
 pub(super) fn actions() -> Vec<Action> {
-    ["Microsoft.ResourceGraph/resources/read", "Microsoft.Resources/subscriptions/resources/read"]
-        .iter()
-        .filter_map(|action| action.parse().ok())
-        .collect()
+    let all = ["Microsoft.ResourceGraph/resources/read", "Microsoft.Resources/subscriptions/resources/read"];
+    all.iter().map(|action| action.parse()).collect::<Result<_, _>>().unwrap_or_default()
 }
 
 #[cfg(test)]

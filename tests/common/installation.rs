@@ -76,6 +76,25 @@ impl Installation {
         format!("/subscriptions/{}", self.demo.world.subscriptions[name].id)
     }
 
+    /// What the gateway says of the reader to a backend, and what nobody else may say.
+    pub fn said_of_the_reader(&self) -> Vec<(&'static str, String)> {
+        let world = &self.demo.world;
+        let reader = &world.identities["reader"];
+        let (tenant, object) = (world.tenants[&reader.tenant].id.to_string(), reader.object_id.to_string());
+        vec![
+            ("x-ms-client-tenant-id", tenant.clone()),
+            ("x-ms-home-tenant-id", tenant),
+            ("x-ms-client-object-id", object.clone()),
+            ("x-ms-client-principal-id", object),
+            ("x-ms-client-principal-name", "Reporting automation".to_owned()),
+            ("x-ms-client-principal-type", "Application".to_owned()),
+            ("x-ms-client-app-id-acr", "1".to_owned()),
+            ("x-ms-client-audience", "https://management.azure.com/".to_owned()),
+            ("x-ms-client-authorization-source", "RoleBased".to_owned()),
+            ("x-ms-client-ip-address", "127.0.0.1".to_owned()),
+        ]
+    }
+
     /// Asks the admin listener.
     pub async fn admin(&self, call: Call) -> Answer {
         plain(&self.demo.world.admin, call).await

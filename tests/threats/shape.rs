@@ -330,24 +330,6 @@ async fn raw_hosts(gate: &Gate, forms: &mut Forms, ours: &str) {
     gate.refused_raw(forms, "HTTP/1.0 without Host", text.as_bytes(), "400").await;
 }
 
-/// What the gateway says of the reader, and names nobody else may use.
-fn own_headers() -> Vec<(&'static str, String)> {
-    let world = &SHARED.demo.world;
-    let reader = &world.identities["reader"];
-    let (tenant, object) = (world.tenants[&reader.tenant].id.to_string(), reader.object_id.to_string());
-    vec![
-        ("x-ms-client-tenant-id", tenant.clone()),
-        ("x-ms-home-tenant-id", tenant),
-        ("x-ms-client-object-id", object.clone()),
-        ("x-ms-client-principal-id", object),
-        ("x-ms-client-principal-name", "Reporting automation".to_owned()),
-        ("x-ms-client-principal-type", "Application".to_owned()),
-        ("x-ms-client-audience", "https://management.azure.com/".to_owned()),
-        ("x-ms-client-authorization-source", "RoleBased".to_owned()),
-        ("x-ms-client-ip-address", "127.0.0.1".to_owned()),
-    ]
-}
-
 const RESERVED: [&str; 59] = [
     "x-ms-client-tenant-id",
     "x-ms-home-tenant-id",
@@ -416,7 +398,7 @@ fn is_genuine(Arrived { head, .. }: &Arrived) -> bool {
         let lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     };
-    let told = own_headers().iter().all(|(name, value)| values(name) == [value.as_str()]);
+    let told = SHARED.said_of_the_reader().iter().all(|(name, value)| values(name) == [value.as_str()]);
     told && !head.contains("spoofed") && values("authorization").len() == 1 && values("referer").len() == 1
 }
 
