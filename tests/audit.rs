@@ -7,6 +7,8 @@
     reason = "helpers outside of test functions, in a test of its own"
 )]
 
+#[path = "common/folders.rs"]
+mod folders;
 #[path = "audit/world.rs"]
 mod world;
 

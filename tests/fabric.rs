@@ -8,6 +8,8 @@
 
 #[path = "fabric/connections.rs"]
 mod connections;
+#[path = "common/folders.rs"]
+mod folders;
 #[path = "fabric/harness.rs"]
 mod harness;
 #[path = "fabric/jobs.rs"]

@@ -11,6 +11,8 @@
 #[expect(dead_code, reason = "the same client serves the tests of the gateway, which ask in more ways")]
 #[path = "common/client.rs"]
 mod client;
+#[path = "common/folders.rs"]
+mod folders;
 #[path = "common/oha.rs"]
 mod oha;
 #[expect(dead_code, reason = "the same signer serves the tests of the gateway, which need more tenants")]

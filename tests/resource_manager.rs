@@ -6,6 +6,8 @@
     reason = "helpers outside of test functions, in a test of its own"
 )]
 
+#[path = "common/folders.rs"]
+mod folders;
 #[path = "resource_manager/harness.rs"]
 mod harness;
 #[path = "common/mock.rs"]

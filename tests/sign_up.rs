@@ -13,6 +13,8 @@
 #[expect(dead_code, reason = "the same client serves the tests of the gateway, which ask in more ways")]
 #[path = "common/client.rs"]
 mod client;
+#[path = "common/folders.rs"]
+mod folders;
 #[expect(dead_code, reason = "the same process serves the tests of fleets, which do other things to it")]
 #[path = "common/node.rs"]
 mod node;

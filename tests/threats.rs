@@ -41,7 +41,7 @@ mod tokens;
 #[path = "threats/wire.rs"]
 mod wire;
 
-use common::{client, signer};
+use common::{client, folders, signer};
 
 /// The rows of every module; the page orders them by number.
 const THREATS: &[&[table::Threat]] = &[answers::THREATS, rights::THREATS, shape::THREATS, tokens::THREATS, wire::THREATS];

@@ -9,6 +9,8 @@ use steward::record::archive::read_folder;
 use steward::record::audit::{Ending, Linked, Log, Report, Verifier};
 use steward::record::{CheckEntry, Customer, Journal, Policy, PrincipalEntry, Record, RecordConfig, Told, Verdict};
 
+pub use crate::folders::empty_folder;
+
 pub const TENANTS: u8 = 5;
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -92,16 +94,6 @@ pub fn record(random: &mut Random) -> (Record, Told) {
 
 pub fn logs() -> impl Iterator<Item = Log> {
     (0..TENANTS).map(|number| Log::Tenant(tenant(number))).chain([Log::Operator])
-}
-
-/// A folder of its own for each test; what an earlier run left is removed.
-pub fn empty_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Appends so many random records.

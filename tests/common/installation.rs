@@ -11,6 +11,7 @@ use steward::issuer::Mint;
 use steward::pipeline::Allowances;
 
 use super::client::{Answer, Call, Client, call, get, plain};
+pub use super::folders::empty_folder;
 use super::signer;
 
 /// Customers whose subscriptions are disabled, frozen, suspended or over.
@@ -123,16 +124,6 @@ impl Installation {
 pub fn headers_of<'a>(request: &'a Value, name: &str) -> Vec<&'a str> {
     let headers = request["headers"].as_array().unwrap().iter();
     headers.filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().unwrap()).collect()
-}
-
-/// A folder of its own for each test; what an earlier run left is removed.
-pub fn empty_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Certificates are made once for all tests of this binary: every installation answers to `localhost`.

@@ -24,6 +24,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::folders::empty_folder;
+
 pub const CALLER: &str = "22222222-2222-4222-8222-222222222222";
 pub const HOME: &str = "33333333-3333-4333-8333-333333333333";
 const ISSUER: &str = "https://gateway.test";
@@ -140,12 +142,7 @@ pub fn signed(seed: u8, claims: &Value) -> String {
 
 /// A file of its own for each test; what an earlier run left is removed.
 pub fn state_file(test: &str) -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-    std::fs::create_dir_all(&directory).unwrap();
-    directory.join("state.sqlite")
+    empty_folder(test).join("state.sqlite")
 }
 
 fn pair(seed: u8) -> Ed25519KeyPair {

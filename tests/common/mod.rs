@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod folders;
 pub mod installation;
 pub mod receiver;
 pub mod signer;

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{Answer, Call, PATIENCE, get, plain};
+pub use crate::folders::empty_folder;
 use crate::signer;
 
 /// The tenant that manages.
@@ -297,14 +298,4 @@ pub fn program() -> PathBuf {
 /// Two addresses that were free a moment ago.
 fn free_addresses() -> [SocketAddr; 2] {
     [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|listener| listener.local_addr().unwrap())
-}
-
-/// A folder of its own for each node; what an earlier run left is removed.
-pub fn empty_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }

@@ -10,6 +10,7 @@ use steward::demo::world::World;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::client::{Answer, Call, Client, PATIENCE, plain};
+pub use crate::folders::empty_folder;
 
 /// How often a state that is waited for is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -119,16 +120,6 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         assert!(started.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// A folder of its own for each test; what an earlier run left is removed.
-pub fn empty_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 pub fn copy(from: &Path, to: &Path) {
