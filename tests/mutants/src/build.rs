@@ -49,12 +49,16 @@ pub struct Known {
 
 impl Known {
     pub fn new(mutants: &[Mutant], left: &Left, built: &Built) -> Self {
-        let keys = |numbers: &HashSet<usize>| numbers.iter().filter(|number| left.mutants.contains(number)).map(|number| mutants[*number].key.clone()).collect();
+        let keys = |numbers: &HashSet<usize>| {
+            numbers.iter().filter(|number| left.mutants.contains(number)).map(|number| mutants[*number].key.clone()).collect()
+        };
         Self { unviable: keys(&built.unviable), alone: keys(&built.alone), functions: left.functions.clone() }
     }
 
     fn begin(self, mutants: &[Mutant], left: &mut Left) -> Built {
-        let numbers = |keys: &HashSet<String>| mutants.iter().enumerate().filter(|(_, mutant)| keys.contains(&mutant.key)).map(|(number, _)| number).collect();
+        let numbers = |keys: &HashSet<String>| {
+            mutants.iter().enumerate().filter(|(_, mutant)| keys.contains(&mutant.key)).map(|(number, _)| number).collect()
+        };
         let built = Built { unviable: numbers(&self.unviable), alone: numbers(&self.alone) };
         left.mutants = built.unviable.union(&built.alone).copied().collect();
         left.functions = self.functions;
@@ -114,7 +118,11 @@ fn learn(error: &Error, ranges: &Ranges, left: &mut Left, built: &mut Built) -> 
         // The innermost.
         if let Some((number, _)) = within.min_by_key(|(_, range)| range.len()) {
             left.mutants.insert(*number);
-            if not_const { built.alone.insert(*number) } else { built.unviable.insert(*number) };
+            if not_const {
+                built.alone.insert(*number)
+            } else {
+                built.unviable.insert(*number)
+            };
             return Ok(());
         }
     }
@@ -149,8 +157,7 @@ fn cargo(tree: &Tree, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let output = Command::new("cargo")
         .args(arguments)
         .args(["--quiet", "--locked", "--message-format=json"])
-        .env("CARGO_TARGET_DIR", tree.folder.with_file_name("build"))
-        .env("RUSTFLAGS", std::env::var("RUSTFLAGS").unwrap_or_default())
+        .env("CARGO_TARGET_DIR", tree.kept().join("build"))
         .current_dir(&tree.folder)
         .stderr(Stdio::null())
         .output()

@@ -21,7 +21,7 @@ pub struct Source<'a> {
 }
 
 /// Which mutants get no place, and which functions stay `const`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Left {
     pub mutants: HashSet<usize>,
     pub functions: HashSet<String>,

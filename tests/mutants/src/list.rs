@@ -76,7 +76,8 @@ pub fn of_the_tree(tree: &Path) -> Result<Vec<Mutant>, String> {
     if !output.status.success() {
         return Err(format!("cargo mutants: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    let mut mutants: Vec<Mutant> = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo mutants prints something else: {error}"))?;
+    let mut mutants: Vec<Mutant> =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo mutants prints something else: {error}"))?;
     let mut seen = HashMap::<String, usize>::new();
     for mutant in &mut mutants {
         let bare = mutant.name.splitn(4, ':').nth(3).unwrap_or(&mutant.name).trim();

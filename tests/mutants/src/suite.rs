@@ -91,7 +91,7 @@ impl Suites {
     }
 
     /// Runs these tests with that mutant, suite by suite, until one fails.
-    pub fn judge<'t>(&self, worker: &Worker, tests: impl Iterator<Item = (&'t Test, &'t Reach)>, mutant: usize) -> Ran {
+    pub fn judge(&self, worker: &Worker, tests: &[&(Test, Reach)], mutant: usize) -> Ran {
         let mut by_suite = BTreeMap::<&str, (Duration, Vec<&Test>)>::new();
         for (test, reach) in tests {
             let (time, list) = by_suite.entry(&test.suite).or_default();

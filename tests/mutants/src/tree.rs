@@ -15,6 +15,7 @@ const ALLOWED: &str = "#![allow(warnings, arithmetic_overflow, unconditional_pan
 
 pub struct Tree {
     root: PathBuf,
+    kept: PathBuf,
     pub folder: PathBuf,
 }
 
@@ -31,8 +32,19 @@ pub struct Written {
 
 impl Tree {
     /// Below `target/mutants`.
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), folder: root.join("target/mutants/tree") }
+    ///
+    /// # Errors
+    ///
+    /// That cannot be made.
+    pub fn new(root: &Path) -> Result<Self, String> {
+        let kept = root.join("target/mutants");
+        fs::create_dir_all(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+        Ok(Self { root: root.to_path_buf(), folder: kept.join("tree"), kept })
+    }
+
+    /// Where results are kept.
+    pub fn kept(&self) -> &Path {
+        &self.kept
     }
 
     /// Copies every file that git knows or would take; those of `src` get their mutants.
