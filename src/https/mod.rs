@@ -8,6 +8,7 @@ mod framing;
 mod patience;
 mod peers;
 mod rescue;
+mod room;
 mod streams;
 mod turns;
 
@@ -39,6 +40,7 @@ use self::framing::{Heads, ReadAlong};
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};
 use self::peers::Peers;
+use self::room::Fitted;
 pub use self::streams::TAKEN_BACK_TIME;
 use self::streams::{Bounds, Streams, Watched};
 use self::turns::Turns;
@@ -396,7 +398,7 @@ impl Listening {
         }
     }
 
-    const fn impatient<S>(&self, stream: S) -> Impatient<S> {
+    fn impatient<S>(&self, stream: S) -> Impatient<S> {
         Impatient::new(stream, self.limits.write_time_max, self.limits.write_bytes_per_s_min)
     }
 
@@ -438,7 +440,9 @@ impl Listening {
             });
         }
         let heads = Arc::new(Heads::default());
-        let stream = TokioIo::new(self.impatient(ReadAlong::new(stream, Arc::clone(&heads), self.limits.head_time_max)));
+        let stream = self.impatient(ReadAlong::new(stream, Arc::clone(&heads), self.limits.head_time_max));
+        let room = Arc::clone(stream.room());
+        let stream = TokioIo::new(stream);
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
             let found = heads.next();
@@ -448,7 +452,7 @@ impl Listening {
             // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
             let may_hold_back = request.headers().contains_key(header::EXPECT);
             let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
-            let stop = stop.clone();
+            let (stop, room) = (stop.clone(), Arc::clone(&room));
             async move {
                 let mut response = answer.await;
                 let is_in_doubt = found.is_some() || may_hold_back && response.status().is_client_error();
@@ -456,7 +460,7 @@ impl Listening {
                 if is_in_doubt || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Fitted::new(body, room)))
             }
         });
         let mut served = self.http1.serve_connection(stream, service);
