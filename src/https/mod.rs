@@ -333,6 +333,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_max)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
+        .max_send_buf_size(SENT_BYTES_MAX)
         .max_header_list_size(u32::try_from(limits.head.fields_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
         .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
@@ -342,6 +343,9 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
 /// What an HTTP/1.1 connection reads at once, and so the most of a head that is taken in before anybody judges it.
 /// An upload costs a third less in pieces of this size than in pieces of 64 KiB.
 const READ_BYTES_MAX: usize = 408 * 1024;
+
+/// What is held of an answer on an HTTP/2 stream that the library was handed and the peer did not take.
+const SENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Streams that a peer took back before they were looked at, held at once; then the connection ends with `ENHANCE_YOUR_CALM`.
 const PENDING_RESETS_MAX: usize = 20;
