@@ -1,6 +1,6 @@
 //! How fast something may come: so many at once, and then one in every interval. One bucket for everybody, or one for each of many.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -90,14 +90,14 @@ const PLACES: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Paces {
     begun: Instant,
-    hasher: RandomState,
+    hasher: foldhash::quality::RandomState,
     halves: [Box<[AtomicU64]>; 2],
 }
 
 impl Default for Paces {
     fn default() -> Self {
         let half = || std::iter::repeat_with(AtomicU64::default).take(PLACES).collect();
-        Self { begun: Clock::instant(), hasher: RandomState::new(), halves: [half(), half()] }
+        Self { begun: Clock::instant(), hasher: foldhash::quality::RandomState::default(), halves: [half(), half()] }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod body;
 mod fabric;
+mod intake;
 mod pool;
 mod reply;
 mod shares;

@@ -25,6 +25,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
+use super::intake::{AwaitedHead, Intake};
 use super::shares::{NoneLeft, Share, Shares};
 use super::{BackendConfig, Protocol, authority_of, host_header};
 use crate::https::Patience;
@@ -130,7 +131,7 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum Sender {
-    Http1 { sender: http1::SendRequest<Outgoing>, _driver: Driver, _permit: OwnedSemaphorePermit },
+    Http1 { sender: http1::SendRequest<Outgoing>, head: Arc<AwaitedHead>, _driver: Driver, _permit: OwnedSemaphorePermit },
     Http2(http2::SendRequest<Outgoing>),
 }
 
@@ -155,12 +156,19 @@ impl Connection {
     /// Sends a request; the future ends with the head of the answer.
     pub(super) fn try_send(&mut self, request: Request<Outgoing>) -> impl Future<Output = Result<Response<Incoming>, Failed>> + use<> {
         let sent = match &mut self.sender {
-            Sender::Http1 { sender, .. } => Either::Left(sender.try_send_request(request)),
+            Sender::Http1 { sender, head, .. } => {
+                head.begin();
+                Either::Left((sender.try_send_request(request), Arc::clone(head)))
+            }
             Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
         };
         async move {
             let answered = match sent {
-                Either::Left(sent) => sent.await,
+                Either::Left((sent, head)) => {
+                    let answered = sent.await;
+                    head.end();
+                    answered
+                }
                 Either::Right(sent) => sent.await,
             };
             answered.map_err(|mut failed| {
@@ -279,12 +287,13 @@ impl Pool {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
+        let head = Arc::<AwaitedHead>::default();
+        let io = TokioIo::new(Intake::new(stream, Arc::clone(&head)));
         match self.protocol {
             Protocol::Http1 => {
                 let (sender, driver) = http1::Builder::new().handshake(io).await.map_err(ConnectError::Http)?;
                 let driver = Driver(tokio::spawn(log_end(driver)));
-                Ok(self.connection(Sender::Http1 { sender, _driver: driver, _permit: permit }, false))
+                Ok(self.connection(Sender::Http1 { sender, head, _driver: driver, _permit: permit }, false))
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());

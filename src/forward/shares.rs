@@ -1,6 +1,7 @@
 //! How many requests of each tenant are at the backend: nobody may take all the connections that there are.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::ids::TenantId;
@@ -13,7 +14,7 @@ pub(super) struct Shares {
 }
 
 #[expect(clippy::disallowed_types, reason = "held for a sum by one worker's tasks, never across an await")]
-type Taken = std::sync::Mutex<HashMap<TenantId, usize>>;
+type Taken = std::sync::Mutex<HashMap<TenantId, usize, foldhash::fast::RandomState>>;
 
 /// A request that counts as long as this is there.
 #[derive(Debug)]
@@ -53,10 +54,11 @@ impl Shares {
 impl Drop for Share {
     fn drop(&mut self) {
         let Ok(mut taken) = self.taken.lock() else { return };
-        let rest = taken.get(&self.tenant).map_or(0, |count| count.saturating_sub(1));
-        match rest {
-            0 => drop(taken.remove(&self.tenant)),
-            rest => drop(taken.insert(self.tenant, rest)),
+        if let Entry::Occupied(mut count) = taken.entry(self.tenant) {
+            match count.get().saturating_sub(1) {
+                0 => drop(count.remove()),
+                rest => drop(count.insert(rest)),
+            }
         }
     }
 }

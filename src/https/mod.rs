@@ -8,6 +8,7 @@ mod framing;
 mod patience;
 mod peers;
 mod rescue;
+mod room;
 mod streams;
 mod turns;
 
@@ -39,6 +40,7 @@ use self::framing::{Heads, ReadAlong};
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};
 use self::peers::Peers;
+use self::room::Fitted;
 pub use self::streams::TAKEN_BACK_TIME;
 use self::streams::{Bounds, Streams, Watched};
 use self::turns::Turns;
@@ -331,6 +333,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_max)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
+        .max_send_buf_size(SENT_BYTES_MAX)
         .max_header_list_size(u32::try_from(limits.head.fields_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
         .keep_alive_timeout(KEEP_ALIVE_TIME_MAX);
@@ -340,6 +343,9 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
 /// What an HTTP/1.1 connection reads at once, and so the most of a head that is taken in before anybody judges it.
 /// An upload costs a third less in pieces of this size than in pieces of 64 KiB.
 const READ_BYTES_MAX: usize = 408 * 1024;
+
+/// What is held of an answer on an HTTP/2 stream that the library was handed and the peer did not take.
+const SENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Streams that a peer took back before they were looked at, held at once; then the connection ends with `ENHANCE_YOUR_CALM`.
 const PENDING_RESETS_MAX: usize = 20;
@@ -396,7 +402,7 @@ impl Listening {
         }
     }
 
-    const fn impatient<S>(&self, stream: S) -> Impatient<S> {
+    fn impatient<S>(&self, stream: S) -> Impatient<S> {
         Impatient::new(stream, self.limits.write_time_max, self.limits.write_bytes_per_s_min)
     }
 
@@ -438,7 +444,9 @@ impl Listening {
             });
         }
         let heads = Arc::new(Heads::default());
-        let stream = TokioIo::new(self.impatient(ReadAlong::new(stream, Arc::clone(&heads), self.limits.head_time_max)));
+        let stream = self.impatient(ReadAlong::new(stream, Arc::clone(&heads), self.limits.head_time_max));
+        let room = Arc::clone(stream.room());
+        let stream = TokioIo::new(stream);
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.notify_one();
             let found = heads.next();
@@ -448,7 +456,7 @@ impl Listening {
             // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
             let may_hold_back = request.headers().contains_key(header::EXPECT);
             let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
-            let stop = stop.clone();
+            let (stop, room) = (stop.clone(), Arc::clone(&room));
             async move {
                 let mut response = answer.await;
                 let is_in_doubt = found.is_some() || may_hold_back && response.status().is_client_error();
@@ -456,7 +464,7 @@ impl Listening {
                 if is_in_doubt || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Fitted::new(body, room)))
             }
         });
         let mut served = self.http1.serve_connection(stream, service);

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::room::Room;
 
 /// How long may be waited, in all, for so many bytes; with them it begins anew. Who sends at least that fast may go on for ever, and who sends a
 /// byte at a time may not, whatever the pauses are.
@@ -108,11 +111,17 @@ pub(super) const fn bytes_at_rate(span: Duration, bytes_per_s: u64) -> u64 {
 pub(super) struct Impatient<S> {
     stream: S,
     patience: Patience,
+    room: Arc<Room>,
 }
 
 impl<S> Impatient<S> {
-    pub(super) const fn new(stream: S, write_time_max: Duration, bytes_per_s_min: u64) -> Self {
-        Self { stream, patience: Patience::at_rate(write_time_max, bytes_per_s_min) }
+    pub(super) fn new(stream: S, write_time_max: Duration, bytes_per_s_min: u64) -> Self {
+        Self { stream, patience: Patience::at_rate(write_time_max, bytes_per_s_min), room: Arc::default() }
+    }
+
+    /// Where it says whether the peer takes what is written.
+    pub(super) const fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// What was taken counts when it is handed over; a flush that ends only stops the time.
@@ -120,8 +129,10 @@ impl<S> Impatient<S> {
         if let Poll::Ready(done) = &polled {
             let bytes = done.as_ref().map(taken).unwrap_or_default();
             self.patience.moved(bytes as u64);
+            self.room.free(cx);
             return polled;
         }
+        self.room.block();
         ready!(self.patience.poll_over(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -44,8 +44,8 @@ pub enum Act {
     Hang,
     /// Writes these bytes one by one, with this pause between them, and closes.
     Drip(Vec<u8>, Duration),
-    /// Writes the first bytes, and then the others every millisecond until the gateway closes.
-    Endless(Vec<u8>, Vec<u8>),
+    /// Writes the first bytes, and then the others again and again, with this pause before each time, until the gateway closes.
+    Endless(Vec<u8>, Vec<u8>, Duration),
     /// Closes without a farewell of TCP.
     Reset,
     /// Writes these bytes after a while and reads the next request.
@@ -134,10 +134,12 @@ async fn serve(stream: TcpStream, connection: usize, script: Script, log: Arc<wa
                 }
                 return;
             }
-            Act::Endless(first, again) => {
+            Act::Endless(first, again, pause) => {
                 let mut is_taken = stream.write_all(&first).await.is_ok();
                 while is_taken {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     is_taken = stream.write_all(&again).await.is_ok();
                 }
                 return;

@@ -19,6 +19,7 @@ const IDLE: Duration = Duration::from_millis(600);
 const LIST_BYTES_MAX: usize = 20_000;
 const INNOCENT: &str = r#"{"innocent":true}"#;
 const DRIP: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(1);
 
 const CUT: &str = "502 BadGateway upstream.cut";
 const INVALID: &str = "502 BadGateway upstream.invalid";
@@ -44,6 +45,11 @@ fn answer(text: &str) -> Act {
     Act::Answer(text.as_bytes().to_vec())
 }
 
+/// A provisional answer that takes longer to send than to read.
+fn large_processing() -> Vec<u8> {
+    format!("HTTP/1.1 102 Processing\r\nX-Filling: {}\r\n\r\n", "x".repeat(4096)).into_bytes()
+}
+
 fn no_answers() -> Vec<Form> {
     let ok = json_answer("200 OK", "{}");
     vec![
@@ -56,9 +62,10 @@ fn no_answers() -> Vec<Form> {
         form("half a status line", "GET", close("HTTP/1.1 20"), CUT),
         form("half a head", "GET", close("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"), CUT),
         form("a head a byte at a time", "GET", Act::Drip(ok, DRIP), SILENT),
-        form("1xx answers without end", "GET", Act::Endless(Vec::new(), b"HTTP/1.1 102 Processing\r\n\r\n".to_vec()), SILENT),
-        form("a head without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), vec![b'x'; 4096]), CUT),
-        form("header fields without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-Many: 1\r\n".repeat(800)), CUT),
+        form("1xx answers without end", "GET", Act::Endless(Vec::new(), b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), TICK), SILENT),
+        form("1xx answers without end and without a pause", "GET", Act::Endless(Vec::new(), large_processing(), Duration::ZERO), CUT),
+        form("a head without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), vec![b'x'; 4096], TICK), CUT),
+        form("header fields without end", "GET", Act::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-Many: 1\r\n".repeat(800), TICK), CUT),
     ]
 }
 
@@ -166,7 +173,7 @@ fn lists() -> Vec<Form> {
         form(
             "a list without end",
             "LIST",
-            Act::Endless(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"value\":[".to_vec(), vec![b' '; 4096]),
+            Act::Endless(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"value\":[".to_vec(), vec![b' '; 4096], TICK),
             "500 ResponseTooLarge upstream.answer_too_large",
         ),
     ]
