@@ -728,6 +728,7 @@ pub fn sentence(error: &impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arm::path::PathError;
     use crate::ids::{ObjectId, SubscriptionId, TenantId};
 
     fn denied(client: &str, hint: Option<&str>) -> Rejection {
@@ -762,6 +763,58 @@ mod tests {
     fn strangers_get_a_message_and_nothing_else() {
         let error = ScopeError::Subscription { id: SubscriptionId::from_bytes([3; 16]), owner: None };
         check(&Rejection::Scope { error, wrong_tenant: WrongTenant::Hide, authority: None }, "");
+    }
+
+    #[test]
+    fn an_operator_is_told_of_what_was_permitted_and_got_no_answer() {
+        let assertion = AssertionError::Claims(serde_json::from_str::<()>("").unwrap_err());
+        for (rejection, expected) in [
+            (Rejection::Assertion { error: assertion }, true),
+            (Rejection::Forward(ForwardError::Refused), true),
+            (Rejection::Forward(ForwardError::Silent { waited_ms: 1 }), true),
+            (Rejection::Forward(ForwardError::ShareUsed { max: 1 }), false),
+            (denied("Deniz", None), false),
+            (Rejection::Stale, false),
+        ] {
+            assert_eq!(rejection.is_of_the_backend(), expected, "{rejection}");
+        }
+    }
+
+    #[test]
+    fn a_connection_ends_behind_what_may_have_ended_elsewhere() {
+        for (rejection, expected) in [
+            (Rejection::Classify(ClassifyError::Framing { what: "x" }), true),
+            (Rejection::Classify(ClassifyError::HostForm), true),
+            (Rejection::Classify(ClassifyError::Method { method: "CONNECT".to_owned() }), true),
+            (Rejection::Classify(ClassifyError::Tunnel { field: "upgrade" }), true),
+            (Rejection::Classify(ClassifyError::Path(PathError::NotAbsolute)), false),
+            (denied("Deniz", None), false),
+            (Rejection::Stale, false),
+        ] {
+            assert_eq!(rejection.ends_connection(), expected, "{rejection}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_hidden_from_those_who_may_not_know_of_it() {
+        let subscription = |owner: Option<TenantId>| Rejection::Scope {
+            error: ScopeError::Subscription { id: SubscriptionId::from_bytes([3; 16]), owner },
+            wrong_tenant: WrongTenant::Hide,
+            authority: None,
+        };
+        let mut foreign = denied("Deniz", None);
+        if let Rejection::Denied { error, .. } = &mut foreign {
+            *error = AuthorizeError::ForeignOperation;
+        }
+        for (rejection, expected) in [
+            (subscription(Some(TenantId::from_bytes([4; 16]))), true),
+            (foreign, true),
+            (subscription(None), false),
+            (denied("Deniz", None), false),
+            (Rejection::Stale, false),
+        ] {
+            assert_eq!(rejection.hides_target(), expected, "{rejection}");
+        }
     }
 
     #[test]

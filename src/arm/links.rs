@@ -250,14 +250,21 @@ impl<'o> Places<'o> {
 
     fn scan(&mut self, text: &str) -> Result<(), Unreadable> {
         let is_id = begins(text, 0, "/subscriptions/") || begins(text, 0, "subscriptions/") || begins(text, 0, "/providers/");
+        // What one reach holds is looked at once, however many ids stand in it.
+        let mut looked_at = 0..0;
         for (at, word) in starts(text) {
             self.starts += 1;
             if self.starts > STARTS_MAX {
                 return Err(Unreadable(format!("more than {STARTS_MAX} texts look like ids")));
             }
-            let behind = text.get(at + word.len()..).unwrap_or_default();
-            if reach(behind, !is_id).split('/').any(is_odd) {
-                return Err(Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned()));
+            let from = at + word.len();
+            let behind = text.get(from..).unwrap_or_default();
+            if !looked_at.contains(&from) {
+                let near = reach(behind, !is_id);
+                if near.split('/').any(is_odd) {
+                    return Err(Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned()));
+                }
+                looked_at = from..from + near.len();
             }
             let Some((anchor, behind)) = anchor(word, behind) else { continue };
             for ends_early in [true, !is_id] {
@@ -337,15 +344,15 @@ fn guid(text: &str) -> Option<(SubscriptionId, &str)> {
         match byte {
             _ if digits.len() == 32 => break,
             b'-' => {}
-            byte if byte.is_ascii_hexdigit() => digits.push(char::from(byte)),
-            _ => return None,
+            digit => digits.push(char::from(digit)),
         }
         end += 1;
     }
     let rest = text.get(end..)?;
-    if digits.len() != 32 || rest.starts_with(|c: char| c.is_ascii_hexdigit()) {
+    if rest.starts_with(|c: char| c.is_ascii_hexdigit()) {
         return None;
     }
+    // What has too few digits, or anything else among them, does not parse.
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     let hyphenated = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
     Some((hyphenated.parse().ok()?, rest))
@@ -355,10 +362,9 @@ fn begins(text: &str, at: usize, word: &str) -> bool {
     text.as_bytes().get(at..).and_then(|rest| rest.get(..word.len())).is_some_and(|begun| begun.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// How far an id may go on here. Of one that is too long, enough to see that: no text is looked through once for each id in it.
+/// How far an id may go on here.
 fn reach(behind: &str, ends_early: bool) -> &str {
-    let near = behind.get(..behind.floor_char_boundary(ID_BYTES_MAX + 4)).unwrap_or_default();
-    near.split(|c: char| matches!(c, '?' | '#') || ends_early && ends_id(c)).next().unwrap_or_default()
+    behind.split(|c: char| matches!(c, '?' | '#') || ends_early && ends_id(c)).next().unwrap_or_default()
 }
 
 /// What ends an id in the middle of other text.
@@ -568,6 +574,24 @@ mod tests {
     }
 
     #[test]
+    fn ids_end_where_their_readers_could_see_an_end() {
+        let group = "/subscriptions/~/resourceGroups/rg";
+        check(r#""/subscriptions/8f2c1a1000004000800000000000000a/resourceGroups/rg""#, &[group]);
+        check(r#""/subscriptions/{~}/resourceGroups/rg""#, &[group]);
+        check(r#""/subscriptions/(~ ) /resourceGroups/rg""#, &[group]);
+        check(r#""see /subscriptions/~/resourceGroups/rg or else""#, &[group]);
+        for id in [group, "subscriptions/~/resourceGroups/rg"] {
+            check(&format!(r#""{id} or else""#), &[group, &format!("{group} or else")]);
+        }
+        let management_group = "/providers/Microsoft.Management/managementGroups/mg";
+        check(r#""/providers//Microsoft.Management//managementGroups//mg""#, &[management_group]);
+        check(&format!(r#""{management_group}?api-version=1""#), &[management_group]);
+        check(&format!(r#""see {management_group}, or else""#), &[management_group]);
+        let thing = format!("{management_group}/providers/A.B/c/d");
+        check(&format!(r#""{thing} or else""#), &[&thing, &format!("{thing} or else")]);
+    }
+
+    #[test]
     fn bare_ids_count_where_they_are_said_to_be_of_subscriptions() {
         check(r#"{"subscriptionId":"~"}"#, &["/subscriptions/~"]);
         check(r#"{"targetSubscriptionIds":["~"]}"#, &["/subscriptions/~"]);
@@ -586,6 +610,10 @@ mod tests {
             "/subscriptions/not-an-id",
             "subscriptions",
             "/subscriptions/",
+            "/subscriptions/~0",
+            "/subscriptions/8f2c1a10-0000-4000-8000-00000000000",
+            "/subscriptions/8f2c1a10-0000-4000-8000-00000000000g",
+            "/subscriptions/8f2c1a10-0000-4000-8000-0000000000é",
             "mysubscriptions/~",
             "/providers/Microsoft.Authorization/roleDefinitions/~",
         ] {
@@ -609,9 +637,32 @@ mod tests {
             format!("{whole}/../{A}/resourceGroups/x"),
             format!("{whole}/./resourceGroups/x"),
             format!("{whole}/%2e%2e/{A}"),
+            format!("{whole}/resourceGroups/a b/../c"),
+            format!("see {whole} and /subscriptions/x/../{A}"),
+            // However far behind.
+            format!("/subscriptions/{}/../{A}", "x".repeat(3000)),
+            format!("https://management.azure.com/subscriptions/{}/../{A}", "x".repeat(3000)),
+            format!("{whole},{}/../{A}", "x".repeat(3000)),
         ] {
             assert!(in_json(format!("[\"{odd}\"]").as_bytes(), &own()).is_err(), "{odd}");
         }
+        check(r#""see /subscriptions/~ or a/../b""#, &["/subscriptions/~"]);
+    }
+
+    #[test]
+    fn texts_that_are_too_short_for_an_id_are_left_alone() {
+        let odd = |more: usize| in_json(format!("[\"/subscriptions/../{}\"]", "x".repeat(more)).as_bytes(), &own());
+        assert_eq!(odd(26), Ok(Vec::new()), "44 bytes");
+        assert!(odd(27).is_err(), "45 bytes");
+        assert_eq!(in_json(format!("[{}1]", "\"/subscriptions/\",".repeat(5000)).as_bytes(), &own()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_json_value_is_said_to_be_none() {
+        let own = own();
+        let walk = Walk { places: &mut Places::of(&own), depth: 0, names_subscriptions: false };
+        let bytes = de::value::BytesDeserializer::<de::value::Error>::new(b"x");
+        assert_eq!(walk.deserialize(bytes).unwrap_err().to_string(), "invalid type: byte array, expected a JSON value");
     }
 
     #[test]
@@ -623,7 +674,12 @@ mod tests {
         assert_eq!(many(PLACES_MAX).unwrap().len(), PLACES_MAX);
         assert!(many(PLACES_MAX + 1).is_err());
         let one = |text: String| in_json(format!("[\"{text}\"]").as_bytes(), &own());
-        assert!(one(format!("/subscriptions/{A}/{}", "a".repeat(ID_BYTES_MAX))).is_err());
+        let long = |below: usize| one(format!("/subscriptions/{A}/{}", "a".repeat(below - 1)));
+        assert_eq!(long(2048).unwrap().len(), 1);
+        assert!(long(2049).is_err());
+        let starts = |count: usize| in_json(format!("[{}1]", format!("\"/subscriptions/{A}\",").repeat(count)).as_bytes(), &own());
+        assert_eq!(starts(4000).unwrap().len(), 1);
+        assert!(starts(4001).is_err());
         assert!(one(format!("/subscriptions/{A}").repeat(STARTS_MAX + 1)).is_err());
         assert!(one("/subscriptions".repeat(300_000)).is_err());
         // Were all of it looked through for each of them, this would take minutes.
@@ -641,6 +697,7 @@ mod tests {
         check("targetSubscriptionId=~", 1);
         check("$filter=subscriptionId+eq+'~'", 1);
         check("principalId=~&api-version=2024-07-01", 0);
+        check("subscription=8f2c1a1000004000800000000000000a", 1);
     }
 
     #[test]
@@ -684,8 +741,14 @@ mod tests {
         check("/providers/Microsoft.Compute/images/i", "Microsoft.Compute/images/read");
         check("", "Microsoft.Resources/subscriptions/resourceGroups/read");
         assert_eq!(needed("/providers/A B/c/d"), None);
-        let whole = Scope::parse(&format!("/subscriptions/{A}")).unwrap();
-        assert_eq!(actions_on(&whole).unwrap()[0].to_string(), "Microsoft.Resources/subscriptions/read");
+        for (place, expected) in [
+            ("/subscriptions/~", "Microsoft.Resources/subscriptions/read"),
+            ("/subscriptions/~/tagNames/t", "Microsoft.Resources/subscriptions/read"),
+            ("/providers/Microsoft.Management/managementGroups/mg", "Microsoft.Management/managementGroups/read"),
+        ] {
+            let actions = actions_on(&Scope::parse(&place.replace('~', A)).unwrap()).unwrap();
+            assert_eq!(actions.iter().map(Action::as_str).collect::<Vec<_>>(), [expected], "{place}");
+        }
         assert!(JOINED.is_sorted());
     }
 }

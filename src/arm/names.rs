@@ -109,6 +109,7 @@ mod tests {
             let name = format!("a{character}b");
             check_path(&format!("{SUB}/providers/A.B/c/{name}"), &Err(NameError::Resource { name, character }));
         }
+        check_path(&format!("{SUB}/providers/A.B/c/{}", "a".repeat(260)), &Ok(()));
         check_path(&format!("{SUB}/providers/A.B/c/{}", "a".repeat(261)), &Err(NameError::ResourceTooLong { length: 261 }));
     }
 

@@ -252,6 +252,7 @@ mod tests {
     fn check(raw: &str, expected: &str) {
         let path = CanonicalPath::parse(raw).unwrap();
         assert_eq!(path.as_str(), expected, "{raw}");
+        assert_eq!(path.to_string(), expected, "{raw}");
         assert_eq!(CanonicalPath::parse(expected).unwrap(), path, "{raw} is not stable");
     }
 
@@ -308,11 +309,37 @@ mod tests {
         assert_eq!(CanonicalPath::parse(""), Err(PathError::NotAbsolute));
         check(&"/a".repeat(SEGMENTS_MAX), &"/a".repeat(SEGMENTS_MAX));
         assert_eq!(CanonicalPath::parse(&"/a".repeat(SEGMENTS_MAX + 1)), Err(PathError::TooManySegments));
+        let longest = format!("/{}", "a".repeat(8191));
+        check(&longest, &longest);
         let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
         assert_eq!(CanonicalPath::parse(&long), Err(PathError::TooLong { length: PATH_BYTES_MAX + 1 }));
         // Three times as long once it is escaped as it must be.
         let swelling = format!("/{}", "{".repeat(PATH_BYTES_MAX / 2));
         assert!(matches!(CanonicalPath::parse(&swelling), Err(PathError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_path_is_split_at_a_segment() {
+        for raw in ["/a/b/c", "/a//b/c/"] {
+            let path = CanonicalPath::parse(raw).unwrap();
+            for (place, before, behind) in
+                [(0, &[][..], &["b", "c"][..]), (1, &["a"], &["c"]), (2, &["a", "b"], &[]), (3, &["a", "b", "c"], &[])]
+            {
+                let (found_before, found_behind) = path.split_at(place);
+                assert_eq!(found_before.collect::<Vec<_>>(), before, "{raw} before {place}");
+                assert_eq!(found_behind.collect::<Vec<_>>(), behind, "{raw} behind {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_canonical_as_it_stands_goes_the_short_way() {
+        for (raw, ends) in [("/a", &[2][..]), ("/subscriptions/x/b.c", &[14, 16, 20])] {
+            assert_eq!(ends_of_canonical(raw).as_deref(), Some(ends), "{raw}");
+        }
+        for raw in ["", "/", "a/b", "//a", "/a//b", "/a/", "/.", "/a/../b", "/a./b", "/a%20b", "/a b", "/a;b"] {
+            assert_eq!(ends_of_canonical(raw), None, "{raw}");
+        }
     }
 
     proptest! {

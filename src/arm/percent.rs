@@ -13,7 +13,7 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
         rest = match rest {
             [] => return Some(Cow::Owned(decoded)),
             [b'%', high, low, tail @ ..] => {
-                decoded.push(hex_digit(*high)? << 4 | hex_digit(*low)?);
+                decoded.push(hex_digit(*high)? * 16 + hex_digit(*low)?);
                 tail
             }
             [b'%', ..] => return None,
@@ -52,4 +52,27 @@ pub(crate) fn encode(value: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_stand_for_any_byte() {
+        for (text, expected) in [("a%20b", &b"a b"[..]), ("%00%0f%f0%FF", b"\x00\x0f\xf0\xff"), ("a+b", b"a+b"), ("", b"")] {
+            assert_eq!(decode(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["%", "a%2", "%2g", "%g2", "%%20"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_holds_unreserved_characters_only_and_decodes_to_itself() {
+        assert_eq!(encode("aZ09-._~"), "aZ09-._~");
+        let value = "a b/c?d=e&f+g%h\u{e9}\n";
+        assert_eq!(encode(value), "a%20b%2Fc%3Fd%3De%26f%2Bg%25h%C3%A9%0A");
+        assert_eq!(decode(&encode(value)).as_deref(), Some(value.as_bytes()));
+    }
 }

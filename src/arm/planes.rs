@@ -245,6 +245,7 @@ mod tests {
         check("management.azure.com", None);
         check("127.0.0.1:8443", None);
         check("[::1]:8443", None);
+        check("core.windows.net:x443", None);
         check("", None);
     }
 

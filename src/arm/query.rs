@@ -114,6 +114,7 @@ mod tests {
     fn check(query: &str, expected: &Result<&str, ApiVersionError>) {
         let version = ApiVersion::from_query(query);
         assert_eq!(version.as_ref().map(ApiVersion::as_str), expected.as_ref().copied(), "{query}");
+        assert_eq!(version.map(|version| version.to_string()), expected.clone().map(str::to_owned), "{query}");
     }
 
     fn malformed(value: &str) -> Result<&'static str, ApiVersionError> {

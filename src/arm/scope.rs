@@ -200,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn only_a_management_group_is_an_anchor_besides_tenant_and_subscription() {
+        for (text, expected) in [
+            ("/PROVIDERS/microsoft.management/ManagementGroups/mg/providers/A.B/c/d", Anchor::ManagementGroup("mg".into())),
+            ("/providers/Microsoft.Support/supportTickets/t", Anchor::Tenant),
+            ("/providers/Microsoft.Management/serviceGroups/g", Anchor::Tenant),
+            ("/providers/Microsoft.Support/managementGroups/g", Anchor::Tenant),
+            ("/x/Microsoft.Management/managementGroups/g", Anchor::Tenant),
+        ] {
+            assert_eq!(*Scope::parse(text).unwrap().anchor(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn ids_print_as_they_were_written() {
         for text in ["/", SUB, "/providers/Microsoft.Management/managementGroups/root", "/providers/Microsoft.Support/operations"] {
             assert_eq!(Scope::parse(text).unwrap().to_string(), text);

@@ -156,13 +156,26 @@ impl fmt::Display for Method {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::DefaultHasher;
+
     use super::*;
 
     #[test]
     fn actions_are_equal_in_any_case_and_print_as_written() {
-        let action: Action = "Microsoft.Compute/virtualMachines/Start/action".parse().unwrap();
-        assert_eq!(action, "microsoft.compute/VIRTUALMACHINES/start/Action".parse().unwrap());
-        assert_eq!(action.to_string(), "Microsoft.Compute/virtualMachines/Start/action");
+        let action: Action = "Microsoft.Compute/virtualMachines/Start/ACTION".parse().unwrap();
+        let same: Action = "microsoft.compute/VIRTUALMACHINES/start/Action".parse().unwrap();
+        let other: Action = "Microsoft.Compute/virtualMachines/Stop/ACTION".parse().unwrap();
+        assert_eq!(action, same);
+        assert_ne!(action, other);
+        let hash = |action: &Action| {
+            let mut hasher = DefaultHasher::new();
+            action.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&action), hash(&same));
+        assert_ne!(hash(&action), hash(&other));
+        assert_eq!(action.to_string(), "Microsoft.Compute/virtualMachines/Start/ACTION");
+        assert_eq!(format!("{action:?}"), "\"Microsoft.Compute/virtualMachines/Start/ACTION\"");
         assert_eq!(action.key(), "microsoft.compute/virtualmachines/start/action");
     }
 
