@@ -21,7 +21,7 @@ const FIRST: usize = 8;
 const SLOW_MILLIS: u64 = 1_000;
 
 /// What the tests of a mutant may take together, by themselves, in a quick run.
-const QUICK_MILLIS: u64 = 6_000;
+const QUICK_MILLIS: u64 = 15_000;
 
 /// How often it is said how far things are.
 const SAID_EVERY: usize = 100;
