@@ -23,6 +23,9 @@ const SLOW_MILLIS: u64 = 1_000;
 /// What the tests of a mutant may take together, by themselves, in a quick run.
 const QUICK_MILLIS: u64 = 15_000;
 
+/// A suite whose tests take longer by themselves is not run anew whenever the program changed.
+const LONG_MILLIS: u64 = 60_000;
+
 /// How often it is said how far things are.
 const SAID_EVERY: usize = 100;
 
@@ -105,7 +108,7 @@ impl Judge<'_> {
         for suites in [&[], build::SUITES.as_slice()] {
             let Ok(programs) = build::tests(tree, suites) else { return Ok(Outcome::Unviable) };
             let suites = Suites::new(programs, &tree.folder);
-            let guess = Reach { millis: SLOW_MILLIS, mutants: HashSet::new() };
+            let guess = Reach { millis: SLOW_MILLIS, built: 0, mutants: HashSet::new() };
             let all: Reaches = suites.tests()?.into_iter().map(|test| (test, guess.clone())).collect();
             let outcome = judged(&suites, &Worker::new(self.kept, 0), [&all.iter().collect::<Vec<_>>()], number);
             if outcome != Outcome::Survived {
@@ -115,12 +118,19 @@ impl Judge<'_> {
         Ok(Outcome::Survived)
     }
 
-    /// What each test comes by: those of which it is not known are run.
+    /// What each test comes by: those of which it is not known are run. After a change of the program the quick suites are run again; of the others
+    /// only tests with new names.
     fn reaches(&self, suites: &Suites) -> Result<Reaches, String> {
         let path = self.kept.join("reach.json");
         let known: Reaches = read(&path);
         let all = suites.tests()?;
-        let known: HashMap<Test, Reach> = known.into_iter().filter(|(test, _)| all.contains(test)).collect();
+        let mut millis = HashMap::<String, u64>::new();
+        known.iter().for_each(|(test, reach)| *millis.entry(test.suite.clone()).or_default() += reach.millis);
+        let holds = |(test, reach): &(Test, Reach)| {
+            all.contains(test)
+                && (reach.built == suites.built(&test.suite) || millis.get(&test.suite).is_some_and(|sum| *sum > LONG_MILLIS))
+        };
+        let known: HashMap<Test, Reach> = known.into_iter().filter(holds).collect();
         let missing: Vec<&Test> = all.iter().filter(|test| !known.contains_key(*test)).collect();
         println!("{} tests, of which {} are new", all.len(), missing.len());
         let found = Mutex::new(known);
@@ -133,7 +143,7 @@ impl Judge<'_> {
             let mutants = numbers.into_iter().filter_map(|number| self.mutants.get(number)).map(|mutant| mutant.key.clone()).collect();
             let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            found.insert(test.clone(), Reach { millis, mutants });
+            found.insert(test.clone(), Reach { millis, built: suites.built(&test.suite), mutants });
             write(&path, &found.iter().collect::<Vec<_>>())
         })?;
         Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect())

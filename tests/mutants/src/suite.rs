@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Test {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reach {
     pub millis: u64,
+    /// Seconds since 1970: when the program of the test was built.
+    #[serde(default)]
+    pub built: u64,
     pub mutants: HashSet<String>,
 }
 
@@ -58,6 +61,12 @@ impl Worker {
 impl Suites {
     pub fn new(programs: Vec<(String, PathBuf)>, folder: &Path) -> Self {
         Self { programs: programs.into_iter().collect(), folder: folder.to_path_buf() }
+    }
+
+    /// When a suite's program was built, in seconds since 1970.
+    pub fn built(&self, suite: &str) -> u64 {
+        let modified = self.programs.get(suite).and_then(|program| fs::metadata(program).ok()?.modified().ok());
+        modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
     }
 
     /// Every test function that is not ignored.
