@@ -285,6 +285,10 @@ mod tests {
 
     const NOW_S: i64 = 1_800_000_000;
 
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW_S).unwrap()
+    }
+
     /// What a token of the home tenant's operator says at `NOW_S`, and these members.
     fn claims(members: Value) -> Value {
         let lifetime = json!({"iat": NOW_S - 60, "nbf": NOW_S - 60, "exp": NOW_S + 60});
@@ -295,8 +299,7 @@ mod tests {
     fn judged(claims: Value) -> Result<Caller, String> {
         let Value::Object(members) = claims else { panic!("not an object") };
         let issuer = issuer(HOME, KeySource::Inline("{}".into()));
-        let now = Timestamp::from_second(NOW_S).unwrap();
-        let measures = Measures { audiences: &[AUDIENCE.to_owned()], issuer: &issuer, now };
+        let measures = Measures { audiences: &[AUDIENCE.to_owned()], issuer: &issuer, now: now() };
         Claims::new(members).caller(&measures).map_err(|error| error.to_string())
     }
 
@@ -374,7 +377,7 @@ mod tests {
     fn a_token_that_does_not_name_its_version_is_told_by_how_it_names_its_client() {
         let version = |claims: Value| judged(claims).unwrap().version;
         let client = claims(json!({}))["appid"].clone();
-        assert_eq!(version(claims(json!({"ver": "1.0", "azp": client.clone()}))), TokenVersion::V1);
+        assert_eq!(version(claims(json!({"ver": "1.0", "azp": client}))), TokenVersion::V1);
         assert_eq!(version(claims(json!({"ver": "2.0"}))), TokenVersion::V2);
         assert_eq!(version(without(claims(json!({})), "ver")), TokenVersion::V1);
         assert_eq!(version(without(claims(json!({ "azp": client })), "ver")), TokenVersion::V2);
