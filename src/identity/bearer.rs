@@ -100,10 +100,25 @@ mod tests {
         check(&[b"SharedKey account:sig"], Err("the scheme is not `Bearer`"));
         check(&[b"Bearer"], Err("expected `Bearer`, a space and a token"));
         check(&[b"Bearer\ta.b.c"], Err("expected `Bearer`, a space and a token"));
+        check(&[b"Bearer\ta.b.c d"], Err("expected `Bearer`, a space and a token"));
+        check(&[b"Negotiate"], Err("expected `Bearer`, a space and a token"));
         check(&[b"Bearer "], Err("expected exactly one token"));
         check(&[b"Bearer a.b.c, Bearer d.e.f"], Err("expected exactly one token"));
         check(&[b"Bearer a.b.c d.e.f"], Err("expected exactly one token"));
         check(&[b"Bearer a.b.\xff"], Err("expected exactly one token"));
-        check(&[&[b"Bearer ".as_slice(), &[b'a'; TOKEN_BYTES_MAX + 1]].concat()], Err("the token is longer than 16384 bytes"));
+    }
+
+    #[test]
+    fn a_token_of_up_to_16384_bytes_is_read() {
+        let longest = "a".repeat(16_384);
+        check(&[format!("Bearer {longest}").as_bytes()], Ok(&longest));
+        check(&[format!("Bearer   {longest} ").as_bytes()], Ok(&longest));
+        check(&[format!("Bearer {longest}a").as_bytes()], Err("the token is longer than 16384 bytes"));
+    }
+
+    #[test]
+    fn a_token_is_known_by_the_bytes_that_stand_behind_the_scheme() {
+        assert_eq!(read(b"Bearer  a.b.c ").unwrap().bytes(), b"a.b.c");
+        assert_eq!(read(b"bearer \xff d").unwrap().bytes(), b"\xff d");
     }
 }

@@ -193,3 +193,147 @@ impl TokenCache {
 const fn cost(token_bytes: usize) -> usize {
     token_bytes.saturating_mul(2).saturating_add(1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::key_set::KeySet;
+    use super::super::testing::{HOME, OPERATOR, RIVAL, TestKey, directory, issuer, key_set, tenant};
+    use super::*;
+    use crate::directory::{KeySource, SignatureAlgorithm};
+    use crate::ids::PrincipalId;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn own_issuer() -> TokenIssuer {
+        issuer(HOME, KeySource::Inline("{}".into()))
+    }
+
+    fn home() -> Directory {
+        directory(1, vec![tenant(HOME, Some(own_issuer()))])
+    }
+
+    /// What a token proved that counts from second 100 to second `until`.
+    fn proven(until: i64) -> Proven {
+        let set = KeySet::parse(key_set(&[TestKey::ed25519().jwk("a")]).as_bytes(), &[SignatureAlgorithm::EdDsa]).unwrap();
+        let caller = Caller::unproven(PrincipalId { tenant: HOME, object: OPERATOR }, "Anna".into(), at(100));
+        Proven {
+            caller: Arc::new(caller),
+            valid_from: at(100),
+            valid_until: at(until),
+            issuer: own_issuer(),
+            revision: AtomicU64::new(1),
+            origin: KeyOrigin::Inline,
+            key: Arc::clone(set.get("a").unwrap()),
+        }
+    }
+
+    fn keep_twice(cache: &TokenCache, token: &str, until: i64, now: i64) {
+        for _ in 0..2 {
+            cache.keep(token, proven(until), at(now));
+        }
+    }
+
+    /// Whether each of these tokens is found at `now`.
+    #[track_caller]
+    fn check(cache: &TokenCache, tokens: &[&str], now: i64, expected: bool) {
+        for token in tokens {
+            let found = cache.find(token.as_bytes(), &home(), at(now));
+            assert_eq!(found.is_some(), expected, "{token} at {now}");
+            assert!(found.is_none_or(|caller| &*caller.name == "Anna"), "{token} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_kept_when_it_comes_again_and_found_while_it_counts() {
+        let cache = TokenCache::new(CacheLimits::default());
+        cache.keep("token", proven(200), at(100));
+        check(&cache, &["token"], 100, false);
+        assert_eq!(cache.len(), 0);
+        cache.keep("token", proven(200), at(100));
+        for (now, found) in [(99, false), (100, true), (199, true), (200, false), (201, false)] {
+            check(&cache, &["token"], now, found);
+        }
+        check(&cache, &["another"], 100, false);
+        cache.keep("token", proven(200), at(100));
+        assert_eq!(cache.len(), 1, "the same token is counted once");
+    }
+
+    #[test]
+    fn what_an_issuer_with_keys_of_its_own_proved_counts_while_it_alone_is_the_tenants_issuer() {
+        let cache = TokenCache::new(CacheLimits::default());
+        keep_twice(&cache, "token", 200, 100);
+        let mut suspended = tenant(HOME, Some(own_issuer()));
+        suspended.suspended = true;
+        let other_keys = issuer(HOME, KeySource::Inline("{ }".into()));
+        let mut twin = own_issuer();
+        twin.names.truncate(1);
+        let cases = [
+            ("as it was", vec![tenant(HOME, Some(own_issuer()))], true),
+            ("beside another", vec![tenant(HOME, Some(own_issuer())), tenant(RIVAL, None)], true),
+            ("suspended", vec![suspended], false),
+            ("other keys", vec![tenant(HOME, Some(other_keys))], false),
+            ("no issuer", vec![tenant(HOME, None)], false),
+            ("no tenant", vec![], false),
+            ("claimed by another", vec![tenant(HOME, Some(own_issuer())), tenant(RIVAL, Some(twin))], false),
+        ];
+        for (what, tenants, expected) in cases {
+            let found = cache.find(b"token", &directory(1, tenants), at(150));
+            assert_eq!(found.is_some(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_full_cache_drops_what_has_expired_before_anything_else() {
+        let cache = TokenCache::new(CacheLimits { tokens_max: 8, bytes_max: 1024 * 1024 });
+        for expired in ["a", "b"] {
+            keep_twice(&cache, expired, 150, 100);
+        }
+        let lasting = ["c", "d", "e", "f", "g", "h"];
+        for token in lasting {
+            keep_twice(&cache, token, 300, 100);
+        }
+        assert_eq!(cache.len(), 8);
+        check(&cache, &["a", "b"], 149, true);
+        keep_twice(&cache, "new", 300, 150);
+        assert_eq!(cache.len(), 7);
+        check(&cache, &lasting, 150, true);
+        check(&cache, &["new"], 150, true);
+    }
+
+    #[test]
+    fn a_cache_full_of_tokens_that_count_frees_an_eighth_for_a_new_one() {
+        let cache = TokenCache::new(CacheLimits { tokens_max: 8, bytes_max: 1024 * 1024 });
+        for token in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            keep_twice(&cache, token, 300, 100);
+        }
+        assert_eq!(cache.len(), 8);
+        keep_twice(&cache, "new", 300, 100);
+        check(&cache, &["new"], 100, true);
+        assert_eq!(cache.len(), 7, "of eight two went and one came");
+    }
+
+    #[test]
+    fn a_cache_full_of_bytes_frees_no_more_than_an_eighth_of_them() {
+        // A token of 4 bytes is counted as 1032.
+        let cache = TokenCache::new(CacheLimits { tokens_max: 1000, bytes_max: 8 * 1032 });
+        for n in 0..8 {
+            keep_twice(&cache, &format!("t-{n:02}"), 300, 100);
+        }
+        assert_eq!(cache.len(), 8);
+        keep_twice(&cache, "t-08", 300, 100);
+        check(&cache, &["t-08"], 100, true);
+        assert_eq!(cache.len(), 8, "one went and one came");
+    }
+
+    #[test]
+    fn of_thousands_of_tokens_seen_once_nearly_all_are_known_when_they_come_again() {
+        let cache = TokenCache::new(CacheLimits::default());
+        let tokens: Vec<_> = (0..4096).map(|n| n.to_string()).collect();
+        assert!(tokens.iter().filter(|token| cache.was_seen(token)).count() < 10);
+        // Some share their place: of 65536 places these take about one in 16.
+        let known = tokens.iter().filter(|token| cache.was_seen(token)).count();
+        assert!(known > 3500, "{known}");
+    }
+}

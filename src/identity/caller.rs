@@ -234,3 +234,53 @@ fn with_groups(caller: PrincipalId, groups: impl IntoIterator<Item = ObjectId>) 
     ids.dedup();
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HOME, OPERATOR, directory};
+    use super::*;
+    use crate::directory::Principal;
+
+    const OPERATOR_OF_HOME: PrincipalId = PrincipalId { tenant: HOME, object: OPERATOR };
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_supposed_caller_is_what_the_directory_knows_it_to_be() {
+        let supposed = |kind: Option<PrincipalKind>| {
+            let mut directory = directory(1, Vec::new());
+            if let Some(kind) = kind {
+                let (id, key, name) = (OPERATOR_OF_HOME, "p".into(), "Deployer".into());
+                let known = Principal { id, key, name, kind, groups: Vec::new(), user_principal_name: None };
+                directory.declared_mut().unwrap().principals.insert(id, Box::new(known));
+            }
+            let caller = Caller::supposed(OPERATOR_OF_HOME, &directory, now());
+            assert_eq!(caller.principal, OPERATOR_OF_HOME);
+            (caller.kind, caller.name.to_string())
+        };
+        let known = |kind| (kind, "Deployer".to_owned());
+        assert_eq!(supposed(Some(PrincipalKind::ServicePrincipal)), known(CallerKind::ServicePrincipal));
+        assert_eq!(supposed(Some(PrincipalKind::User)), known(CallerKind::User));
+        assert_eq!(supposed(Some(PrincipalKind::Group)), known(CallerKind::User));
+        assert_eq!(supposed(None), (CallerKind::User, "07070707-0707-0707-0707-070707070707".to_owned()));
+    }
+
+    #[test]
+    fn whoever_has_just_signed_up_acts_in_its_own_name_only_and_for_one_hour() {
+        let member = Member { principal: OPERATOR_OF_HOME, name: "Anna".into(), identity: "anna@juniper.example".into() };
+        let caller = Caller::signed_up(&member, now());
+        assert_eq!((caller.principal, &*caller.name, &*caller.issuer), (OPERATOR_OF_HOME, "anna@juniper.example", "sign-up"));
+        assert_eq!(caller.groups, Groups::Listed([OPERATOR_OF_HOME].into()));
+        assert_eq!((caller.issued_at, caller.expires_at.as_second()), (now(), 1_800_003_600));
+    }
+
+    #[test]
+    fn where_groups_come_from_can_be_read() {
+        assert_eq!(GroupSource::Token(3).to_string(), "3 from the token");
+        assert_eq!(GroupSource::Directory(250).to_string(), "250 from the directory; too many for the token");
+        let unresolved = "too many for the token and unknown to the directory: only own grants count";
+        assert_eq!(GroupSource::Unresolved.to_string(), unresolved);
+    }
+}

@@ -273,3 +273,113 @@ fn boxed(texts: &[&str]) -> Box<[Box<str>]> {
 pub(super) fn later(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{AUDIENCE, HOME, OPERATOR, issuer, with, without};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::KeySource;
+
+    const NOW_S: i64 = 1_800_000_000;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW_S).unwrap()
+    }
+
+    /// What a token of the home tenant's operator says at `NOW_S`, and these members.
+    fn claims(members: Value) -> Value {
+        let lifetime = json!({"iat": NOW_S - 60, "nbf": NOW_S - 60, "exp": NOW_S + 60});
+        with(with(super::super::testing::claims(HOME, &Clock::system()), lifetime), members)
+    }
+
+    /// What the claims prove at `NOW_S` to whoever believes in clocks that differ by 5 seconds.
+    fn judged(claims: Value) -> Result<Caller, String> {
+        let Value::Object(members) = claims else { panic!("not an object") };
+        let issuer = issuer(HOME, KeySource::Inline("{}".into()));
+        let measures = Measures { audiences: &[AUDIENCE.to_owned()], issuer: &issuer, now: now() };
+        Claims::new(members).caller(&measures).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn clocks_are_believed_to_differ_as_the_policy_says_and_by_a_minute_at_most() {
+        let mut issuer = issuer(HOME, KeySource::Inline("{}".into()));
+        for (policy_s, expected_s) in [(0, 0), (5, 5), (60, 60), (61, 60), (255, 60)] {
+            issuer.leeway_s = policy_s;
+            let measures = Measures { audiences: &[], issuer: &issuer, now: Timestamp::UNIX_EPOCH };
+            assert_eq!(measures.leeway(), Duration::from_secs(expected_s), "{policy_s}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_judged_to_the_second() {
+        let early = "the token is valid from ";
+        let over = "the token expired at ";
+        let long = "the token is malformed: its claim `exp` is more than 48 hours ahead";
+        let cases = [
+            (json!({"nbf": NOW_S + 5}), None),
+            (json!({"nbf": NOW_S + 6}), Some(early)),
+            (json!({"iat": NOW_S + 5}), None),
+            (json!({"iat": NOW_S + 6}), Some(early)),
+            (json!({"exp": NOW_S - 4}), None),
+            (json!({"exp": NOW_S - 5}), Some(over)),
+            (json!({"exp": NOW_S + 172_800}), None),
+            (json!({"exp": NOW_S + 172_801}), Some(long)),
+        ];
+        for (members, refused) in cases {
+            let found = judged(claims(members.clone()));
+            match refused {
+                None => assert!(found.is_ok(), "{members}: {found:?}"),
+                Some(text) => assert!(found.as_ref().is_err_and(|error| error.starts_with(text)), "{members}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_token_that_says_so_was_got_with_more_than_one_factor() {
+        let cases = [
+            (json!({}), false),
+            (json!({"amr": ["pwd"]}), false),
+            (json!({"amr": ["pwd"], "acrs": ["p1"]}), false),
+            (json!({"amr": ["MFA"]}), false),
+            (json!({"amr": ["mfa"]}), true),
+            (json!({"amr": ["pwd", "mfa"]}), true),
+            (json!({"amr": ["pwd"], "acrs": ["mfa"]}), true),
+        ];
+        for (members, expected) in cases {
+            assert_eq!(judged(claims(members.clone())).unwrap().mfa, expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn groups_are_too_many_to_list_only_where_the_token_says_true() {
+        let principal = PrincipalId { tenant: HOME, object: OPERATOR };
+        let none = || Ok(Groups::listed(principal, []));
+        let wrong = || Err("the token is malformed: its claim `hasgroups` must be a truth value".to_owned());
+        let cases = [
+            (json!({}), none()),
+            (json!({"hasgroups": false}), none()),
+            (json!({"hasgroups": true}), Ok(Groups::Overage)),
+            (json!({"hasgroups": "true"}), Ok(Groups::Overage)),
+            (json!({"hasgroups": "false"}), wrong()),
+            (json!({"hasgroups": "True"}), wrong()),
+            (json!({"hasgroups": ""}), wrong()),
+            (json!({"hasgroups": 1}), wrong()),
+        ];
+        for (members, expected) in cases {
+            assert_eq!(judged(claims(members.clone())).map(|caller| caller.groups), expected, "{members}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_does_not_name_its_version_is_told_by_how_it_names_its_client() {
+        let version = |claims: Value| judged(claims).unwrap().version;
+        let client = claims(json!({}))["appid"].clone();
+        assert_eq!(version(claims(json!({"ver": "1.0", "azp": client}))), TokenVersion::V1);
+        assert_eq!(version(claims(json!({"ver": "2.0"}))), TokenVersion::V2);
+        assert_eq!(version(without(claims(json!({})), "ver")), TokenVersion::V1);
+        assert_eq!(version(without(claims(json!({ "azp": client })), "ver")), TokenVersion::V2);
+    }
+}

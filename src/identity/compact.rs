@@ -88,3 +88,18 @@ fn read_header(header: &Map<String, Value>) -> Result<(SignatureAlgorithm, Strin
 fn optional_text<'h>(header: &'h Map<String, Value>, name: &'static str) -> Result<Option<&'h str>, Flaw> {
     header.get(name).map(|value| value.as_str().ok_or(Flaw::HeaderText(name))).transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_three_parts_and_none_is_empty() {
+        for token in
+            ["", "e30", "e30.e30", ".e30.AA", "e30..AA", "e30.e30.", "..AA", ".e30.", "e30..", "..", "e30.e30.AA.AA", "e30..e30.AA"]
+        {
+            let refused = Unproven::parse(token).map(|_token| ()).unwrap_err();
+            assert_eq!(refused, TokenError::Malformed { why: Flaw::Parts }, "{token}");
+        }
+    }
+}

@@ -283,4 +283,19 @@ mod tests {
         assert_eq!(huge.to_string(), format!("the answer of `{}/huge` was not read; allowed: 1048576 bytes", server.base));
         assert_eq!(*server.asked.borrow(), 2);
     }
+
+    #[tokio::test]
+    async fn a_document_of_exactly_a_mebibyte_is_read() {
+        let server = KeyServer::start("x".repeat(1_048_576), None).await;
+        let (fetcher, url) = (Fetcher::new(RootCertStore::empty()).unwrap(), format!("{}/keys", server.base));
+        assert_eq!(fetcher.get(&url).await.unwrap().len(), 1_048_576);
+        server.keys.send_replace("x".repeat(1_048_577));
+        let refused = fetcher.get(&url).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("the answer of `{url}` was not read; allowed: 1048576 bytes"));
+    }
+
+    #[test]
+    fn a_fetcher_shows_its_name_and_nothing_of_its_roots() {
+        assert_eq!(format!("{:?}", Fetcher::new(RootCertStore::empty()).unwrap()), "Fetcher");
+    }
 }

@@ -196,9 +196,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{HOME, issuer};
+    use super::super::testing::{HOME, RIVAL, TestKey, issuer, key_set};
     use super::*;
-    use crate::directory::KeySource;
+    use crate::directory::{KeySource, SignatureAlgorithm};
 
     fn keys() -> Arc<IssuerKeys> {
         Arc::new(IssuerKeys::new(HOME, issuer(HOME, KeySource::File("keys.json".into())), 1, KeyTimes::default()))
@@ -236,5 +236,97 @@ mod tests {
         keys.retire();
         assert!(keys.take_off_when_due(clock.now()).is_none());
         assert!(keys.take_off_when_asked(clock.now()).is_none());
+    }
+
+    fn start() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    /// Ends a load with one key, `a`.
+    fn land(mut flight: Flight, now: Timestamp) {
+        let json = key_set(&[TestKey::ed25519().jwk("a")]);
+        flight.outcome = Ok(KeySet::parse(json.as_bytes(), &[SignatureAlgorithm::EdDsa]).unwrap());
+        flight.now = now;
+    }
+
+    #[test]
+    fn issuers_are_loaded_anew_each_at_its_own_time_in_the_last_fifth_of_ten_minutes() {
+        for (first_byte, due_s) in [(0, 600), (51, 576), (255, 480)] {
+            let tenant = TenantId::from_bytes([first_byte; 16]);
+            let issuer = issuer(tenant, KeySource::File("keys.json".into()));
+            let keys = Arc::new(IssuerKeys::new(tenant, issuer, 1, KeyTimes::default()));
+            land(keys.take_off_when_due(start()).unwrap(), start());
+            let before = later(start(), Duration::from_millis(due_s * 1000 - 1));
+            assert!(keys.take_off_when_due(before).is_none(), "{first_byte}");
+            assert!(keys.take_off_when_due(later(start(), Duration::from_secs(due_s))).is_some(), "{first_byte}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_no_keys_from_being_loaded() {
+        let keys = keys();
+        drop(keys.take_off_when_asked(start()).unwrap());
+        assert!(keys.take_off_when_asked(start()).is_none(), "the floor");
+        let before = start().checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(keys.take_off_when_asked(before).is_some());
+    }
+
+    #[test]
+    fn keys_count_for_less_than_a_day_after_they_were_loaded() {
+        let keys = keys();
+        assert!(keys.find("a", start()).is_none());
+        land(keys.take_off_when_due(start()).unwrap(), start());
+        let after = |by| later(start(), by);
+        for (now, counts) in [
+            (start(), true),
+            (after(Duration::from_nanos(86_399_999_999_999)), true),
+            (after(Duration::from_secs(86_400)), false),
+            (after(Duration::from_secs(86_401)), false),
+        ] {
+            assert_eq!(keys.find("a", now).is_some(), counts, "{now}");
+        }
+        assert!(keys.find("b", start()).is_none());
+    }
+
+    #[test]
+    fn keys_that_arrive_after_their_issuer_was_retired_do_not_count() {
+        let keys = keys();
+        let flight = keys.take_off_when_due(start()).unwrap();
+        keys.retire();
+        land(flight, start());
+        assert!(keys.usable(start()).is_none());
+        assert_eq!(keys.watch().borrow().loaded_at, None);
+    }
+
+    #[test]
+    fn whoever_waits_for_keys_can_tell_whether_a_load_is_under_way() {
+        let keys = keys();
+        let watch = keys.watch();
+        assert!(watch.borrow().at_rest());
+        let flight = keys.take_off_when_due(start()).unwrap();
+        assert!(!watch.borrow().at_rest());
+        drop(flight);
+        assert!(watch.borrow().at_rest());
+    }
+
+    #[test]
+    fn keys_serve_an_issuer_of_the_same_names_keys_and_algorithms() {
+        let issuer = issuer(HOME, KeySource::File("keys.json".into()));
+        let keys = IssuerKeys::new(HOME, issuer.clone(), 7, KeyTimes::default());
+        assert_eq!((keys.tenant(), keys.revision()), (HOME, 7));
+        let changed = |change: fn(&mut TokenIssuer)| {
+            let mut issuer = issuer.clone();
+            change(&mut issuer);
+            keys.serves(&issuer)
+        };
+        assert!(changed(|_issuer| {}));
+        assert!(changed(|issuer| issuer.leeway_s = 60));
+        assert!(!changed(|issuer| issuer.keys = KeySource::File("others.json".into())));
+        assert!(!changed(|issuer| issuer.algorithms.push(SignatureAlgorithm::Es256)));
+        assert!(!changed(|issuer| issuer.names.push(RIVAL.to_string())));
+        assert!(!changed(|issuer| {
+            issuer.keys = KeySource::File("others.json".into());
+            issuer.algorithms.push(SignatureAlgorithm::Es256);
+        }));
     }
 }

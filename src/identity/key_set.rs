@@ -283,4 +283,27 @@ mod tests {
         check(&[with(key.clone(), json!({"key_ops": ["verify"]}))], Ok(&[("a", SignatureAlgorithm::Rs256)]));
         check(&[with(key, json!({"key_ops": ["encrypt"]}))], Err("no key is usable"));
     }
+
+    #[test]
+    fn a_set_of_a_hundred_entries_is_read() {
+        let mut entries = vec![json!({}); 99];
+        entries.push(TestKey::p256().jwk("a"));
+        check(&entries, Ok(&[("a", SignatureAlgorithm::Es256)]));
+        entries.push(json!({}));
+        check(&entries, Err("the document has 101 keys"));
+    }
+
+    #[test]
+    fn as_many_keys_are_counted_as_can_be_used() {
+        let count = |entries: &[Value]| KeySet::parse(key_set(entries).as_bytes(), &[SignatureAlgorithm::Es256]).unwrap().len();
+        let (a, b) = (TestKey::p256().jwk("a"), TestKey::p256().jwk("b"));
+        assert_eq!(count(std::slice::from_ref(&a)), 1);
+        assert_eq!(count(&[a, TestKey::ed25519().jwk("c"), b]), 2);
+    }
+
+    #[test]
+    fn a_key_shows_its_algorithm_and_nothing_of_its_material() {
+        let set = KeySet::parse(key_set(&[TestKey::p256().jwk("a")]).as_bytes(), &[SignatureAlgorithm::Es256]).unwrap();
+        assert_eq!(format!("{:?}", set.get("a").unwrap()), "VerificationKey { algorithm: Es256, .. }");
+    }
 }

@@ -141,10 +141,15 @@ impl KeyStore {
     }
 
     fn issuer_keys(&self, home: &Home<'_>) -> Result<Arc<IssuerKeys>, TokenError> {
-        let tenant = home.tenant.id;
-        if let Some(known) = self.issuers.get(&tenant).filter(|known| known.serves(home.issuer)) {
+        if let Some(known) = self.issuers.get(&home.tenant.id).filter(|known| known.serves(home.issuer)) {
             return Ok(Arc::clone(&known));
         }
+        self.learn(home)
+    }
+
+    /// The keys of an issuer that was not known a moment ago; another request may have learnt of it since.
+    fn learn(&self, home: &Home<'_>) -> Result<Arc<IssuerKeys>, TokenError> {
+        let tenant = home.tenant.id;
         let learnt = || Arc::new(IssuerKeys::new(tenant, home.issuer.clone(), home.revision, self.times));
         match self.issuers.entry(tenant) {
             Entry::Occupied(known) if known.get().serves(home.issuer) => Ok(Arc::clone(known.get())),
@@ -257,4 +262,104 @@ impl KeyUpkeep {
 async fn stopped(stop: &mut Stop) {
     // A dropped sender means that the owner is gone, which is a stop as well.
     let _stopped_or_gone = stop.wait_for(|stop| *stop).await.is_ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::RootCertStore;
+
+    use super::super::testing::{HOME, RIVAL, directory, issuer, tenant};
+    use super::*;
+    use crate::directory::Tenant;
+
+    fn store() -> (Arc<KeyStore>, KeyUpkeep) {
+        KeyStore::new(Fetcher::new(RootCertStore::empty()).unwrap(), Clock::system(), KeyTimes::default())
+    }
+
+    fn home(keys: KeySource) -> Tenant {
+        tenant(HOME, Some(issuer(HOME, keys)))
+    }
+
+    fn file(path: &str) -> KeySource {
+        KeySource::File(path.into())
+    }
+
+    fn named(tenant: &Tenant, revision: u64) -> Home<'_> {
+        Home { tenant, issuer: &tenant.issuers[0], revision }
+    }
+
+    fn followed(store: &KeyStore) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = store.status().iter().map(|status| status.tenant).collect();
+        tenants.sort_unstable();
+        tenants
+    }
+
+    #[test]
+    fn requests_that_learn_of_an_issuer_together_share_its_keys() {
+        let (store, _upkeep) = store();
+        let home = home(file("a.json"));
+        let first = store.learn(&named(&home, 1)).unwrap();
+        for later in [store.learn(&named(&home, 1)), store.learn(&named(&home, 2)), store.issuer_keys(&named(&home, 1))] {
+            assert!(Arc::ptr_eq(&first, &later.unwrap()));
+        }
+        assert!(first.take_off_when_due(store.clock.now()).is_some(), "they are in use");
+    }
+
+    #[test]
+    fn a_request_under_an_older_snapshot_does_not_bring_its_issuer_back() {
+        let (store, _upkeep) = store();
+        let (old, new) = (home(file("old.json")), home(file("new.json")));
+        let keys = store.issuer_keys(&named(&new, 5)).unwrap();
+        let refused = store.issuer_keys(&named(&old, 4)).unwrap_err();
+        assert_eq!(refused, TokenError::KeysUnavailable { tenant: HOME });
+        assert!(Arc::ptr_eq(&keys, &store.issuer_keys(&named(&new, 4)).unwrap()));
+        for (revision, issuer) in [(5, &old), (6, &new)] {
+            let before = store.issuers.get(&HOME).map(|keys| Arc::clone(&keys)).unwrap();
+            let after = store.issuer_keys(&named(issuer, revision)).unwrap();
+            assert_eq!(after.revision(), revision);
+            assert!(before.take_off_when_due(store.clock.now()).is_none(), "what is replaced is retired");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_forgotten_when_no_newer_snapshot_named_it() {
+        for (revision, kept) in [(4, true), (5, false), (6, false)] {
+            let (store, _upkeep) = store();
+            let home = home(file("a.json"));
+            let keys = store.issuer_keys(&named(&home, 5)).unwrap();
+            store.follow(&directory(revision, vec![tenant(RIVAL, None)]));
+            assert_eq!(followed(&store), if kept { vec![HOME] } else { Vec::new() }, "{revision}");
+            assert_eq!(keys.take_off_when_due(store.clock.now()).is_some(), kept, "{revision}");
+        }
+    }
+
+    #[test]
+    fn only_keys_that_are_somewhere_else_are_loaded() {
+        let url = || "https://login.example/keys".to_owned();
+        let cases = [
+            (file("a.json"), vec![HOME]),
+            (KeySource::KeySetUrl(url()), vec![HOME]),
+            (KeySource::Discovery(url()), vec![HOME]),
+            (KeySource::Inline("{}".into()), Vec::new()),
+        ];
+        for (keys, expected) in cases {
+            let (store, _upkeep) = store();
+            let shown = format!("{keys:?}");
+            store.follow(&directory(1, vec![home(keys)]));
+            assert_eq!(followed(&store), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_upkeep_learns_the_issuers_of_the_newest_snapshot() {
+        let (store, upkeep) = store();
+        let (sender, mut directories) = watch::channel(Arc::new(directory(1, vec![home(file("a.json"))])));
+        upkeep.follow(&mut directories);
+        assert_eq!(followed(&store), [HOME]);
+        let rival = tenant(RIVAL, Some(issuer(RIVAL, file("b.json"))));
+        sender.send_replace(Arc::new(directory(2, vec![home(file("a.json")), rival])));
+        upkeep.follow(&mut directories);
+        assert_eq!(followed(&store), [HOME, RIVAL]);
+        assert!(!directories.has_changed().unwrap(), "it was looked at");
+    }
 }

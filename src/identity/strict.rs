@@ -118,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_json_does_not_have_is_refused_by_name() {
+        let bytes = de::value::BytesDeserializer::<de::value::Error>::new(b"x");
+        let refused = Unique::deserialize(bytes).err().unwrap();
+        assert_eq!(refused.to_string(), "invalid type: byte array, expected JSON");
+    }
+
+    #[test]
     fn base64url_has_one_spelling() {
         assert_eq!(base64url("YQ"), Some(b"a".to_vec()));
         for text in ["YQ==", "YR", "Y", "YQ\n", "+/+/", "Y Q"] {

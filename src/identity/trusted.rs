@@ -193,4 +193,17 @@ mod tests {
         refused("https://a b", &json!({"keys": [rsa()]}), "its name is not");
         refused(&"x".repeat(ISSUER_NAME_BYTES_MAX + 1), &json!({"keys": [rsa()]}), "its name is not");
     }
+
+    #[test]
+    fn keys_of_up_to_16384_bytes_and_names_of_up_to_512_are_trusted() {
+        let key = TestKey::p256().jwk("a");
+        let keys_of = |bytes: usize| {
+            let keys = |filling: usize| json!({"keys": [key.clone()], "x": "x".repeat(filling)});
+            keys(bytes - keys(0).to_string().len())
+        };
+        refused(FIRST, &keys_of(16_384), "fine");
+        refused(FIRST, &keys_of(16_385), "its keys have 16385 bytes; allowed: up to 16384");
+        refused(&"x".repeat(512), &keys_of(1000), "fine");
+        refused(&"x".repeat(513), &keys_of(1000), "its name is not 1 to 512 printable characters");
+    }
 }

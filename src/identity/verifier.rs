@@ -103,3 +103,20 @@ impl Verifier {
         Ok(caller)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{AUTHORIZATION, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn auxiliary_tokens_are_shown_in_a_field_of_their_own() {
+        let mut headers = HeaderMap::new();
+        assert!(!Verifier::has_auxiliary(&headers));
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+        assert!(!Verifier::has_auxiliary(&headers));
+        headers.insert("x-ms-authorization-auxiliary", HeaderValue::from_static("Bearer d.e.f"));
+        assert!(Verifier::has_auxiliary(&headers));
+    }
+}
