@@ -303,3 +303,149 @@ impl std::fmt::Debug for AssertionSigner {
         f.debug_struct("AssertionSigner").field("kid", &self.key_id()).field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use serde_json::{Value, json};
+
+    use super::super::testing::{MAIN, World, principal, tenant};
+    use super::*;
+    use crate::arm::scope::Scope;
+
+    const VM: &str = "GET ~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+
+    /// What a request of somebody is permitted by.
+    fn basis(world: &World, who: &str) -> Basis {
+        world.authorize(world.caller(who), VM).unwrap().basis
+    }
+
+    fn grant(world: &World, who: &str) -> Grant {
+        let Basis::Grant(grant) = basis(world, who) else { panic!("no grant") };
+        grant
+    }
+
+    /// What a request of somebody is signed with, so many seconds later.
+    fn signed(world: &World, who: &str, later_s: u64) -> String {
+        let (caller, basis) = (Arc::new(world.caller(who)), basis(world, who));
+        let scope = Scope::parse(&format!("{MAIN}/resourceGroups/rg-a")).unwrap();
+        let whom = OnBehalfOf { caller: &caller, basis: &basis, scope: &scope, customer: tenant(2) };
+        let context = Context { now: world.now + Duration::from_secs(later_s), ..world.context() };
+        world.signer.assertion(&whom, &context).unwrap().to_str().unwrap().to_owned()
+    }
+
+    fn part(text: &str, place: usize) -> Value {
+        let part = text.strip_prefix("Bearer ").unwrap().split('.').nth(place).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn whoever_has_the_key_set_can_tell_that_an_assertion_is_the_gateways() {
+        let world = World::new();
+        // The public key and its form: RFC 8037, appendix A.2; the key id is made of the first 12 bytes of its SHA-256.
+        let key = json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "If4x36FUomFia_hU",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        assert_eq!((world.signer.key_set(), &*world.signer.key_id()), (json!({ "keys": [key] }), "If4x36FUomFia_hU"));
+        let text = signed(&world, "reader", 0);
+        assert_eq!(part(&text, 0), json!({ "typ": "JWT", "alg": "EdDSA", "kid": "If4x36FUomFia_hU" }));
+        let (message, signature) = text.strip_prefix("Bearer ").unwrap().rsplit_once('.').unwrap();
+        let public_key = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        UnparsedPublicKey::new(&ED25519, public_key).verify(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_signer_shows_its_name_and_not_its_key() {
+        let shown = r#"AssertionSigner { kid: "If4x36FUomFia_hU", issuer: "https://gateway.example", .. }"#;
+        assert_eq!(format!("{:?}", World::new().signer), shown);
+    }
+
+    #[test]
+    fn an_assertion_says_who_does_what_for_whom_and_by_which_delegation() {
+        let world = World::new();
+        let now = world.now.as_second();
+        let (reader, owner) = (principal("reader").object, principal("owner").object);
+        let expected = json!({
+            "iss": "https://gateway.example", "aud": "https://backend.example", "sub": reader, "tid": tenant(2),
+            "act": { "sub": reader, "tid": tenant(1), "name": "reader" },
+            "role": "acdd72a7-3385-48ef-bd42-f606fba81ae7", "delegation": "Gold", "scp": MAIN, "iat": now, "exp": now + 300,
+        });
+        assert_eq!(part(&signed(&world, "reader", 0), 1), expected);
+        let own = json!({
+            "iss": "https://gateway.example", "aud": "https://backend.example", "sub": owner, "tid": tenant(2),
+            "act": { "sub": owner, "tid": tenant(2), "name": "owner" },
+            "role": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "scp": MAIN, "iat": now, "exp": now + 300,
+        });
+        assert_eq!(part(&signed(&world, "owner", 0), 1), own);
+    }
+
+    #[test]
+    fn an_assertion_is_signed_anew_when_half_a_minute_of_it_is_left() {
+        let world = World::new();
+        let first = signed(&world, "reader", 0);
+        assert_eq!((signed(&world, "reader", 269), signed(&world, "reader", 1)), (first.clone(), first.clone()));
+        assert_ne!(signed(&world, "contributor", 0), first);
+        let second = signed(&world, "reader", 270);
+        assert_eq!(part(&second, 1)["iat"], json!(world.now.as_second() + 270));
+        // The newer one is kept, and is not from a time that has not come.
+        assert_eq!(signed(&world, "reader", 271), second);
+        assert_eq!(part(&signed(&world, "reader", 269), 1)["iat"], json!(world.now.as_second() + 269));
+    }
+
+    #[test]
+    fn what_is_kept_is_taken_for_the_same_caller_and_grant_while_it_holds() {
+        let world = World::new();
+        let in_ms = |ms: u64| world.now + Duration::from_millis(ms);
+        let value = HeaderValue::from_static("Bearer kept");
+        let cached = Cached {
+            value: value.clone(),
+            grant: grant(&world, "reader"),
+            name: "reader".into(),
+            issued_at: in_ms(10_500),
+            expires_at: in_ms(310_500),
+        };
+        let caller = |expires_ms, name: &str| Caller { expires_at: in_ms(expires_ms), name: name.into(), ..world.caller("reader") };
+        let (same, named) = (caller(310_500, "reader"), caller(310_500, "Reader"));
+        let kept = grant(&world, "reader");
+        let ends = Grant { window: Window::Between { from: None, until: Some(in_ms(3_600_000)) }.into(), ..kept.clone() };
+        let below = Grant { scope: Arc::new(Scope::parse(&format!("{MAIN}/resourceGroups/rg-a")).unwrap()), ..kept.clone() };
+        for (what, grant, caller, now, fits) in [
+            ("as it was signed", &kept, &same, in_ms(10_500), true),
+            ("a token that lives longer", &kept, &caller(310_501, "reader"), in_ms(10_500), true),
+            ("a token that lives shorter", &kept, &caller(310_499, "reader"), in_ms(10_500), false),
+            ("the clock set back within the second", &kept, &same, in_ms(10_000), true),
+            ("the clock set back to another second", &kept, &same, in_ms(9_999), false),
+            ("more than half a minute left", &kept, &same, in_ms(280_499), true),
+            ("half a minute left", &kept, &same, in_ms(280_500), false),
+            ("less than half a minute left", &kept, &same, in_ms(280_501), false),
+            ("after its end", &kept, &same, in_ms(400_000), false),
+            ("another name", &kept, &named, in_ms(10_500), false),
+            ("a grant that ends", &ends, &same, in_ms(10_500), false),
+            ("a grant on less", &below, &same, in_ms(10_500), false),
+        ] {
+            assert_eq!(cached.fits(grant, caller, now), fits.then(|| value.clone()), "{what}");
+        }
+    }
+
+    #[test]
+    fn as_many_assertions_are_kept_as_there_is_room_for_and_ended_ones_make_room() {
+        // What is kept beforehand: so many that hold, and so many that end now.
+        let kept_of = |holding: usize, ended: usize| {
+            let world = World::new();
+            let grant = grant(&world, "reader");
+            for origin in 0..holding + ended {
+                let key = CacheKey { caller: principal("nobody"), client: None, role: grant.role, origin };
+                let expires_at = if origin < holding { world.now + Duration::from_secs(1) } else { world.now };
+                let value = HeaderValue::from_static("Bearer kept");
+                let cached = Cached { value, grant: grant.clone(), name: "nobody".into(), issued_at: world.now, expires_at };
+                world.signer.cached.insert(key, cached);
+            }
+            assert!(signed(&world, "reader", 0).starts_with("Bearer ey"), "signed, whether it is kept or not");
+            world.signer.cached.len()
+        };
+        assert_eq!(kept_of(0, 0), 1);
+        // As long as there is room nobody looks for ended ones.
+        assert_eq!(kept_of(16_380, 3), 16_384);
+        assert_eq!(kept_of(16_384, 0), 16_384);
+        assert_eq!(kept_of(16_000, 384), 16_001);
+    }
+}

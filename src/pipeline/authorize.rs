@@ -343,7 +343,7 @@ impl Scoped {
             AuthorizeError::Denied { reason } => self.hint(reason, context),
             AuthorizeError::ForeignOperation => None,
         };
-        if Rejection::check_of_denial(&error) > CheckName::Delegation {
+        if Rejection::check_of_denial(&error) == CheckName::Role {
             self.request.trail.pass(CheckName::Delegation);
         }
         Rejection::Denied {

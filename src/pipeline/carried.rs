@@ -97,3 +97,40 @@ fn target(carried: &Carried<'_>, context: &Context<'_>) -> Result<Target, Classi
 }
 
 const UNREADABLE: &str = "its URL is neither one of this gateway nor a path with a query";
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    fn read(method: &str, url: &str) -> Result<String, ClassifyError> {
+        let world = World::new();
+        let Target { method, path, query } = target(&Carried { method, url, fields: &[] }, &world.context())?;
+        Ok(format!("{method} {} {}", path.as_str(), query.as_deref().unwrap_or("-")))
+    }
+
+    #[test]
+    fn a_carried_request_is_ours_and_none_that_carries_others() {
+        let unreadable = || Err(ClassifyError::Carried { what: UNREADABLE });
+        assert_eq!(read("GET", "/providers?api-version=1"), Ok("GET /providers api-version=1".to_owned()));
+        assert_eq!(read("GET", "/providers"), Ok("GET /providers -".to_owned()));
+        assert_eq!(read("GET", "https://gateway.example:8443/providers"), Ok("GET /providers -".to_owned()));
+        for url in ["*", "", "providers", "gateway.example:8443", "?api-version=1", "ftp://gateway.example:8443/providers", "/providers#x"]
+        {
+            assert_eq!(read("GET", url), unreadable(), "{url}");
+        }
+        assert!(matches!(read("GET", "https://elsewhere.example/providers"), Err(ClassifyError::ForeignHost { .. })));
+        assert!(matches!(read("GET", "https://kv.vault.example/secrets"), Err(ClassifyError::DataPlane { .. })));
+        assert!(matches!(read("TRACE", "/providers"), Err(ClassifyError::Method { .. })));
+        for url in ["/batch", "//Batch/", "http://gateway.example:8443/batch?api-version=1"] {
+            assert_eq!(read("POST", url), Err(ClassifyError::Carried { what: "it is a batch itself" }), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_carried_request_is_as_long_as_any_other() {
+        let url = |bytes: usize| format!("/providers?{}", "a".repeat(bytes - 11));
+        assert!(read("GET", &url(8_192)).is_ok());
+        assert_eq!(read("GET", &url(8_193)), Err(ClassifyError::TargetTooLong { length: 8_193, max: 8_192 }));
+    }
+}

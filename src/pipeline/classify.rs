@@ -380,7 +380,15 @@ impl ManagementRequest {
 
 #[cfg(test)]
 mod tests {
+    use hyper::Request;
+
+    use super::super::testing::{HOST, World};
+    use super::super::{Site, WrongTenant};
     use super::*;
+
+    fn head(request: hyper::http::request::Builder) -> Parts {
+        request.body(()).unwrap().into_parts().0
+    }
 
     #[test]
     fn authorities_are_compared_whole() {
@@ -394,5 +402,115 @@ mod tests {
         ] {
             assert_eq!(same_authority(ours, theirs), expected, "{ours} {theirs}");
         }
+    }
+
+    #[test]
+    fn a_port_is_digits_behind_the_last_colon() {
+        for (authority, host) in [
+            ("gateway.example:8443", "gateway.example"),
+            ("gateway.example", "gateway.example"),
+            ("gateway.example:https", "gateway.example:https"),
+            ("[2001:db8::1]:8443", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(host_of(authority), host);
+        }
+    }
+
+    #[test]
+    fn our_names_are_ours_with_their_port_and_without() {
+        let site = Site {
+            authorities: vec![HOST.into(), "management.azure.com".into()],
+            default_authority: String::new(),
+            wrong_tenant: WrongTenant::Hide,
+            head: HeadLimits::default(),
+        };
+        for name in [HOST, "Gateway.Example:8443", "gateway.example", "management.azure.com"] {
+            assert!(site.is_called(name), "{name}");
+        }
+        for name in ["gateway.example:443", "example", "kv.vault.example", "vault.azure.net", ""] {
+            assert!(!site.is_called(name), "{name}");
+        }
+    }
+
+    /// The reason why a request is none for the management plane, or nothing.
+    fn refused(target: &str, host: &str, server_name: Option<&str>) -> &'static str {
+        let request = Request::get(target).header("host", host);
+        World::new().classify(request, server_name).err().map_or("", |refused| refused.rejection.reason())
+    }
+
+    #[test]
+    fn a_data_plane_is_named_wherever_its_host_stands() {
+        let data = "kv.vault.example";
+        assert_eq!(refused("/providers", HOST, None), "");
+        assert_eq!(refused("/providers", HOST, Some("gateway.example")), "");
+        assert_eq!(refused("/secrets", data, None), "plane.data");
+        assert_eq!(refused("/secrets", &format!("{data}:443"), None), "plane.data");
+        assert_eq!(refused("/secrets", HOST, Some(data)), "plane.data");
+        assert_eq!(refused("http://kv.vault.example/secrets", HOST, None), "plane.data");
+        for (host, server_name) in [("elsewhere.example", None), (HOST, Some("elsewhere.example")), ("gateway.example", None)] {
+            assert_eq!(refused("/providers", host, server_name), "plane.foreign", "{host} {server_name:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_passed_on_as_it_came_where_that_is_what_was_judged() {
+        let world = World::new();
+        for (target, path, sent) in [
+            ("/providers?api-version=1", "/providers", Some("/providers?api-version=1")),
+            ("http://gateway.example:8443/providers?api-version=1", "/providers", Some("/providers?api-version=1")),
+            ("//providers/?api-version=1", "/providers", None),
+            ("/%70roviders?api-version=1", "/providers", None),
+            ("http://gateway.example:8443?api-version=1", "/", None),
+        ] {
+            let request = world.classify(Request::get(target).header("host", HOST), None).unwrap();
+            assert_eq!((request.path.as_str(), request.sent.as_ref().map(PathAndQuery::as_str)), (path, sent), "{target}");
+            assert_eq!((request.query(), request.authority()), (Some("api-version=1"), HOST), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_one_and_nothing_but_host_and_port() {
+        for host in ["gateway.example", HOST, "[2001:db8::1]:8443"] {
+            assert_eq!(host_field(&head(Request::get("/").header("host", host)).headers), Ok(Some(host)));
+        }
+        assert_eq!(host_field(&HeaderMap::new()), Ok(None));
+        for host in ["", "a@gateway.example", "gateway.example/", "a,b", "a b", "gateway.example?", "gateway.example#"] {
+            assert_eq!(host_field(&head(Request::get("/").header("host", host)).headers), Err(ClassifyError::HostForm), "{host}");
+        }
+        let two = head(Request::get("/").header("host", HOST).header("host", HOST));
+        assert_eq!(host_field(&two.headers), Err(ClassifyError::HostForm));
+    }
+
+    #[test]
+    fn a_head_is_as_large_as_allowed_and_no_larger() {
+        let limits = HeadLimits { target_bytes_max: 20, fields_max: 2, fields_bytes_max: 25 };
+        let get = Request::get;
+        for (request, expected) in [
+            (get("/providers?api=1.0.0"), Ok(())),
+            (get("/providers?api=1.0.00"), Err(ClassifyError::TargetTooLong { length: 21, max: 20 })),
+            (get("/").header("a", "").header("b", ""), Ok(())),
+            (get("/").header("a", "").header("b", "").header("c", ""), Err(ClassifyError::TooManyFields { count: 3, max: 2 })),
+            // A field has its name, `: `, its value and the end of its line.
+            (get("/").header("abcde", "xyz").header("abcdef", "xyz"), Ok(())),
+            (get("/").header("abcde", "xyz").header("abcdef", "wxyz"), Err(ClassifyError::FieldsTooLarge { length: 26, max: 25 })),
+            (get("/").header("abcdefgh", "xyz").header("abcd", "xyz"), Err(ClassifyError::FieldsTooLarge { length: 26, max: 25 })),
+        ] {
+            let head = head(request);
+            assert_eq!(refuse_oversize(&head, &limits), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_in_chunks_takes_a_version_that_has_them() {
+        let framing = |version, coding| {
+            let head = head(Request::post("/").version(version).header("transfer-encoding", coding));
+            refuse_odd_framing(&head).err().map_or(String::new(), |error| error.to_string())
+        };
+        assert_eq!(framing(Version::HTTP_11, "chunked"), "");
+        assert_eq!(framing(Version::HTTP_11, "Chunked"), "");
+        assert_eq!(framing(Version::HTTP_10, "chunked"), "the framing of the request is ambiguous: `Transfer-Encoding` needs HTTP/1.1");
+        let only = "the framing of the request is ambiguous: the only transfer coding is `chunked`";
+        assert_eq!(framing(Version::HTTP_11, "gzip"), only);
     }
 }

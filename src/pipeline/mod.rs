@@ -26,6 +26,10 @@ mod own;
 mod plan;
 mod query;
 mod resolve;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod trail;
 
