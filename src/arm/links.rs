@@ -57,7 +57,7 @@ pub fn in_query(query: &str, own: &Scope) -> Result<Vec<Scope>, Unreadable> {
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
         places.look_at(name)?;
         places.look_at(value)?;
-        if decoded_fully(&pair).to_lowercase().replace("subscriptions/", "").contains("subscription") {
+        if folded(&decoded_fully(&pair).to_lowercase().replace("subscriptions/", "")).contains("subscription") {
             places.bare_ids(&decoded_fully(value))?;
         }
     }
@@ -250,6 +250,9 @@ impl<'o> Places<'o> {
 
     fn scan(&mut self, text: &str) -> Result<(), Unreadable> {
         let is_id = begins(text, 0, "/subscriptions/") || begins(text, 0, "subscriptions/") || begins(text, 0, "/providers/");
+        if has_dots_in_url(text) {
+            return Err(two_readings());
+        }
         // What one reach holds is looked at once, however many ids stand in it.
         let mut looked_at = 0..0;
         for (at, word) in starts(text) {
@@ -262,7 +265,7 @@ impl<'o> Places<'o> {
             if !looked_at.contains(&from) {
                 let near = reach(behind, !is_id);
                 if near.split('/').any(is_odd) {
-                    return Err(Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned()));
+                    return Err(two_readings());
                 }
                 looked_at = from..from + near.len();
             }
@@ -375,7 +378,27 @@ fn ends_id(c: char) -> bool {
 }
 
 fn is_odd(segment: &str) -> bool {
-    segment == "." || segment == ".." || segment.chars().any(char::is_control)
+    is_dots(segment) || segment.chars().any(char::is_control)
+}
+
+/// Readers of URLs leave out control characters.
+fn is_dots(segment: &str) -> bool {
+    let seen = || segment.chars().filter(|c| !c.is_control());
+    seen().eq(".".chars()) || seen().eq("..".chars())
+}
+
+/// Whether dots lead elsewhere for a reader who takes all of a text for one URL. Such a reader resolves them first, so what ends an id in the middle
+/// of other text is no end of its path.
+fn has_dots_in_url(text: &str) -> bool {
+    let behind_scheme = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c.is_control() || matches!(c, '+' | '-' | '.'));
+    // Of two slashes one is left when the text comes here.
+    let is_url = behind_scheme.starts_with(":/");
+    let behind_id = |part| starts(part).next().and_then(|(at, word)| str::get(part, at + word.len()..));
+    is_url && text.split(['?', '#']).filter_map(behind_id).any(|behind| behind.split('/').any(is_dots))
+}
+
+fn two_readings() -> Unreadable {
+    Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned())
 }
 
 /// With slashes as they are meant to be.
@@ -388,6 +411,11 @@ fn flat(text: &str) -> String {
         }
     }
     flat
+}
+
+/// A name as a reader compares it who does not look at case. There are letters that only become ours by way of the upper case.
+fn folded(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
 }
 
 fn decoded_fully(text: &str) -> String {
@@ -503,8 +531,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
             if self.names_subscriptions {
                 self.places.bare_ids(&name).map_err(de::Error::custom)?;
             }
-            // There are letters that only become ours by way of the upper case.
-            let lower = name.to_uppercase().to_lowercase();
+            let lower = folded(&name);
             let says_so = lower.contains("subscription");
             let is_said_above = self.names_subscriptions && matches!(lower.as_str(), "id" | "ids" | "name" | "value" | "values");
             if !names.insert(name) {
@@ -650,6 +677,42 @@ mod tests {
     }
 
     #[test]
+    fn dots_in_a_url_are_refused_behind_whatever_would_end_an_id() {
+        let host = "https://management.azure.com";
+        for odd in [
+            format!("{host}/subscriptions/{{x}}/../~/resourceGroups/g"),
+            format!("{host}/subscriptions/x@y/../~/resourceGroups/g"),
+            format!("{host}/subscriptions/x=y/../~"),
+            format!("{host}/subscriptions/x,y/./~"),
+            format!("{host}/subscriptions/$x/../~"),
+            format!("{host}/subscriptions/x y/../~"),
+            format!("  {host}/subscriptions/0f2c1a10-0000-4000-8000-000000000001;/../~"),
+            format!("{host}/subscriptions/{{x}}/subscriptions/~/.."),
+            format!("{host}/subscriptions/{{x}}/..?/subscriptions/~"),
+            format!("{host}/a?b=/subscriptions/{{x}}/../~"),
+            format!("{host}/a#/subscriptions/{{x}}/../~"),
+            format!("{host}/providers/Microsoft.Management/managementGroups/{{x}}/../~"),
+            format!("{host}/subscriptions/{{x}}/%2e%2E/~"),
+            format!(r"{host}/subscriptions/{{x}}/.\n./~"),
+            r"https:\\\\management.azure.com\\subscriptions\\{x}\\..\\~".to_owned(),
+            "https%3A%2F%2Fmanagement.azure.com%2Fsubscriptions%2F%7Bx%7D%2F..%2F~".to_owned(),
+            r"ht\ntps://management.azure.com/subscriptions/{x}/../~".to_owned(),
+            "HTTPS:/management.azure.com/subscriptions/{x}/../~".to_owned(),
+            "a+b-c.1://management.azure.com/subscriptions/{x}/../~".to_owned(),
+        ] {
+            let refused = in_json(format!("[\"{}\"]", odd.replace('~', A)).as_bytes(), &own()).map_err(|wrong| wrong.to_string());
+            let two_readings = "an id is named that has two readings: dots or control characters stand in it";
+            assert!(refused.as_ref().is_err_and(|wrong| wrong.starts_with(two_readings)), "{odd}: {refused:?}");
+        }
+        check(&format!(r#""{host}/subscriptions/~, or else a../b, {{..}}/c or d/... ""#), &["/subscriptions/~"]);
+        check(&format!(r#""{host}/subscriptions/~\nand another line\n""#), &["/subscriptions/~"]);
+        check(&format!(r#""{host}/x/../subscriptions/~""#), &["/subscriptions/~"]);
+        check(&format!(r#""{host}/subscriptions/~?path=a/../b""#), &["/subscriptions/~"]);
+        check(r#""https://example.org/a/../b says nothing of any subscription""#, &[]);
+        check(r#""note: what /subscriptions/{x}/../~ means""#, &[]);
+    }
+
+    #[test]
     fn texts_that_are_too_short_for_an_id_are_left_alone() {
         let odd = |more: usize| in_json(format!("[\"/subscriptions/../{}\"]", "x".repeat(more)).as_bytes(), &own());
         assert_eq!(odd(26), Ok(Vec::new()), "44 bytes");
@@ -698,6 +761,12 @@ mod tests {
         check("$filter=subscriptionId+eq+'~'", 1);
         check("principalId=~&api-version=2024-07-01", 0);
         check("subscription=8f2c1a1000004000800000000000000a", 1);
+        check("ſubscriptionId=~", 1);
+        check("%C5%BFubscriptionId=~", 1);
+        check("a=%C5%BFUBSCRIPTION%20~", 1);
+        check("a=subscriptionſ/~", 1);
+        let odd = "resourceUri=https://management.azure.com/subscriptions/%7Bx%7D/../";
+        assert!(in_query(&format!("{odd}{A}"), &own()).is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn explain(grants: &[Grant], roles: &RoleCatalogue, question: &Questi
         return DenyReason::OtherPrincipals { holders: holders(covering) };
     }
     let granting = roles.granting(action);
-    let permitting = mine.iter().copied().filter(|grant| granting.contains(grant.role));
+    let permitting = mine.iter().copied().filter(|grant| granting.contains(grant.role) && !roles.constrains(grant, action));
     if is_empty(&permitting) {
         return no_role(&mine, roles, action);
     }
@@ -105,14 +105,14 @@ fn held_roles(grants: &[&Grant]) -> Vec<crate::delegation::RoleIndex> {
     held
 }
 
-/// What the caller can act on comes first: an activation, then waiting, then a renewal.
+/// What the caller can act on comes first: an activation, then waiting, then a renewal. None of the grants is in force.
 fn not_in_force<'g>(grants: &impl Grants<'g>, action: &Action, now: Timestamp) -> Option<DenyReason> {
     let origin = |grant: &Grant| Arc::clone(&grant.origin);
     if let Some(grant) = grants.clone().find(|grant| *grant.window == Window::Eligible) {
         return Some(DenyReason::NotActive { action: action.clone(), role: grant.role, origin: origin(grant) });
     }
     let to_come = grants.clone().filter_map(|grant| match *grant.window {
-        Window::Between { from: Some(from), until } if now < from && until.is_none_or(|until| from < until) => Some((from, grant)),
+        Window::Between { from: Some(from), until } if until.is_none_or(|until| now < until && from < until) => Some((from, grant)),
         Window::Between { .. } | Window::Standing | Window::Eligible | Window::Suspended | Window::Unused { .. } => None,
     });
     if let Some((from, grant)) = to_come.min_by_key(|(from, _)| *from) {

@@ -124,6 +124,68 @@ fn what_one_role_takes_out_another_may_grant() {
     both.permits(assignments, "~", "User Access Administrator");
 }
 
+/// The caller's grant of User Access Administrator: a delegated one unless another kind is given.
+fn access_administrator(kind: Option<OriginKind>, window: Window) -> Grant {
+    let mut grant = grant(me(), "User Access Administrator", "~", window);
+    if let Some(kind) = kind {
+        grant.origin = Arc::new(Origin { kind, ..Origin::clone(&grant.origin) });
+    }
+    grant
+}
+
+#[test]
+fn a_delegated_access_administrator_assigns_roles_and_does_nothing_else() {
+    let delegated = world(vec![access_administrator(None, Window::Standing)]);
+    let own = world(vec![access_administrator(Some(OriginKind::RoleAssignment), Window::Standing)]);
+    for (action, is_permitted) in [
+        ("Microsoft.Authorization/roleAssignments/write", true),
+        ("microsoft.authorization/ROLEASSIGNMENTS/delete", true),
+        ("Microsoft.Authorization/roleAssignments/read", true),
+        ("Microsoft.Authorization/roleAssignmentScheduleRequests/write", false),
+        ("Microsoft.Authorization/roleDefinitions/write", false),
+        ("Microsoft.Authorization/locks/delete", false),
+        ("Microsoft.Support/supportTickets/write", false),
+        (VM_READ, false),
+    ] {
+        own.permits(action, "~", "User Access Administrator");
+        if is_permitted {
+            delegated.permits(action, "~", "User Access Administrator");
+        } else {
+            delegated.denies(action, "~", "role.action_missing", &format!("no role that the caller holds here permits `{action}`"));
+        }
+        let roles = RoleCatalogue::builtin();
+        delegated.question(&[action], "~", |question| {
+            let nearest = nearest(&delegated.grants, &roles, question, me().tenant, 1);
+            assert_eq!((nearest[0].action, nearest[0].score()), (is_permitted, 3 + u8::from(is_permitted)), "{action}");
+        });
+    }
+}
+
+#[test]
+fn what_a_grant_never_permits_is_not_said_to_wait_or_to_be_over() {
+    let window = |from, until| Window::Between { from: Some(at(from)), until: Some(at(until)) };
+    for window in [window(NOW, NOW + 60), window(NOW + 60, NOW + 120), window(NOW - 60, NOW), Window::Suspended, Window::Eligible] {
+        let world = world(vec![access_administrator(None, window), grant(me(), "Tag Contributor", "~", Window::Standing)]);
+        world.denies(VM_READ, "~", "role.action_missing", &format!("no role that the caller holds here permits `{VM_READ}`"));
+    }
+}
+
+#[test]
+fn only_a_window_that_is_still_to_open_is_waited_for() {
+    let window = |from, until| Window::Between { from: Some(at(from)), until: Some(at(until)) };
+    let begins = format!("the grant that permits `{VM_READ}` begins at 1970-01-01T00:17:40Z");
+    let ended = |time: &str| format!("the grant that permitted `{VM_READ}` ended at 1970-01-01T{time}Z");
+    for (window, code, message) in [
+        (window(NOW + 60, NOW + 61), "role.not_active", begins),
+        (window(NOW + 60, NOW + 60), "delegation.expired", ended("00:17:40")),
+        (window(NOW + 61, NOW + 60), "delegation.expired", ended("00:17:40")),
+        (window(NOW - 1, NOW), "delegation.expired", ended("00:16:40")),
+    ] {
+        let world = world(vec![grant(me(), "Reader", "~", window), grant(me(), "Tag Contributor", "~", Window::Standing)]);
+        world.denies(VM_READ, "~", code, &message);
+    }
+}
+
 #[test]
 fn every_action_of_a_request_is_needed() {
     let world = world(vec![grant(me(), "Reader", "~", Window::Standing)]);

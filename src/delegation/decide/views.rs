@@ -19,7 +19,7 @@ pub struct Considered<'g> {
     pub principal: bool,
     /// It covers the scope.
     pub scope: bool,
-    /// Its role permits all actions.
+    /// Its role permits all actions, and so does the grant.
     pub action: bool,
     /// It is in force.
     pub in_force: bool,
@@ -43,12 +43,12 @@ pub fn nearest<'g>(
     tenant: TenantId,
     max: usize,
 ) -> Vec<Considered<'g>> {
-    let granting: Vec<_> = question.actions.iter().map(|action| roles.granting(action)).collect();
+    let granting: Vec<_> = question.actions.iter().map(|action| (roles.granting(action), action)).collect();
     let consider = |grant: &'g Grant| Considered {
         grant,
         principal: grant.is_held_by(question.principals),
         scope: grant.scope.covers(question.scope),
-        action: granting.iter().all(|roles| roles.contains(grant.role)),
+        action: granting.iter().all(|(granting, action)| granting.contains(grant.role) && !roles.constrains(grant, action)),
         in_force: grant.window.contains(question.now),
     };
     let mut considered: Vec<_> = grants.iter().filter(|grant| grant.principal.tenant == tenant).map(consider).collect();

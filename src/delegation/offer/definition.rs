@@ -1,6 +1,5 @@
 //! Request bodies of registration definitions.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::fmt::temporal::SpanParser;
@@ -21,6 +20,7 @@ use crate::delegation::roles::RoleCatalogue;
 use crate::ids::{DefinitionId, ObjectId, PrincipalId, RoleId, SubscriptionId, TenantId};
 
 /// What a definition is read with.
+#[expect(missing_debug_implementations, reason = "a function cannot be printed, and nobody prints the rest")]
 pub struct DefinitionContext<'a> {
     /// The subscription of the path.
     pub subscription: SubscriptionId,
@@ -40,16 +40,6 @@ pub struct DefinitionContext<'a> {
     pub now: Timestamp,
     /// Who asks.
     pub caller: PrincipalId,
-}
-
-impl fmt::Debug for DefinitionContext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DefinitionContext")
-            .field("subscription", &self.subscription)
-            .field("name", &self.name)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The subscription that a definition is made in.

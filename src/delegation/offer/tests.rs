@@ -86,7 +86,7 @@ fn a_stored_document_needs_no_member_that_may_be_absent_and_may_have_unknown_one
     let read: RegistrationDefinition = serde_json::from_value(text).unwrap();
     assert_eq!(read, RegistrationDefinition { description: None, eligible: Vec::new(), plan: None, term: Term::default(), ..definition() });
     let policy: JustInTimePolicy = serde_json::from_value(json!({})).unwrap();
-    assert_eq!((policy.duration_max, policy.mfa), (ACTIVATION_MAX, Mfa::None));
+    assert_eq!((policy.duration_max.as_secs(), policy.mfa), (28_800, Mfa::None));
 }
 
 #[test]
@@ -166,6 +166,31 @@ fn an_answer_leaves_out_what_its_version_does_not_know() {
 }
 
 #[test]
+fn a_term_that_nothing_ends_is_neither_answered_nor_stored() {
+    let open = RegistrationDefinition { term: Term::default(), ..definition() };
+    assert_eq!(answer(&open, OWN)["properties"].get("term"), None);
+    assert_eq!(serde_json::to_value(&open).unwrap().get("term"), None);
+    let reviewed =
+        RegistrationDefinition { term: Term { not_before: None, not_after: None, unused_days: None, ..definition().term }, ..open };
+    assert_eq!(answer(&reviewed, OWN)["properties"]["term"], json!({ "reviewBy": "2027-06-01T00:00:00Z" }));
+    assert_eq!(serde_json::to_value(&reviewed).unwrap()["term"], json!({ "review_by": "2027-06-01T00:00:00Z" }));
+}
+
+#[test]
+fn a_plan_shows_eligible_authorizations_where_it_has_some_and_the_version_knows_them() {
+    let RegistrationDefinition { plan, managing_tenant, authorizations, eligible, .. } = definition();
+    let with = MarketplaceDefinition { plan: plan.unwrap(), managing_tenant, authorizations, eligible };
+    let without = MarketplaceDefinition { eligible: Vec::new(), ..with.clone() };
+    for version in ManagedServicesVersion::ALL {
+        let shown = |plan: &MarketplaceDefinition| plan.to_arm(version, "")["properties"].get("eligibleAuthorizations").cloned();
+        assert_eq!(shown(&with).is_some(), version != CLI && version >= ManagedServicesVersion::V20200201Preview, "{version}");
+        assert_eq!(shown(&without), None, "{version}");
+    }
+    let properties = with.to_arm(CURRENT, "")["properties"].clone();
+    assert_eq!(properties["eligibleAuthorizations"], answer(&definition(), CURRENT)["properties"]["eligibleAuthorizations"]);
+}
+
+#[test]
 fn an_assignment_is_answered_with_its_definition_only_when_asked() {
     let tenant_name = |_| None;
     let view = ArmView { version: CURRENT, home_tenant: home(), tenant_name: &tenant_name };
@@ -216,6 +241,49 @@ fn every_duration_in_range_is_written_as_it_is_read() {
         before.eligible[0].policy.duration_max = Duration::from_secs(seconds);
         assert_eq!(read(OWN, &answer(&before, OWN), None).unwrap().eligible, before.eligible, "{seconds} s");
     }
+}
+
+#[test]
+fn an_activation_lasts_from_half_an_hour_to_eight_hours() {
+    let read = |duration: Value| {
+        let mut body = answer(&definition(), OWN);
+        body["properties"]["eligibleAuthorizations"][0]["justInTimeAccessPolicy"]["maximumActivationDuration"] = duration;
+        read(OWN, &body, None).map(|read| read.eligible[0].policy.duration_max.as_secs())
+    };
+    for (text, seconds) in [("PT30M", 1_800), ("PT1800S", 1_800), ("PT8H", 28_800), ("PT480M", 28_800)] {
+        assert_eq!(read(json!(text)).unwrap(), seconds, "{text}");
+    }
+    assert_eq!(read(Value::Null).unwrap(), 28_800, "where none is given");
+    for text in ["PT29M59S", "PT1M30S", "PT0S", "-PT1H", "PT8H1S", "PT24H"] {
+        let refused = read(json!(text)).unwrap_err();
+        assert!(matches!(refused, OfferError::DurationOutOfRange { .. }), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn a_term_may_be_reviewed_until_it_ends() {
+    let read = |review_by: &str| {
+        let mut offer = definition();
+        offer.term.review_by = Some(review_by.parse().unwrap());
+        read(OWN, &answer(&offer, OWN), None).map(|read| read.term == offer.term)
+    };
+    assert_eq!(definition().term.not_after, Some("2027-12-01T00:00:00Z".parse().unwrap()));
+    for accepted in ["2027-11-30T23:59:59Z", "2027-12-01T00:00:00Z"] {
+        assert!(read(accepted).unwrap(), "{accepted}");
+    }
+    let late = read("2027-12-01T00:00:01Z").unwrap_err();
+    assert_eq!(late.to_string(), "properties.term.notAfter must be later than properties.term.reviewBy");
+}
+
+#[test]
+fn service_principals_are_told_which_version_they_need() {
+    let told = |kind| {
+        let refused = OfferError::EligibleKind { at: Place::definition("x"), principal: USER.parse().unwrap(), kind };
+        refused.to_string().split_once("; ").unwrap().1.to_owned()
+    };
+    let rule = "eligible authorizations are for users and groups";
+    assert_eq!(told(PrincipalKind::ServicePrincipal), format!("{rule}; service principals need the api-version {OWN}"));
+    assert_eq!(told(PrincipalKind::Application), rule);
 }
 
 #[test]
@@ -273,16 +341,24 @@ fn policies_of_one_role_may_differ_in_names_and_order_and_nothing_else() {
 }
 
 #[test]
-fn a_role_that_reads_only_under_a_condition_is_no_reader() {
+fn a_reader_reads_everything_and_not_under_a_condition() {
     let mut offer = definition();
     offer.authorizations.truncate(1);
     let contributor = "role b24988ac-6180-42a0-ab88-20f7382dd24c Contributor\n+ * write\n";
-    let reader = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n+ * read\n";
-    for (condition, expected) in [("", true), ("when @Request[x] StringEquals 'y'\n", false)] {
-        let roles = RoleCatalogue::from_table(&format!("{reader}{condition}{contributor}")).unwrap();
+    let reader = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n";
+    for (block, expected) in [
+        ("+ * read\n", true),
+        ("+ * READ\n", true),
+        ("+ *\n", true),
+        ("+ * write\n", false),
+        ("+ A.B */read\n", false),
+        ("+ * read\nwhen @Request[x] StringEquals 'y'\n", false),
+        ("+ *\nwhen @Request[x] StringEquals 'y'\n", false),
+    ] {
+        let roles = RoleCatalogue::from_table(&format!("{reader}{block}{contributor}")).unwrap();
         let read = read_with(&roles, OWN, &answer(&offer, OWN), None);
         let refused = matches!(read, Err(OfferError::EligibleWithoutReader { .. }));
-        assert_eq!((read.is_ok(), refused), (expected, !expected), "{read:?}");
+        assert_eq!((read.is_ok(), refused), (expected, !expected), "{block}: {read:?}");
     }
 }
 
@@ -297,8 +373,10 @@ fn what_is_exactly_as_long_as_a_bound_is_accepted() {
     offer.authorizations.extend(more);
     assert_eq!(read(OWN, &answer(&offer, OWN), None).unwrap(), RegistrationDefinition { created_at: offer.updated_at, ..offer.clone() });
     let mut body = answer(&offer, OWN).to_string().into_bytes();
-    body.resize(BODY_BYTES_MAX, b' ');
+    body.resize(4_194_304, b' ');
     assert!(json::parse(&body).is_ok());
+    body.push(b' ');
+    assert!(matches!(json::parse(&body), Err(OfferError::BodyTooLarge { bytes: 4_194_305 })));
 }
 
 #[test]

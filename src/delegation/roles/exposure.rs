@@ -125,6 +125,41 @@ mod tests {
     }
 
     #[test]
+    fn an_action_is_known_in_any_case() {
+        let storage = "Microsoft.Storage/storageAccounts";
+        assert_eq!(Exposure::of(&format!("{storage}/listKeys/action")), Some(Exposure::Keys));
+        assert_eq!(Exposure::of(&format!("{storage}/LISTSERVICESAS/Action")), Some(Exposure::Keys));
+        assert_eq!(Exposure::of(&format!("{storage}/blobServices/containers/read")), Some(Exposure::Data));
+        assert_eq!(Exposure::of(&format!("{storage}/read")), None);
+    }
+
+    #[test]
+    fn a_class_is_named_alike_on_the_command_line_in_records_and_in_the_table() {
+        for (line, expected) in [
+            ("keys", Exposure::Keys),
+            ("shell", Exposure::Shell),
+            ("data", Exposure::Data),
+            ("logs", Exposure::Logs),
+            ("access", Exposure::Access),
+        ] {
+            let read = read(&format!("{line} A.B c/read"));
+            assert_eq!(read.iter().map(|(class, _)| *class).collect::<Vec<_>>(), [expected]);
+            assert_eq!((expected.name(), serde_json::json!(expected)), (line, serde_json::json!(line)));
+        }
+    }
+
+    #[test]
+    fn known_actions_of_a_role_are_counted_by_class() {
+        let granted = "storageAccounts/listkeys/action storageAccounts/listServiceSas/action storageAccounts/rotateKey/action \
+                       storageAccounts/blobServices/containers/read storageAccounts/read";
+        let table = format!("role acdd72a7-3385-48ef-bd42-f606fba81ae7 Keeper\n+ Microsoft.Storage {granted}\n");
+        let roles = RoleCatalogue::from_table(&table).unwrap();
+        let exposed = Exposures::of(&roles).exposed(RoleIndex(0));
+        let counted: Vec<_> = exposed.iter().map(|one| (one.class, one.actions)).collect();
+        assert_eq!(counted, [(Exposure::Keys, 3), (Exposure::Data, 1)]);
+    }
+
+    #[test]
     fn roles_show_what_they_give_beyond_management() {
         use Exposure::{Access, Data, Keys, Logs, Shell};
         check("Contributor", &[Keys, Shell, Data, Logs, Access]);

@@ -1,12 +1,10 @@
 //! Patterns of actions.
 
-use std::fmt;
-
 use crate::arm::action::Action;
 
 /// A pattern of actions such as `Microsoft.Compute/*/read`. `*` stands for any run of characters, slashes included; everything
 /// else is compared without case. Source: Azure role definitions, "Actions".
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: Box<str>,
     key: Box<str>,
@@ -74,18 +72,6 @@ fn covers(pattern: &str, key: &str) -> bool {
         return false;
     };
     pieces.try_fold(middle, |rest, piece| rest.split_once(piece).map(|(_, behind)| behind)).is_some()
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
-    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn roles_are_found_by_id_and_by_name_in_any_case() {
     assert_eq!(roles.suggest("Reeder"), Some("Reader"));
     assert_eq!(roles.suggest("virtual machine contribtor"), Some("Virtual Machine Contributor"));
     assert_eq!(roles.suggest("something else entirely"), None);
-    assert_eq!((roles.role(roles.by_id(OWNER).unwrap()).unwrap().name(), roles.is_empty()), ("Owner", false));
+    assert_eq!(roles.role(roles.by_id(OWNER).unwrap()).unwrap().name(), "Owner");
     assert_eq!(roles.role(roles.by_id(USER_ACCESS_ADMINISTRATOR).unwrap()).unwrap().name(), "User Access Administrator");
 }
 
@@ -116,12 +116,35 @@ fn the_narrowest_delegable_roles_are_proposed_first() {
 }
 
 #[test]
+fn of_two_roles_with_as_many_patterns_the_one_without_a_star_is_proposed_first() {
+    let wide = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Any\n+ A.B c/*\n";
+    let narrow = "role acdd72a7-3385-48ef-bd42-f606fba81ae8 Zero\n+ A.B c/read\n";
+    for table in [format!("{wide}{narrow}"), format!("{narrow}{wide}")] {
+        let roles = RoleCatalogue::from_table(&table).unwrap();
+        let granting = roles.granting(&"A.B/c/read".parse().unwrap());
+        let names: Vec<_> = granting.narrowest().iter().filter_map(|role| roles.role(*role)).map(Role::name).collect();
+        assert_eq!(names, ["Zero", "Any"]);
+    }
+}
+
+#[test]
 fn an_action_is_remembered() {
     let roles = RoleCatalogue::from_table("role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n+ * read\n").unwrap();
     let action = "A.B/c/read".parse().unwrap();
     let first = roles.granting(&action);
     assert!(Arc::ptr_eq(&first, &roles.granting(&"a.b/C/READ".parse().unwrap())));
     assert!(first.contains(RoleIndex(0)) && !first.contains(RoleIndex(1)));
+}
+
+#[test]
+fn so_many_actions_are_remembered_and_the_others_answered_alike() {
+    let roles = RoleCatalogue::from_table("role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n+ * read\n").unwrap();
+    let ask = |number: u32| roles.granting(&format!("A.B/c{number}/read").parse().unwrap());
+    (1..65_536).for_each(|number| assert!(ask(number).contains(RoleIndex(0)), "{number}"));
+    assert!(Arc::ptr_eq(&ask(65_536), &ask(65_536)), "the last that has room");
+    assert!(!Arc::ptr_eq(&ask(65_537), &ask(65_537)), "one more");
+    assert!(ask(65_537).contains(RoleIndex(0)));
+    assert!(Arc::ptr_eq(&ask(1), &ask(1)));
 }
 
 #[test]
@@ -140,7 +163,21 @@ fn the_index_agrees_with_every_block_of_every_role() {
 }
 
 #[test]
-fn two_roles_cannot_share_a_name() {
-    let twice = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\nrole acdd72a7-3385-48ef-bd42-f606fba81ae8 READER\n";
-    assert_eq!(RoleCatalogue::from_table(twice).unwrap_err(), TableError::Doubled { name: "READER".to_owned() });
+fn two_roles_cannot_share_an_id_or_a_name() {
+    let first = "role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n";
+    for (second, name) in [
+        ("role acdd72a7-3385-48ef-bd42-f606fba81ae8 READER\n", "READER"),
+        ("role acdd72a7-3385-48ef-bd42-f606fba81ae7 Writer\n", "Writer"),
+        (first, "Reader"),
+    ] {
+        let doubled = RoleCatalogue::from_table(&format!("{first}{second}")).unwrap_err();
+        assert_eq!(doubled, TableError::Doubled { name: name.to_owned() }, "{second}");
+    }
+}
+
+#[test]
+fn a_table_without_roles_is_an_empty_catalogue() {
+    let sizes = |text: &str| RoleCatalogue::from_table(text).map(|roles| (roles.len(), roles.is_empty()));
+    assert_eq!(sizes("# none\n"), Ok((0, true)));
+    assert_eq!(sizes("role acdd72a7-3385-48ef-bd42-f606fba81ae7 Reader\n"), Ok((1, false)));
 }
