@@ -249,12 +249,12 @@ impl<'o> Places<'o> {
     }
 
     fn scan(&mut self, text: &str) -> Result<(), Unreadable> {
-        let is_id = begins(text, 0, "/subscriptions/") || begins(text, 0, "subscriptions/") || begins(text, 0, "/providers/");
+        let is_id = ["/subscriptions/", "subscriptions/", "/providers/", "providers/"].into_iter().any(|start| begins(text, 0, start));
         if has_dots_in_url(text) {
             return Err(two_readings());
         }
-        // What one reach holds is looked at once, however many ids stand in it.
-        let mut looked_at = 0..0;
+        // What one reach holds is looked at once, however many ids stand in it; of an id all, for dots may hide the word that it would begin with.
+        let mut looked_at = if is_id { 0..all_of_one_reading(reach(text, false))? } else { 0..0 };
         for (at, word) in starts(text) {
             self.starts += 1;
             if self.starts > STARTS_MAX {
@@ -263,11 +263,7 @@ impl<'o> Places<'o> {
             let from = at + word.len();
             let behind = text.get(from..).unwrap_or_default();
             if !looked_at.contains(&from) {
-                let near = reach(behind, !is_id);
-                if near.split('/').any(is_odd) {
-                    return Err(two_readings());
-                }
-                looked_at = from..from + near.len();
+                looked_at = from..from + all_of_one_reading(reach(behind, !is_id))?;
             }
             let Some((anchor, behind)) = anchor(word, behind) else { continue };
             for ends_early in [true, !is_id] {
@@ -313,6 +309,11 @@ impl<'o> Places<'o> {
         self.found.push(place);
         Ok(())
     }
+}
+
+/// The length of a text in which nothing stands that others would resolve or not see.
+fn all_of_one_reading(text: &str) -> Result<usize, Unreadable> {
+    if text.split('/').any(is_odd) { Err(two_readings()) } else { Ok(text.len()) }
 }
 
 const WORDS: [&str; 2] = ["subscriptions/", "providers/microsoft.management/managementgroups/"];
@@ -670,6 +671,10 @@ mod tests {
             format!("/subscriptions/{}/../{A}", "x".repeat(3000)),
             format!("https://management.azure.com/subscriptions/{}/../{A}", "x".repeat(3000)),
             format!("{whole},{}/../{A}", "x".repeat(3000)),
+            // Where they hide the word that it would begin with.
+            "/providers/./Microsoft.Management/managementGroups/a-group-of-somebody-else".to_owned(),
+            "/providers/x/../Microsoft.Management/managementGroups/a-group-of-somebody-else".to_owned(),
+            "providers/x/%2e%2e/Microsoft.Management/managementGroups/a-group-of-somebody-else".to_owned(),
         ] {
             assert!(in_json(format!("[\"{odd}\"]").as_bytes(), &own()).is_err(), "{odd}");
         }
