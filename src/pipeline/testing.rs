@@ -202,11 +202,15 @@ impl World {
     }
 
     /// What comes in on a connection in clear text, or on one with TLS for this server name.
-    pub(super) fn classify(&self, request: Builder, server_name: Option<&str>) -> Result<ManagementRequest, Refused> {
+    pub(super) fn arrival(&self, request: Builder, server_name: Option<&str>) -> Arrival {
         let (head, ()) = request.body(()).unwrap().into_parts();
         let tls = server_name.map(|name| Tls { version: "1.3", server_name: Some(name.into()) });
         let connection = Arc::new(Connection { peer: "192.0.2.1:40000".parse().unwrap(), tls });
-        Arrival::new(head, connection, RequestId::random(), &self.context()).classify(&self.context())
+        Arrival::new(head, connection, RequestId::random(), &self.context())
+    }
+
+    pub(super) fn classify(&self, request: Builder, server_name: Option<&str>) -> Result<ManagementRequest, Refused> {
+        self.arrival(request, server_name).classify(&self.context())
     }
 
     /// A request such as `GET ~/resourceGroups`, up to where its scope is known.
