@@ -98,6 +98,9 @@ const PASSED_ON: [&str; 18] = [
     "x-ms-effective-locale",
 ];
 
+/// Header fields that come to those that introduce the caller, with some that frame the message.
+const ADDED_MAX: usize = 32;
+
 impl Authorized {
     /// Gives the request the gateway's own voice.
     ///
@@ -381,8 +384,8 @@ impl Outbound {
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = self.caller.introduction.get_or_init(|| introduce(&self.caller)).clone();
-        // With room for those that frame the message: growing would mean to hash all of them again.
-        headers.reserve(self.own.len() + PASSED_ON.len().min(self.received.len()) + 5);
+        // Growing would mean to hash all of them again.
+        headers.reserve(ADDED_MAX);
         pass_on(&self.received, &self.reading, &mut headers);
         headers.insert(header::AUTHORIZATION, self.assertion.clone());
         headers.extend(self.own.iter().flatten().cloned());
@@ -419,5 +422,281 @@ impl Outbound {
     #[must_use]
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hyper::Request;
+    use serde_json::{Value, json};
+
+    use super::super::Target;
+    use super::super::testing::{BARE, HOST, MAIN, WARNED, World, principal, tenant};
+    use super::*;
+
+    const VM: &str = "~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+    /// A subscription of the customer below two management groups, and roles of its owner above subscriptions.
+    const ABOVE: &str = r#"
+[[management_group]]
+name = "Top"
+tenant = "customer"
+[[management_group]]
+name = "Inner"
+tenant = "customer"
+parent = "Top"
+[[subscription]]
+id = "00000002-0005-4000-8000-000000000006"
+name = "grouped"
+tenant = "customer"
+management_group = "Inner"
+[[role_assignment]]
+who = "owner"
+role = "Reader"
+scope = "Top"
+[[role_assignment]]
+who = "owner"
+role = "Reader"
+scope = "/"
+tenant = "customer"
+"#;
+
+    /// A request that is permitted, such as `GET ~/resourceGroups`, with these fields and what comes after the version in its query.
+    fn permitted(world: &World, callers: Vec<Caller>, asked: &str, more: &str, fields: &[(&str, &str)]) -> Forwardable {
+        let context = world.context();
+        let (method, path) = asked.split_once(' ').unwrap();
+        let uri = format!("{}?api-version=2021-03-01{more}", path.replacen('~', MAIN, 1));
+        let request = Request::builder().method(method).uri(uri).header("host", HOST);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = world.classify(request, None).unwrap();
+        let mut callers = callers.into_iter().map(Arc::new);
+        let authenticated = Authenticated::part(request, callers.next().unwrap()).with_auxiliary(callers.collect());
+        let Target::Customer(scoped) = authenticated.resolve(&context).unwrap() else { panic!("{asked} is answered by the gateway") };
+        scoped.authorize(&context).unwrap().on_behalf(&context).unwrap()
+    }
+
+    fn judged(world: &World, who: &[&str], asked: &str, more: &str, body: &str) -> Result<Outbound, Box<Rejection>> {
+        let callers = who.iter().map(|who| world.caller(who)).collect();
+        permitted(world, callers, asked, more, &[]).split().0.judge(body.as_bytes(), &world.context())
+    }
+
+    /// What a bodiless request is sent with, but for its assertion, without which it is not.
+    fn sent(world: &World, caller: Caller, asked: &str, fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let (unread, _trail) = permitted(world, vec![caller], asked, "", fields).split();
+        let mut headers = unread.judge(b"", &world.context()).unwrap().headers();
+        assert!(headers.remove(header::AUTHORIZATION).unwrap().to_str().unwrap().starts_with("Bearer "));
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    }
+
+    /// Those of them that the client may say.
+    fn passed(fields: &BTreeMap<String, String>) -> String {
+        let of_the_client = fields.iter().filter(|(name, _)| PASSED_ON.contains(&name.as_str()) || *name == "accept-encoding");
+        of_the_client.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn claims(outbound: &Outbound) -> Value {
+        let text = outbound.headers()[header::AUTHORIZATION].to_str().unwrap().to_owned();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text.split('.').nth(1).unwrap()).unwrap()).unwrap()
+    }
+
+    fn refused_link(outcome: Result<Outbound, Box<Rejection>>) -> LinkError {
+        let Rejection::Linked { error, .. } = *outcome.unwrap_err() else { panic!("refused for something else") };
+        error
+    }
+
+    #[test]
+    fn a_backend_is_told_who_asks_from_where_and_for_what_and_nothing_that_the_client_made_up() {
+        let world = World::new();
+        let caller = Caller {
+            name: "Zo\u{eb} 100%".into(),
+            client: Some("00000000-0004-4000-8000-000000000001".parse().unwrap()),
+            app_id_acr: Some(ClientProof::Certificate),
+            issuer: "https://login.example/provider".into(),
+            audience: "https://gateway.example".into(),
+            wids: ["one".into(), "two".into()].into(),
+            amr: ["pwd".into(), "mfa".into()].into(),
+            ..world.caller("reader")
+        };
+        let fields = [
+            ("accept", "application/json"),
+            ("accept-encoding", "gzip"),
+            ("accept-language", "de"),
+            ("authorization", "Bearer token"),
+            ("cookie", "a=b"),
+            ("if-none-match", "\"1\""),
+            ("user-agent", "az/2.60"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-ms-client-object-id", "00000000-0002-4000-8000-000000000099"),
+            ("x-ms-client-request-id", "1"),
+        ];
+        let asked = format!("GET {VM}");
+        let forwardable = permitted(&world, vec![caller], &asked, "&$expand=instanceView", &fields);
+        let (unread, trail) = forwardable.split();
+        let outbound = unread.judge(b"", &world.context()).unwrap();
+        let vm = VM.replacen('~', MAIN, 1);
+        let referer = format!("https://gateway.example:8443{vm}?api-version=2021-03-01&$expand=instanceView");
+        let (object, home) = (principal("reader").object.to_string(), tenant(1).to_string());
+        let (correlation_id, id) = (trail.correlation_id.clone(), trail.id.to_string());
+        let expected = BTreeMap::from([
+            ("accept", "application/json"),
+            ("accept-encoding", "gzip"),
+            ("accept-language", "de"),
+            ("if-none-match", "\"1\""),
+            ("referer", &referer),
+            ("user-agent", "az/2.60"),
+            ("x-ms-arm-request-tracking-id", &id),
+            ("x-ms-client-app-id", "00000000-0004-4000-8000-000000000001"),
+            ("x-ms-client-app-id-acr", "2"),
+            ("x-ms-client-audience", "https://gateway.example"),
+            ("x-ms-client-authentication-methods", "pwd,mfa"),
+            ("x-ms-client-authorization-source", "RoleBased"),
+            ("x-ms-client-identity-provider", "https://login.example/provider"),
+            ("x-ms-client-ip-address", "192.0.2.1"),
+            ("x-ms-client-issuer", "https://login.example/provider"),
+            ("x-ms-client-object-id", &object),
+            ("x-ms-client-principal-id", &object),
+            ("x-ms-client-principal-name", "Zo%C3%AB 100%25"),
+            ("x-ms-client-principal-type", "User"),
+            ("x-ms-client-request-id", "1"),
+            ("x-ms-client-tenant-id", &home),
+            ("x-ms-client-wids", "one,two"),
+            ("x-ms-correlation-request-id", &correlation_id),
+            ("x-ms-home-tenant-id", &home),
+        ]);
+        let mut headers = outbound.headers();
+        assert!(headers.remove(header::AUTHORIZATION).is_some_and(|value| value != "Bearer token"));
+        let told: BTreeMap<_, _> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(told, expected);
+        assert_eq!((outbound.authority(), outbound.query()), (HOST, Some("api-version=2021-03-01&$expand=instanceView")));
+        assert_eq!(outbound.target().unwrap(), *format!("{vm}?api-version=2021-03-01&$expand=instanceView"));
+    }
+
+    #[test]
+    fn an_application_is_introduced_as_one_and_of_what_is_not_known_nothing_is_said() {
+        let world = World::new();
+        let caller = Caller { kind: CallerKind::ServicePrincipal, identity_provider: Some("other".into()), ..world.caller("reader") };
+        let told = sent(&world, caller, &format!("GET {VM}"), &[]);
+        assert_eq!(told["x-ms-client-principal-type"], "Application");
+        assert_eq!(told["x-ms-client-identity-provider"], "other");
+        for name in ["x-ms-client-app-id", "x-ms-client-app-id-acr", "x-ms-client-wids", "x-ms-client-authentication-methods"] {
+            assert_eq!(told.get(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_management_groups_above_a_subscription_are_named_from_the_inner_one_to_the_outer() {
+        let world = World::with(ABOVE);
+        let above = |asked: &str| {
+            let told = sent(&world, world.caller("owner"), asked, &[]);
+            told.get("x-ms-management-group-ancestors").cloned()
+        };
+        assert_eq!(above("GET /subscriptions/00000002-0005-4000-8000-000000000006/resourceGroups").as_deref(), Some("Inner,Top"));
+        assert_eq!(above("GET ~/resourceGroups"), None);
+        assert_eq!(above("GET /providers/Microsoft.Management/managementGroups"), None);
+    }
+
+    #[test]
+    fn what_a_client_says_for_the_hop_to_us_stays_here_but_for_what_its_body_is() {
+        let world = World::new();
+        let said = [("accept", "text/plain"), ("accept-language", "de"), ("content-type", "application/json"), ("prefer", "a")];
+        let passed_with = |connection: &[&str]| {
+            let fields: Vec<_> = said.into_iter().chain(connection.iter().map(|options| ("connection", *options))).collect();
+            passed(&sent(&world, world.caller("contributor"), &format!("DELETE {VM}"), &fields))
+        };
+        let all = "accept: text/plain, accept-language: de, content-type: application/json, prefer: a";
+        assert_eq!(passed_with(&[]), all);
+        assert_eq!(passed_with(&["close"]), all);
+        assert_eq!(passed_with(&["accept-languages, refer"]), all);
+        assert_eq!(passed_with(&["content-type"]), all);
+        let without = "accept: text/plain, content-type: application/json";
+        assert_eq!(passed_with(&["close, Accept-Language", "content-type ,PREFER"]), without);
+    }
+
+    #[test]
+    fn whether_a_list_changed_is_asked_where_nothing_is_cut_out_of_it_and_what_is_read_here_comes_uncompressed() {
+        let world = World::new();
+        let said =
+            [("accept", "text/plain"), ("accept-encoding", "gzip"), ("if-match", "\"1\""), ("if-none-match", "\"2\""), ("prefer", "a")];
+        let passed_of = |who: &str, asked: &str| passed(&sent(&world, world.caller(who), asked, &said));
+        let whole = "accept: text/plain, accept-encoding: gzip, if-match: \"1\", if-none-match: \"2\", prefer: a";
+        assert_eq!(passed_of("in-group", &format!("GET {VM}")), whole);
+        assert_eq!(passed_of("reader", "GET ~/resourceGroups"), whole.replace("gzip", "identity"));
+        assert_eq!(passed_of("in-group", "GET ~/resourceGroups"), "accept: application/json, accept-encoding: identity, prefer: a");
+    }
+
+    #[test]
+    fn lists_are_cut_down_to_what_their_caller_may_read() {
+        let world = World::with(ABOVE);
+        let reading = |who: &str, asked: &str| match judged(&world, &[who], asked, "", "").unwrap().reading() {
+            Reading::Links => "links".to_owned(),
+            Reading::Only(scopes) => scopes.iter().map(|scope| scope.to_string().replacen(MAIN, "~", 1)).collect::<Vec<_>>().join(" "),
+            Reading::Unread => "unread".to_owned(),
+            Reading::Within { tenant, .. } => format!("within {tenant}"),
+        };
+        let within_customer = format!("within {}", tenant(2));
+        assert_eq!(reading("owner", "GET /providers/Microsoft.Management/managementGroups"), within_customer);
+        let definitions = "GET /providers/Microsoft.Management/managementGroups/Top/providers/Microsoft.Authorization/policyDefinitions";
+        assert_eq!(reading("owner", definitions), within_customer);
+        assert_eq!(reading("owner", "GET /providers/Microsoft.Management/managementGroups/Top"), "unread");
+        assert_eq!(reading("owner", "GET ~/resourceGroups"), "links");
+        assert_eq!(reading("in-group", "GET ~/resourceGroups"), "~/resourceGroups/rg-a");
+        assert_eq!(reading("in-group", &format!("POST {VM}/start")), "links");
+        assert_eq!(reading("stranger", "GET /providers"), "links");
+    }
+
+    #[test]
+    fn places_that_query_or_body_name_are_judged_and_kept_for_judging_them_again() {
+        let world = World::new();
+        let asked = format!("PUT {VM}");
+        let network = |of: &str| format!("{of}/resourceGroups/rg-b/providers/Microsoft.Network/virtualNetworks/v");
+        let by_body = |of: &str| judged(&world, &["contributor"], &asked, "", &json!({ "network": network(of) }).to_string());
+        let by_query = |of: &str| judged(&world, &["contributor"], &asked, &format!("&network={}", network(of)), "{}");
+        for named in [by_body(MAIN), by_query(MAIN)] {
+            assert_eq!(named.unwrap().links(), [Scope::parse(&network(MAIN)).unwrap()]);
+        }
+        for named in [by_body(BARE), by_query(BARE)] {
+            let LinkError::NotGranted { place, done, scope, .. } = refused_link(named) else { panic!("another reason") };
+            let expected = (network(BARE), "Microsoft.Compute/virtualMachines/write".to_owned(), VM.replacen('~', MAIN, 1));
+            assert_eq!((place, done, scope), expected);
+        }
+        assert!(judged(&world, &["contributor"], &asked, "", "{}").unwrap().links().is_empty());
+    }
+
+    #[test]
+    fn whoever_lends_a_grant_for_a_place_that_is_named_is_in_the_record() {
+        let world = World::new();
+        let asked = format!("PUT {VM}");
+        let body = json!({ "network": format!("{WARNED}/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v") }).to_string();
+        let lent = |who: &[&str]| judged(&world, who, &asked, "", &body).map(|outbound| outbound.lent().collect::<Vec<_>>());
+        let (object, customer) = (principal("owner").object, tenant(2));
+        let by_owner =
+            format!("a linked place is permitted by the auxiliary token of `owner` with object id `{object}` of tenant `{customer}`");
+        assert_eq!(lent(&["contributor", "owner"]).unwrap(), [by_owner]);
+        assert_eq!(lent(&["owner"]).unwrap(), [""; 0]);
+        assert!(lent(&["contributor"]).is_err());
+        assert!(lent(&["contributor", "editor", "nobody"]).is_err());
+    }
+
+    #[test]
+    fn a_query_speaks_for_the_tenant_of_the_subscriptions_that_it_asks() {
+        let world = World::new();
+        let asked = "POST /providers/Microsoft.ResourceGraph/resources";
+        let query = |of: &[&str]| {
+            let ids: Vec<_> = of.iter().map(|of| of.trim_start_matches("/subscriptions/")).collect();
+            let outbound =
+                judged(&world, &["reader"], asked, "", &json!({ "query": "Resources", "subscriptions": ids }).to_string()).unwrap();
+            let claims = claims(&outbound);
+            (outbound.customer(), claims["tid"].clone(), claims["scp"].clone())
+        };
+        assert_eq!(query(&[MAIN]), (Some(tenant(2)), json!(tenant(2)), json!(MAIN)));
+        // Of several it is no single place that it asks.
+        assert_eq!(query(&[MAIN, WARNED]), (Some(tenant(2)), json!(tenant(2)), json!("/")));
+        // Of anything else, the path says for whom it is.
+        let outbound = judged(&world, &["reader"], &format!("GET {VM}"), "", "").unwrap();
+        let claims = claims(&outbound);
+        assert_eq!((outbound.customer(), &claims["tid"], &claims["scp"]), (None, &json!(tenant(2)), &json!(MAIN)));
     }
 }

@@ -44,3 +44,27 @@ pub(super) fn role_missing(actions: &[Action], otherwise: DenyReason) -> DenyRea
         None => otherwise,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_delegations_is_one_in_any_case_and_nothing_else_is() {
+        let change = |action: &str| Change::of(&action.parse().unwrap());
+        for (kind, verb, expected) in [
+            ("registrationDefinitions", "write", Some(Change::Definition)),
+            ("registrationDefinitions", "delete", Some(Change::Definition)),
+            ("registrationDefinitions", "read", None),
+            ("registrationAssignments", "write", Some(Change::Assign)),
+            ("registrationAssignments", "delete", Some(Change::RemoveAssignment)),
+            ("registrationAssignments", "read", None),
+            ("operationStatuses", "write", None),
+        ] {
+            let action = format!("Microsoft.ManagedServices/{kind}/{verb}");
+            assert_eq!(change(&action), expected, "{action}");
+            assert_eq!(change(&action.to_ascii_uppercase()), expected, "{action} in capitals");
+        }
+        assert_eq!(change("Microsoft.Elsewhere/registrationAssignments/delete"), None);
+    }
+}

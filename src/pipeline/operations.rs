@@ -92,6 +92,33 @@ mod tests {
         let shouted = CanonicalPath::parse(&PATH.to_ascii_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")).unwrap();
         assert_eq!(owners.find(&shouted, Method::Get, now).map(|operation| operation.starter), Some(first));
         assert_eq!(owners.find(&path, Method::Delete, now), None, "an operation is polled, not deleted, by its starter");
-        assert_eq!(owners.find(&path, Method::Get, now + Duration::from_hours(25)), None);
+        assert_eq!(owners.find(&path, Method::Head, now + Duration::from_secs(86_399)).map(|operation| operation.starter), Some(first));
+        assert_eq!(owners.find(&path, Method::Get, now + Duration::from_secs(86_400)), None);
+    }
+
+    #[test]
+    fn where_no_more_can_be_remembered_ended_ones_go_first_and_then_half_of_all() {
+        let owners = OperationOwners::default();
+        let starter = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([1; 16]) };
+        let now = Timestamp::UNIX_EPOCH + Duration::from_hours(48);
+        let fill = |places: std::ops::Range<u32>, forget_at| {
+            for place in places {
+                owners.by_path.insert(place.to_string().into(), Operation { starter, is_own: false, forget_at });
+            }
+        };
+        let remember = |name: &str| {
+            let path = CanonicalPath::parse(&format!("/{name}")).unwrap();
+            owners.remember(&path, starter, now);
+            assert!(owners.find(&path, Method::Get, now).is_some(), "{name}");
+            owners.by_path.len()
+        };
+        // As long as there is room, nothing goes.
+        fill(0..39_999, now);
+        fill(40_000..100_000, now + Duration::from_secs(1));
+        assert_eq!(remember("last"), 100_000);
+        // What ends now has ended, and what does not is kept.
+        assert_eq!(remember("more"), 60_002);
+        fill(0..39_998, now + Duration::from_secs(1));
+        assert_eq!(remember("most"), 50_001);
     }
 }

@@ -228,3 +228,140 @@ const NAMESPACES: [&str; 6] = [
 fn is(segment: &str, word: &str) -> bool {
     segment.eq_ignore_ascii_case(word)
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::super::testing::{HOST, MAIN, World};
+    use super::super::{Authenticated, Target};
+    use super::*;
+
+    /// The service of a path whose actions are of its last provider; `~` is a subscription.
+    fn service(path: &str) -> Option<Service> {
+        let path = CanonicalPath::parse(&path.replacen('~', MAIN, 1)).unwrap();
+        let segments: Vec<&str> = path.segments().collect();
+        service_of(&path, segments.iter().rposition(|segment| is(segment, "providers")))
+    }
+
+    #[test]
+    fn a_path_leads_to_the_service_that_keeps_what_it_names_and_mostly_to_none() {
+        let vm = "~/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm";
+        for (path, expected) in [
+            ("~/providers/Microsoft.ManagedServices/registrationDefinitions", Some(Service::ManagedServices)),
+            ("~/providers/microsoft.managedservices/REGISTRATIONASSIGNMENTS/a", Some(Service::ManagedServices)),
+            ("/providers/Steward.Delegation/delegations", Some(Service::Views)),
+            ("~/providers/Steward.Delegation/delegations/d", Some(Service::Views)),
+            ("~/providers/Steward.PrivateCloud/virtualMachines", Some(Service::PrivateCloud)),
+            ("~/resourceGroups/g/providers/Steward.PrivateCloud/virtualMachines/vm/start", Some(Service::PrivateCloud)),
+            ("~/providers/Microsoft.Authorization/roleAssignments/a", Some(Service::Access)),
+            (&*format!("{vm}/providers/Microsoft.Authorization/roleAssignments"), Some(Service::Access)),
+            ("~/providers/Microsoft.Authorization/locks/l", None),
+            ("~/providers/Microsoft.Insights/eventtypes/management/values", Some(Service::ActivityLog)),
+            ("~/providers/Microsoft.Insights/EventTypes/management/Values", Some(Service::ActivityLog)),
+            ("~/providers/Microsoft.Insights/eventtypes/management", None),
+            ("~/providers/Microsoft.Insights/eventtypes/management/digests", None),
+            ("~/providers/Microsoft.Insights/metrics/cpu/values", None),
+            (vm, None),
+            ("~/providers/Microsoft.Compute/deployments/d", None),
+            ("~/providers/Microsoft.Resources", None),
+            ("~/providers/Microsoft.Resources/links/l", None),
+            ("~/resourceGroups/g", None),
+        ] {
+            assert_eq!(service(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn registering_a_provider_is_never_a_services_own() {
+        for namespace in NAMESPACES {
+            for word in ["register", "unregister", "Register"] {
+                assert_eq!(service(&format!("~/providers/{namespace}/{word}")), None, "{namespace}/{word}");
+            }
+        }
+        assert_eq!(service("~/providers/Microsoft.ManagedServices/register/r"), Some(Service::ManagedServices));
+    }
+
+    #[test]
+    fn deployments_are_carried_out_in_subscriptions_and_their_groups_and_nowhere_else() {
+        for scope in ["~", "~/resourceGroups/g", "~/RESOURCEGROUPS/g"] {
+            let found = service(&format!("{scope}/providers/Microsoft.Resources/deployments/d"));
+            assert_eq!(found, Some(Service::Deployments), "{scope}");
+        }
+        for scope in [
+            "",
+            "/subscriptions",
+            "/tenants/t",
+            "~/resourceGroups",
+            "~/regions/r",
+            "/tenants/t/resourceGroups/g",
+            "~/resourceGroups/g/more",
+            "/providers/Microsoft.Management/managementGroups/m",
+            "~/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm",
+        ] {
+            assert_eq!(service(&format!("{scope}/providers/Microsoft.Resources/deployments/d")), None, "{scope}");
+        }
+    }
+
+    #[test]
+    fn at_the_root_of_a_tenant_the_log_and_the_views_are_cut_down_to_whoever_asks_and_elsewhere_take_a_role() {
+        let world = World::new();
+        for asked in [
+            "GET /providers/Microsoft.Insights/eventtypes/management/values",
+            "GET /providers/Steward.Delegation/delegations",
+            "POST /batch",
+            "POST /providers/Microsoft.ResourceGraph/resources",
+        ] {
+            world.check("stranger", asked, "open");
+        }
+        for asked in ["GET /providers/Microsoft.Insights/metrics", "GET /providers/Microsoft.ManagedServices/registrationDefinitions"] {
+            world.check("stranger", asked, "delegation.none");
+        }
+        for asked in ["GET ~/providers/Microsoft.Insights/eventtypes/management/values", "GET ~/providers/Steward.Delegation/delegations"] {
+            world.check("nobody", asked, "role.principal");
+            world.check("reader", asked, "grant: Reader");
+        }
+    }
+
+    #[test]
+    fn a_part_says_what_its_client_is_and_nothing_that_is_about_the_whole() {
+        let world = World::new();
+        let context = world.context();
+        let mut whole = Request::builder()
+            .method("PUT")
+            .uri(format!("{MAIN}/resourceGroups/rg-a/providers/Microsoft.Resources/deployments/d?api-version=2024-07-01"));
+        for (name, value) in [
+            ("host", HOST),
+            ("authorization", "Bearer token"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("content-length", "2"),
+            ("if-match", "\"1\""),
+            ("user-agent", "az/2.60"),
+            ("accept-language", "de"),
+            ("commandname", "deployment group create"),
+            ("parametersetname", "--name"),
+            ("x-ms-client-request-id", "1"),
+        ] {
+            whole = whole.header(name, value);
+        }
+        let request = world.classify(whole, None).unwrap();
+        let Target::Customer(scoped) = Authenticated::part(request, Arc::new(world.caller("contributor"))).resolve(&context).unwrap()
+        else {
+            panic!("the gateway answers")
+        };
+        let Route::Own(own, _trail) = scoped.authorize(&context).unwrap().route(&context) else { panic!("the backend is asked") };
+        assert_eq!((own.service, own.scope.to_string()), (Service::Deployments, format!("{MAIN}/resourceGroups/rg-a")));
+        let part = own.part(Method::Put, &format!("{MAIN}/resourceGroups/rg-b"), "api-version=2024-07-01", &context).unwrap();
+        let Target::Customer(part) = part.resolve(&context).unwrap() else { panic!("the gateway answers") };
+        let mut fields: Vec<_> = part.request.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        fields.sort_unstable();
+        let expected = [
+            ("accept-language", "de"),
+            ("commandname", "deployment group create"),
+            ("content-type", "application/json"),
+            ("parametersetname", "--name"),
+            ("user-agent", "az/2.60"),
+        ];
+        assert_eq!(fields, expected);
+    }
+}
