@@ -234,16 +234,16 @@ const CLIENT_IP_ADDRESS: HeaderName = HeaderName::from_static("x-ms-client-ip-ad
 const MANAGEMENT_GROUP_ANCESTORS: HeaderName = HeaderName::from_static("x-ms-management-group-ancestors");
 const TRACKING_ID: HeaderName = HeaderName::from_static("x-ms-arm-request-tracking-id");
 
-/// A display name may hold what a header cannot; it is percent-encoded then, never left out.
+/// A display name may hold what a header cannot; that is percent-encoded, and so is `%`, for no two names to look alike. Nothing is left out.
 fn field(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
     if value.is_empty() {
         return None;
     }
-    let plain = |byte: u8| (0x20..0x7f).contains(&byte);
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'%';
     let value = match value.bytes().all(plain) {
         true => HeaderValue::try_from(value),
         false => {
-            let escaped = |byte| if plain(byte) && byte != b'%' { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+            let escaped = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
             HeaderValue::try_from(value.bytes().map(escaped).collect::<String>())
         }
     };
