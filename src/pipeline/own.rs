@@ -228,3 +228,78 @@ const NAMESPACES: [&str; 6] = [
 fn is(segment: &str, word: &str) -> bool {
     segment.eq_ignore_ascii_case(word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HOST, World};
+    use super::*;
+    use crate::arm::action;
+
+    #[test]
+    fn a_path_leads_to_a_service_of_the_gateways_or_to_the_backend() {
+        let scopes = ["/subscriptions/00000002-0005-4000-8000-000000000001", "/providers/Microsoft.Management/managementGroups/Top"];
+        let service = |method, path: &str| {
+            let path = CanonicalPath::parse(path).unwrap();
+            service_of(&path, action::derive(method, &path).unwrap().provider_at)
+        };
+        for (rest, expected) in [
+            ("Microsoft.Authorization/roleAssignments", Some(Service::Access)),
+            ("microsoft.authorization/ROLEASSIGNMENTS/x", Some(Service::Access)),
+            ("Microsoft.Authorization/roleDefinitions/x", Some(Service::Access)),
+            ("Microsoft.Authorization/roleEligibilitySchedules", Some(Service::Access)),
+            ("Microsoft.Authorization/denyAssignments", None),
+            ("Microsoft.Insights/eventtypes/management/values", Some(Service::ActivityLog)),
+            ("Microsoft.Insights/eventtypes/management", None),
+            ("Microsoft.Insights/eventtypes/management/digestevents", None),
+            ("Microsoft.Insights/metrics/management/values", None),
+            ("Microsoft.ManagedServices/registrationDefinitions", Some(Service::ManagedServices)),
+            ("Microsoft.Resources/tags/default", None),
+            ("Steward.Delegation/delegations", Some(Service::Views)),
+            ("Steward.PrivateCloud/plans", Some(Service::PrivateCloud)),
+            ("Microsoft.Compute/virtualMachines", None),
+            ("Microsoft.Compute/roleAssignments", None),
+        ] {
+            for scope in scopes {
+                assert_eq!(service(Method::Get, &format!("{scope}/providers/{rest}")), expected, "{scope} {rest}");
+            }
+        }
+        let deployment = "providers/Microsoft.Resources/deployments/d";
+        let [subscription, group] = scopes;
+        for (scope, expected) in [
+            (subscription.to_owned(), Some(Service::Deployments)),
+            (format!("{subscription}/resourceGroups/rg-a"), Some(Service::Deployments)),
+            (format!("{subscription}/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm"), None),
+            (group.to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(service(Method::Get, &format!("{scope}/{deployment}")), expected, "{scope}");
+        }
+        for verb in ["register", "unregister"] {
+            assert_eq!(service(Method::Post, &format!("{subscription}/providers/Microsoft.ManagedServices/{verb}")), None);
+        }
+        assert_eq!(service_of(&CanonicalPath::parse(subscription).unwrap(), None), None);
+    }
+
+    #[test]
+    fn a_part_inherits_what_names_the_command_and_nothing_about_the_body() {
+        let world = World::new();
+        let fields = [
+            ("user-agent", "az"),
+            ("accept-language", "de"),
+            ("commandname", "vm list"),
+            ("parametersetname", "--all"),
+            ("cookie", "a=b"),
+            ("if-match", "*"),
+            ("content-type", "text/json"),
+            ("content-length", "2"),
+        ];
+        let scoped = world.resolve_with(world.caller("reader"), "POST /batch", &fields).unwrap();
+        let Route::Own(own, _trail) = scoped.authorize(&world.context()).unwrap().route(&world.context()) else { panic!("not ours") };
+        let parts = own.parts_fields();
+        let mut inherited: Vec<_> = parts.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        inherited.sort_unstable();
+        let expected =
+            ["accept-language: de", "commandname: vm list", "content-type: application/json", "parametersetname: --all", "user-agent: az"];
+        assert_eq!((inherited, own.service, &*own.authority), (expected.map(str::to_owned).to_vec(), Service::Batch, HOST));
+    }
+}

@@ -243,10 +243,14 @@ impl World {
         let target = format!("{}?api-version=2024-07-01", path.replacen('~', MAIN, 1));
         let request = Request::builder().method(method).uri(target).header("host", HOST);
         let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        match Authenticated::part(self.classify(request, None)?, Arc::new(caller)).resolve(&self.context())? {
+        match self.target(caller, request)? {
             Target::Customer(scoped) => Ok(*scoped),
             Target::Gateway(question) => panic!("{asked} is answered by the gateway: {question:?}"),
         }
+    }
+
+    pub(super) fn target(&self, caller: Caller, request: Builder) -> Result<Target, Refused> {
+        Authenticated::part(self.classify(request, None)?, Arc::new(caller)).resolve(&self.context())
     }
 
     /// A permitted request that the gateway carries out itself.
