@@ -421,3 +421,139 @@ impl Outbound {
         &self.caller
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HOST, MAIN, World};
+    use super::super::{CheckName, Scoped};
+    use super::*;
+
+    const VM: &str = "~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+
+    fn sent(world: &World, who: &str, asked: &str, fields: &[(&str, &str)]) -> Outbound {
+        let scoped = world.resolve_with(world.caller(who), asked, fields).unwrap();
+        world.unread(scoped).judge(b"{}", &world.context()).unwrap()
+    }
+
+    /// The values of a field for the backend.
+    fn values(outbound: &Outbound, name: &str) -> String {
+        let headers = outbound.headers();
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(" and ")
+    }
+
+    #[test]
+    fn a_backend_sees_what_a_client_may_say_itself_and_nothing_else() {
+        let world = World::new();
+        let fields = [
+            ("accept", "text/plain"),
+            ("accept-encoding", "gzip"),
+            ("authorization", "Bearer of the client"),
+            ("cookie", "a=b"),
+            ("content-type", "application/json"),
+            ("if-match", "*"),
+            ("if-none-match", "x"),
+            ("referer", "https://elsewhere.example/"),
+            ("traceparent", "00-1"),
+            ("user-agent", "az"),
+            ("x-forwarded-for", "192.0.2.99"),
+            ("x-ms-client-object-id", "somebody else"),
+            ("x-ms-client-ip-address", "192.0.2.99"),
+        ];
+        // One thing, a list, and a list that is cut down to what the caller may see.
+        let thing = sent(&world, "contributor", &format!("PUT {VM}"), &fields);
+        let list = sent(&world, "reader", "GET ~/resourceGroups", &fields);
+        let cut = sent(&world, "in-group", "GET ~/resourceGroups", &fields);
+        for (name, of_thing, of_list, of_cut) in [
+            ("accept", "text/plain", "text/plain", "application/json"),
+            ("accept-encoding", "gzip", "identity", "identity"),
+            ("cookie", "", "", ""),
+            ("content-type", "application/json", "application/json", "application/json"),
+            ("host", "", "", ""),
+            ("if-match", "*", "*", ""),
+            ("if-none-match", "x", "x", ""),
+            ("traceparent", "00-1", "00-1", "00-1"),
+            ("user-agent", "az", "az", "az"),
+            ("x-forwarded-for", "", "", ""),
+            ("x-ms-client-ip-address", "192.0.2.1", "192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!([&thing, &list, &cut].map(|outbound| values(outbound, name)), [of_thing, of_list, of_cut], "{name}");
+        }
+        for (outbound, path) in [(&thing, VM.replace('~', MAIN)), (&list, format!("{MAIN}/resourceGroups"))] {
+            assert_eq!(values(outbound, "referer"), format!("https://{HOST}{path}?api-version=2024-07-01"));
+            assert!(values(outbound, "authorization").starts_with("Bearer ey"));
+            assert_ne!(values(outbound, "x-ms-client-object-id"), "somebody else");
+        }
+        assert!(matches!(thing.reading(), Reading::Unread) && matches!(list.reading(), Reading::Links));
+        assert!(matches!(cut.reading(), Reading::Only(scopes) if scopes.len() == 1));
+    }
+
+    #[test]
+    fn what_a_client_names_as_options_of_its_connection_goes_no_further() {
+        let world = World::new();
+        let fields = [("user-agent", "az"), ("prefer", "a"), ("content-type", "application/json"), ("accept", "text/plain")];
+        let with = |connection| sent(&world, "contributor", &format!("PUT {VM}"), &[&fields[..], &[("connection", connection)]].concat());
+        let seen = |connection| ["user-agent", "prefer", "content-type", "accept"].map(|name| values(&with(connection), name));
+        assert_eq!(seen("close"), ["az", "a", "application/json", "text/plain"]);
+        // The body was judged by what it is said to be.
+        assert_eq!(seen("close, User-Agent ,content-type"), ["", "a", "application/json", "text/plain"]);
+        assert_eq!(seen("prefer"), ["az", "", "application/json", "text/plain"]);
+    }
+
+    #[test]
+    fn a_backend_is_told_who_asks_and_from_where() {
+        let world = World::new();
+        let correlation = "5f0b7a7e-3c0e-4d7e-9d0e-000000000001";
+        let asked = format!("GET {VM}");
+        let outbound = sent(&world, "reader", &asked, &[("x-ms-correlation-request-id", correlation)]);
+        let reader = outbound.caller().principal;
+        for (name, value) in [
+            ("x-ms-client-tenant-id", reader.tenant.to_string()),
+            ("x-ms-home-tenant-id", reader.tenant.to_string()),
+            ("x-ms-client-object-id", reader.object.to_string()),
+            ("x-ms-client-principal-id", reader.object.to_string()),
+            ("x-ms-client-principal-name", "reader".to_owned()),
+            ("x-ms-client-principal-type", "User".to_owned()),
+            ("x-ms-client-authorization-source", "RoleBased".to_owned()),
+            ("x-ms-client-app-id", String::new()),
+            ("x-ms-correlation-request-id", correlation.to_owned()),
+            ("x-ms-client-ip-address", "192.0.2.1".to_owned()),
+            ("x-ms-management-group-ancestors", "Top".to_owned()),
+        ] {
+            assert_eq!(values(&outbound, name), value, "{name}");
+        }
+        let named = |name: &str| {
+            let scoped = world.resolve(Caller { name: name.into(), ..world.caller("reader") }, &asked).unwrap();
+            values(&world.unread(scoped).judge(b"", &world.context()).unwrap(), "x-ms-client-principal-name")
+        };
+        // What a header can hold stands there as it is, and all else escaped.
+        assert_eq!([named(" 100 % ~"), named("Zoë 5%"), named("a\u{7f}b"), named("a\nb")], [" 100 % ~", "Zo%C3%AB 5%25", "a%7Fb", "a%0Ab"]);
+    }
+
+    #[test]
+    fn the_target_is_what_was_judged_and_the_query_what_was_sent() {
+        let world = World::new();
+        let target = |asked: &str| sent(&world, "reader", asked, &[]).target().unwrap().to_string();
+        assert_eq!(target("GET ~/resourceGroups"), format!("{MAIN}/resourceGroups?api-version=2024-07-01"));
+        assert_eq!(target("GET ~//resource%47roups/"), format!("{MAIN}/resourceGroups?api-version=2024-07-01"));
+    }
+
+    #[test]
+    fn a_request_is_judged_again_by_what_is_known_then() {
+        let mut world = World::new();
+        let body = format!(r#"{{"id":"{MAIN}/resourceGroups/rg-b"}}"#);
+        let scoped = |world: &World, who| world.resolve(world.caller(who), &format!("PUT {VM}")).unwrap();
+        let judged = |world: &World, scoped: Scoped| world.unread(scoped).judge(body.as_bytes(), &world.context()).unwrap();
+        let again = |outbound: &Outbound, context: &Context<'_>| {
+            outbound.judge_again(context).map_err(|refused| (refused.rejection.reason(), refused.rejection.check()))
+        };
+        let outbound = judged(&world, scoped(&world, "contributor"));
+        assert_eq!(again(&outbound, &world.context()), Ok(()));
+        assert_eq!(again(&outbound, &Context { is_current: false, ..world.context() }), Err(("state.stale", CheckName::Delegation)));
+        // Denied by now: where it writes, or what it names.
+        let denied = |scope| format!("[[deny_assignment]]\nname = \"now\"\nactions = [\"*\"]\nscope = \"{scope}\"\n");
+        world.directory = World::with(&denied("main/rg-a")).directory;
+        assert_eq!(again(&outbound, &world.context()), Err(("role.deny_assignment", CheckName::Role)));
+        world.directory = World::with(&denied("main/rg-b")).directory;
+        assert_eq!(again(&outbound, &world.context()), Err(("scope.linked", CheckName::Rules)));
+    }
+}
