@@ -448,4 +448,40 @@ mod tests {
         assert_eq!(kept_of(16_384, 0), 16_384);
         assert_eq!(kept_of(16_000, 384), 16_001);
     }
+
+    #[test]
+    fn an_assertion_ends_with_what_it_rests_on_and_after_five_minutes() {
+        let world = World::new();
+        let in_s = |s: u64| world.now + Duration::from_secs(s);
+        let standing = grant(&world, "reader");
+        let until = |s| Grant { window: Window::Between { from: None, until: Some(in_s(s)) }.into(), ..standing.clone() };
+        let caller = |s| Caller { expires_at: in_s(s), ..world.caller("reader") };
+        for (caller, grant, ends_after) in [
+            (caller(3_600), Some(standing.clone()), 300),
+            (caller(3_600), None, 300),
+            (caller(299), Some(standing.clone()), 299),
+            (caller(301), Some(standing.clone()), 300),
+            (caller(3_600), Some(until(299)), 299),
+            (caller(3_600), Some(until(301)), 300),
+            (caller(100), Some(until(99)), 99),
+            // A token inside its leeway is good for this one request.
+            (caller(0), Some(standing.clone()), 1),
+        ] {
+            assert_eq!(expiry(&caller, grant.as_ref(), world.now), in_s(ends_after), "{} {grant:?}", caller.expires_at);
+        }
+    }
+
+    #[test]
+    fn the_gateway_speaks_for_itself_without_a_name_of_somebody_and_for_half_a_minute() {
+        let world = World::new();
+        let bound = Bound { vmm: &vmm::Connection::Administrator {}, method: "GET", path: "/VMs" };
+        let text = world.signer.of_the_gateway(bound, world.now).unwrap().to_str().unwrap().to_owned();
+        let (now, nobody) = (world.now.as_second(), "00000000-0000-0000-0000-000000000000");
+        let expected = json!({
+            "iss": "https://gateway.example", "aud": "https://backend.example", "sub": nobody, "tid": nobody,
+            "act": { "sub": nobody, "tid": nobody, "name": "Steward" }, "scp": "/", "iat": now, "exp": now + 30,
+            "vmm": { "administrator": {} }, "method": "GET", "path": "/VMs",
+        });
+        assert_eq!(part(&text, 1), expected);
+    }
 }

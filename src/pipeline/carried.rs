@@ -133,4 +133,24 @@ mod tests {
         assert!(read("GET", &url(8_192)).is_ok());
         assert_eq!(read("GET", &url(8_193)), Err(ClassifyError::TargetTooLong { length: 8_193, max: 8_192 }));
     }
+
+    #[test]
+    fn a_carried_request_says_its_command_and_its_id_and_nothing_else() {
+        let world = World::new();
+        let own = world.own("reader", "POST /batch");
+        let carried = |fields: &[(&str, &str)]| match own
+            .carried(&Carried { method: "GET", url: "/tenants?api-version=1", fields }, &world.context())
+        {
+            Ok(_) => "",
+            Err(refused) => refused.rejection.reason(),
+        };
+        assert_eq!(carried(&[]), "");
+        assert_eq!(carried(&[("CommandName", "vm list"), ("X-Ms-Client-Request-Id", "mine")]), "");
+        for (name, value) in [("authorization", "Bearer x"), ("x-ms-authorization-auxiliary", "x"), ("", ""), ("commandname", "a\nb")] {
+            assert_eq!(carried(&[("commandname", "vm list"), (name, value)]), "request.malformed", "{name}");
+        }
+        let fields = own.fields_of(&Carried { method: "GET", url: "/", fields: &[("CommandName", "vm list")] }).unwrap();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        assert_eq!(fields, ["content-type: application/json", "commandname: vm list"]);
+    }
 }

@@ -115,3 +115,35 @@ impl Errand {
         self.body.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+    use crate::ids::UserRoleId;
+
+    #[test]
+    fn an_errand_says_what_its_body_is_and_in_whose_name_it_comes() {
+        let world = World::new();
+        let errand = |body: &'static str, query, connection: &vmm::Connection, holder| {
+            let task = Task { method: Method::Post, path: "/VMs", query, body: Bytes::from(body), connection, holder };
+            let errand = task.of_the_gateway(&world.signer, world.now).unwrap();
+            assert_eq!((errand.method(), errand.body()), (Method::Post, Bytes::from(body)));
+            let fields = errand.headers().iter().filter(|(name, _)| *name != header::AUTHORIZATION);
+            let fields: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+            format!("{} {}", errand.target(), fields.join(", "))
+        };
+        let administrator = vmm::Connection::Administrator {};
+        let user_role = UserRoleId::from_bytes([5; 16]);
+        let member = vmm::Connection::OnBehalfOf { user: "anna@juniper.example".into(), user_role };
+        assert_eq!(errand("", "", &administrator, None), "/VMs accept: application/json");
+        assert_eq!(errand("{}", "", &administrator, None), "/VMs accept: application/json, content-type: application/json");
+        assert_eq!(
+            errand("", "$top=1", &member, Some(vmm::Holder::Nobody)),
+            format!(
+                "/VMs?$top=1 accept: application/json, x-vmm-on-behalf-of-user: anna@juniper.example, \
+                x-vmm-on-behalf-of-user-role: {user_role}, x-vmm-holder: nobody"
+            )
+        );
+    }
+}

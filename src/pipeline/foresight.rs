@@ -89,3 +89,40 @@ fn home(caller: &Caller, context: &Context<'_>) -> Result<(), TokenError> {
         Some(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{World, tenant};
+    use super::*;
+    use crate::ids::PrincipalId;
+
+    const VM: &str =
+        "/subscriptions/00000002-0005-4000-8000-000000000001/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+
+    #[test]
+    fn what_is_foreseen_is_what_would_become_of_it() {
+        let gone = "[[tenant]]\nkey = \"gone\"\nid = \"00000004-0000-4000-8000-000000000000\"\nname = \"Gone\"\nsuspended = true\n";
+        let world = World::with(gone);
+        let own = world.own("owner", "GET /providers/Steward.Delegation/delegations");
+        let of_tenant = |number| {
+            let caller = world.caller("reader");
+            Caller { principal: PrincipalId { tenant: tenant(number), ..caller.principal }, ..caller }
+        };
+        let foreseen = |method, url: &str, caller| match own.foresee(&Supposed { method, url, caller: Arc::new(caller) }, &world.context())
+        {
+            Foreseen::Asked(_) => "asked",
+            Foreseen::Permitted(_) => "permitted",
+            Foreseen::Refused(refused) => refused.rejection.reason(),
+        };
+        let url = format!("{VM}?api-version=2024-07-01");
+        assert_eq!(foreseen("GET", &url, world.caller("reader")), "permitted");
+        assert_eq!(foreseen("GET", &format!("https://gateway.example:8443{url}"), world.caller("reader")), "permitted");
+        assert_eq!(foreseen("DELETE", &url, world.caller("reader")), "role.action_missing");
+        assert_eq!(foreseen("GET", "/subscriptions?api-version=2022-12-01", world.caller("nobody")), "asked");
+        assert_eq!(foreseen("GET", &format!("https://kv.vault.example{url}"), world.caller("reader")), "plane.data");
+        assert_eq!(foreseen("TRACE", &url, world.caller("reader")), "plane.method");
+        // Somebody whose tenant is none, or is held back, would not come as far as a scope.
+        assert_eq!(foreseen("GET", &url, of_tenant(4)), "tenant.suspended");
+        assert_eq!(foreseen("GET", &url, of_tenant(5)), "tenant.unknown");
+    }
+}

@@ -255,12 +255,10 @@ impl Outbound {
 fn is_inherited(place: &Scope, own: &Scope, directory: &Directory) -> bool {
     let segments: Vec<&str> = place.segments().collect();
     let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+    // What lies below a location is not: deleted vaults, backups and restorable accounts of all groups are kept there.
     let is_known_type = match segments.as_slice() {
-        [providers, namespace, kind, _name] => {
-            is(providers, "providers") && is(namespace, "Microsoft.Authorization") && is_definition(kind)
-        }
-        [providers, _namespace, locations, _name, ..] => {
-            is(providers, "providers") && is(locations, "locations") && !segments.iter().skip(1).any(|segment| is(segment, "providers"))
+        [providers, namespace, kind, _name] if is(providers, "providers") => {
+            is(kind, "locations") || is(namespace, "Microsoft.Authorization") && is_definition(kind)
         }
         _ => false,
     };
@@ -304,5 +302,186 @@ fn rules_at<'d>(place: &Scope, caller: &Caller, directory: &'d Directory) -> Opt
             Some((group.grants.as_slice(), &[]))
         }
         Anchor::Tenant => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{BARE, MAIN, THEIRS, WARNED, World};
+    use super::super::{Outbound, Scoped};
+    use super::*;
+
+    const PUT_VM: &str = "PUT ~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+    const QUERY: &str = "POST /providers/Microsoft.ResourceGraph/resources";
+
+    /// What becomes of a request with this body: nothing, or the reason why it is kept back.
+    fn judged(world: &World, scoped: Scoped, body: &Value) -> Result<Outbound, &'static str> {
+        let outbound = world.unread(scoped).judge(body.to_string().as_bytes(), &world.context());
+        outbound.map_err(|rejection| rejection.reason())
+    }
+
+    fn verdict(world: &World, who: &str, asked: &str, body: &Value) -> &'static str {
+        judged(world, world.resolve(world.caller(who), asked).unwrap(), body).err().unwrap_or_default()
+    }
+
+    fn network(subscription: &str) -> Value {
+        json!({ "id": format!("{subscription}/resourceGroups/rg-net/providers/Microsoft.Network/virtualNetworks/v/subnets/s") })
+    }
+
+    fn query(subscription: &str, text: &str) -> Value {
+        json!({ "subscriptions": [subscription.trim_start_matches("/subscriptions/")], "query": text })
+    }
+
+    #[test]
+    fn a_body_is_json_in_utf_8_by_one_word_or_bytes_of_a_thing_or_it_is_refused() {
+        let world = World::new();
+        let content = |asked, fields: &[(&str, &str)]| {
+            let scoped = world.resolve_with(world.caller("contributor"), asked, fields).unwrap();
+            world.unread(scoped).content().map_err(|rejection| rejection.reason())
+        };
+        let kind = |kind| content(PUT_VM, &[("content-type", kind)]);
+        assert_eq!(content(PUT_VM, &[]), Ok(Content::Json));
+        for json in [
+            "application/json",
+            "Application/JSON; charset=\"UTF-8\"",
+            "text/json;charset=utf-8",
+            "application/json; odata=verbose",
+            "application/merge-patch+json",
+            "application/x+json; charset=utf-8",
+        ] {
+            assert_eq!(kind(json), Ok(Content::Json), "{json}");
+        }
+        for other in [
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/x+json; charset=latin1",
+            "text/x+json",
+            "application/xml",
+            "application/x",
+            "text/plain",
+            "",
+        ] {
+            assert_eq!(kind(other), Err("request.media_type"), "{other}");
+        }
+        for twice in ["application/json", "application/merge-patch+json", "application/octet-stream"] {
+            assert_eq!(content(PUT_VM, &[("content-type", twice), ("content-type", twice)]), Err("request.media_type"), "{twice}");
+        }
+        assert_eq!(kind("application/octet-stream"), Ok(Content::Opaque));
+        let bytes: &[(&str, &str)] = &[("content-type", "application/octet-stream")];
+        assert_eq!(content("POST ~/resourceGroups/rg-a/moveResources", bytes), Err("request.media_type"));
+        assert_eq!(content(PUT_VM, &[("content-encoding", "identity")]), Ok(Content::Json));
+        assert_eq!(content(PUT_VM, &[("content-encoding", "gzip")]), Err("request.media_type"));
+        assert_eq!(content(&PUT_VM.replace("PUT", "GET"), &[("content-encoding", "gzip")]), Ok(Content::Nothing));
+    }
+
+    #[test]
+    fn a_place_that_is_named_takes_a_grant_of_its_own() {
+        let world = World::new();
+        for (who, body, expected) in [
+            ("contributor", network(MAIN), ""),
+            ("contributor", network(BARE), "scope.linked"),
+            ("contributor", network(THEIRS), "scope.linked"),
+            ("contributor", json!({ "id": format!("{WARNED}/resourceGroups/rg") }), "scope.linked"),
+            ("in-group", network(MAIN), "scope.linked"),
+            ("in-group", json!({ "id": format!("{MAIN}/resourceGroups/rg-a") }), ""),
+            ("in-group", json!({ "id": format!("{MAIN}/providers/Microsoft.Web/locations/west") }), ""),
+            // A thing below a location is one like others, wherever it came from.
+            (
+                "in-group",
+                json!({ "restore": format!("{MAIN}/providers/Microsoft.DocumentDB/locations/west/restorableDatabaseAccounts/a") }),
+                "scope.linked",
+            ),
+            ("owner", json!({ "id": "/providers/Microsoft.Management/managementGroups/Top" }), "scope.linked"),
+        ] {
+            assert_eq!(verdict(&world, who, PUT_VM, &body), expected, "{who}: {body}");
+        }
+    }
+
+    #[test]
+    fn a_management_group_is_named_by_who_reads_it_in_its_own_tenant() {
+        let world = World::with("[[role_assignment]]\nwho = \"owner\"\nrole = \"Reader\"\nscope = \"Top\"\n");
+        let group = |name: &str| json!({ "id": format!("/providers/Microsoft.Management/managementGroups/{name}") });
+        assert_eq!(verdict(&world, "owner", PUT_VM, &group("Top")), "");
+        assert_eq!(verdict(&world, "owner", PUT_VM, &group("Others")), "scope.linked");
+        assert_eq!(verdict(&world, "contributor", PUT_VM, &group("Top")), "scope.linked");
+        assert_eq!(verdict(&world, "editor", PUT_VM, &group("Top")), "scope.linked");
+    }
+
+    #[test]
+    fn an_auxiliary_token_lends_what_its_own_tenant_owns() {
+        let world = World::new();
+        let with = |lender: &str, body| {
+            let scoped = world.resolve(world.caller("contributor"), PUT_VM).unwrap();
+            let auxiliary: Box<[Arc<Caller>]> = Box::new([Arc::new(world.caller(lender))]);
+            judged(&world, Scoped { auxiliary, ..scoped }, &body).map(|outbound| outbound.lent().collect::<Vec<_>>())
+        };
+        let [lent] = with("stranger", network(THEIRS)).unwrap().try_into().unwrap();
+        assert!(lent.starts_with("a linked place is permitted by the auxiliary token of `stranger` with object id"), "{lent}");
+        assert_eq!(with("stranger", network(MAIN)), Ok(Vec::new()), "what the caller may name itself is not lent");
+        assert_eq!(with("stranger", network(BARE)), Err("scope.linked"));
+        assert_eq!(with("owner", network(THEIRS)), Err("scope.linked"));
+        // The provider reads there, and that was given to be used and not to be lent.
+        assert_eq!(with("reader", json!({ "id": format!("{WARNED}/resourceGroups/rg") })), Err("scope.linked"));
+        assert_eq!(with("owner", json!({ "id": format!("{WARNED}/resourceGroups/rg") })).map(|lent| lent.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_query_takes_reading_everything_where_it_asks_and_reading_what_it_names() {
+        let assigned = |role: &str, scope: &str| format!("[[role_assignment]]\nwho = \"editor\"\nrole = \"{role}\"\nscope = \"{scope}\"\n");
+        let world = World::new();
+        assert_eq!(verdict(&world, "reader", QUERY, &query(MAIN, "Resources")), "");
+        assert_eq!(verdict(&world, "remover", QUERY, &query(MAIN, "Resources")), "scope.linked");
+        assert_eq!(verdict(&world, "in-group", QUERY, &query(MAIN, "Resources")), "scope.linked");
+        // To read that a subscription is there is not to read what is in it.
+        let world = World::with(&assigned("Azure Arc ScVmm Private Cloud User", "bare"));
+        let role = world.directory.roles().role(world.directory.roles().by_name("Azure Arc ScVmm Private Cloud User").unwrap()).unwrap();
+        assert!(links::actions_on(&Scope::parse(BARE).unwrap()).unwrap().iter().all(|action| role.permits(action)));
+        assert_eq!(verdict(&world, "editor", QUERY, &query(BARE, "Resources")), "scope.linked");
+        let world = World::with(&[assigned("Reader", "bare"), assigned("Virtual Machine Contributor", "warned/rg-a")].concat());
+        let named = |kind: &str| query(BARE, &format!("{WARNED}/resourceGroups/rg-a/providers/{kind}/x"));
+        assert_eq!(verdict(&world, "editor", QUERY, &named("Microsoft.Compute/virtualMachines")), "");
+        assert_eq!(verdict(&world, "editor", QUERY, &named("Microsoft.Sql/servers")), "scope.linked");
+    }
+
+    #[test]
+    fn a_query_is_refused_where_something_may_be_kept_from_reading() {
+        let denied = |actions: &str| {
+            let world = World::with(&format!("[[deny_assignment]]\nname = \"kept\"\nscope = \"main\"\n{actions}\n"));
+            verdict(&world, "reader", QUERY, &query(MAIN, "Resources"))
+        };
+        assert_eq!(denied("actions = [\"Microsoft.Storage/*\"]"), "request.malformed");
+        assert_eq!(denied("actions = [\"Microsoft.Storage/*\"]\nnot_actions = [\"Microsoft.Storage/*/read\"]"), "request.malformed");
+        assert_eq!(denied("actions = [\"*\"]\nnot_actions = [\"*/READ\"]"), "");
+    }
+
+    #[test]
+    fn definitions_above_and_locations_are_everybodys_who_works_there() {
+        let world = World::new();
+        let own = Scope::parse(&format!("{MAIN}/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm")).unwrap();
+        let definition = |above: &str, kind: &str| format!("{above}/providers/Microsoft.Authorization/{kind}/x");
+        let [top, others] = ["Top", "Others"].map(|name| format!("/providers/Microsoft.Management/managementGroups/{name}"));
+        for (place, expected) in [
+            (definition(MAIN, "policyDefinitions"), true),
+            (definition(MAIN, "policySetDefinitions"), true),
+            (definition(MAIN, "RoleDefinitions"), true),
+            (definition(&top, "policyDefinitions"), true),
+            (definition(BARE, "policyDefinitions"), false),
+            (definition(&others, "policyDefinitions"), false),
+            (definition(MAIN, "policyAssignments"), false),
+            (definition(&format!("{MAIN}/resourceGroups/rg-a"), "policyDefinitions"), false),
+            (format!("{MAIN}/resourceGroups/Microsoft.Authorization/policyDefinitions/x"), false),
+            (format!("{MAIN}/providers/Microsoft.Policy/policyDefinitions/x"), false),
+            (format!("{MAIN}/providers/Microsoft.Compute/virtualMachines/x"), false),
+            (format!("{MAIN}/providers/Microsoft.Compute/locations/west"), true),
+            (format!("{BARE}/providers/Microsoft.Compute/locations/west"), false),
+            (format!("{MAIN}/providers/Microsoft.Web/locations/west/managedApis/sql"), false),
+            (format!("{MAIN}/providers/Microsoft.KeyVault/locations/west/deletedVaults/v"), false),
+            (format!("{MAIN}/resourceGroups/rg-a"), false),
+            (MAIN.to_owned(), false),
+        ] {
+            assert_eq!(is_inherited(&Scope::parse(&place).unwrap(), &own, &world.directory), expected, "{place}");
+        }
     }
 }

@@ -88,6 +88,7 @@ mod tests {
         let vm = "~/resourceGroups/RG/providers/Microsoft.Compute/virtualMachines/vm";
         check(&[vm], "~/resourceGroups/other", Ok("~/resourceGroups/other"));
         check(&[], "~/resourceGroups/other", Err("names 0 resources"));
+        check(&[vm; 800], "~/resourceGroups/other", Ok("~/resourceGroups/other"));
         check(&[vm; 801], "~/resourceGroups/other", Err("names 801 resources"));
         for elsewhere in [
             "~/resourceGroups/rg",
@@ -111,6 +112,15 @@ mod tests {
         ] {
             check(&[vm], nowhere, Err("is not the id of a resource group"));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_named_cut_and_without_control_characters() {
+        check(&["a\u{1b}b"], "~/resourceGroups/other", Err("names `a\u{fffd}b`, which is no resource"));
+        check(&[&"x".repeat(128)], "~/resourceGroups/other", Err(&format!("names `{}`, which is no resource", "x".repeat(128))));
+        check(&[&"x".repeat(129)], "~/resourceGroups/other", Err(&format!("names `{}`, which is no resource", "x".repeat(128))));
+        let vm = "~/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm";
+        check(&[vm], "elsewhere", Err("`targetResourceGroup` is `elsewhere`, which is not"));
     }
 
     #[test]

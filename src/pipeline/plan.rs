@@ -98,4 +98,41 @@ mod tests {
         }
         assert!(matches!(needed(&["Microsoft.Storage", "storageAccounts", "providers"]), Needed::Unheard));
     }
+
+    #[test]
+    fn what_a_plan_has_to_open_follows_from_provider_type_and_action() {
+        let needs = |path: &str| {
+            let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+            match needed(&segments) {
+                Needed::Nothing => "nothing",
+                Needed::Service(service) => service.name(),
+                Needed::Unheard => "unheard",
+            }
+        };
+        let [machines, networks] = [PlanService::VirtualMachines, PlanService::Networks].map(PlanService::name);
+        let [checkpoints, transfers, usage] = [PlanService::Checkpoints, PlanService::Transfers, PlanService::Usage].map(PlanService::name);
+        for (path, expected) in [
+            ("", "nothing"),
+            ("Microsoft.Sql", "nothing"),
+            ("Microsoft.Sql/register", "nothing"),
+            ("Microsoft.Sql/UNREGISTER", "nothing"),
+            ("Microsoft.Sql/servers", "unheard"),
+            ("Microsoft.Sql/register/x", "unheard"),
+            ("Microsoft.Authorization/roleAssignments", "nothing"),
+            ("microsoft.features/features", "nothing"),
+            ("Steward.PrivateCloud/usage", usage),
+            ("Steward.PrivateCloud/plans", "nothing"),
+            ("Microsoft.HybridCompute/machines/m", machines),
+            ("Microsoft.HybridCompute/licenses", "unheard"),
+            ("Microsoft.ScVmm/virtualNetworks", networks),
+            ("Microsoft.ScVmm/virtualMachineInstances/default/createCheckpoint", checkpoints),
+            ("Microsoft.ScVmm/virtualMachineInstances/default/RESTORECHECKPOINT", checkpoints),
+            ("Microsoft.ScVmm/virtualMachineInstances/default/transfer", transfers),
+            ("Microsoft.ScVmm/virtualMachineInstances/default/start", machines),
+            ("Microsoft.ScVmm/virtualMachineInstances/default", machines),
+            ("Microsoft.ScVmm/clouds", machines),
+        ] {
+            assert_eq!(needs(path), expected, "{path}");
+        }
+    }
 }

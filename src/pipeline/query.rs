@@ -75,6 +75,8 @@ mod tests {
         refused(&json!({ "query": "Resources", "subscriptions": [] }), "has to list what is asked");
         refused(&json!({ "query": "Resources", "subscriptions": null }), "has to list what is asked");
         refused(&json!({ "query": "Resources", "subscriptions": vec![ID; 1001] }), "lists 1001");
+        let most = json!({ "query": "Resources", "subscriptions": vec![ID; 1000], "managementGroups": null }).to_string();
+        assert_eq!(subscriptions(most.as_bytes()).map(|listed| listed.len()), Ok(1000));
         refused(&json!({ "query": "Resources", "subscriptions": ["all"] }), "not the JSON");
         refused(&json!({ "query": "Resources", "subscriptions": [ID], "Subscriptions": [] }), "not the JSON");
         refused(&json!({ "query": "Resources", "subscriptions": [ID], "managementGroups": ["mg"] }), "`managementGroups` cannot be asked");

@@ -358,3 +358,95 @@ fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::super::testing::{HOST, MAIN, THEIRS, WARNED, World, principal};
+    use super::*;
+
+    /// What a target is found to be, or the reason and the check at which it is not.
+    fn resolved(world: &World, who: &str, method: &str, target: &str) -> String {
+        let request = Request::builder().method(method).uri(target).header("host", HOST);
+        match world.target(world.caller(who), request) {
+            Ok(Target::Customer(scoped)) => match scoped.place {
+                Place::ManagementGroup => "group".to_owned(),
+                Place::Subscription { id, .. } => id.to_string(),
+                Place::Tenant => "tenant".to_owned(),
+            },
+            Ok(Target::Gateway(OwnQuestion { topic, .. })) => match topic {
+                Topic::Description => "description".to_owned(),
+                Topic::Permissions(scope) => format!("permissions on {scope}"),
+                Topic::Subscription(id) => format!("about {id}"),
+                Topic::Subscriptions => "subscriptions".to_owned(),
+                Topic::Tenants => "tenants".to_owned(),
+            },
+            Err(refused) => format!("{} at {}", refused.rejection.reason(), refused.rejection.check().title()),
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_knows_itself_it_answers_itself() {
+        const V: &str = "api-version=2022-12-01";
+        let world = World::new();
+        let id = MAIN.trim_start_matches("/subscriptions/");
+        let permissions = "providers/Microsoft.Authorization/permissions";
+        for (method, target, expected) in [
+            ("GET", format!("/tenants?{V}"), "tenants".to_owned()),
+            ("GET", format!("/Subscriptions?{V}"), "subscriptions".to_owned()),
+            ("GET", format!("{MAIN}?{V}"), format!("about {id}")),
+            ("GET", format!("{MAIN}/{permissions}?{V}"), format!("permissions on {MAIN}")),
+            ("GET", format!("{MAIN}/resourceGroups/rg-a/{permissions}?{V}"), format!("permissions on {MAIN}/resourceGroups/rg-a")),
+            ("GET", "/providers/Steward.Delegation/openapi.json".to_owned(), "description".to_owned()),
+            ("HEAD", format!("/tenants?{V}"), "tenant".to_owned()),
+            ("HEAD", format!("{MAIN}?{V}"), id.to_owned()),
+            ("GET", format!("/{permissions}?{V}"), "tenant".to_owned()),
+            ("GET", format!("{MAIN}/providers/Microsoft.Authorization/roleAssignments?{V}"), id.to_owned()),
+            ("GET", format!("{MAIN}/providers/Microsoft.Compute/permissions?{V}"), id.to_owned()),
+            ("GET", format!("{MAIN}/resourceGroups?{V}"), id.to_owned()),
+            ("GET", "/tenants".to_owned(), "request.api_version at target scope".to_owned()),
+        ] {
+            assert_eq!(resolved(&world, "reader", method, &target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_there_for_those_who_may_know_of_it() {
+        const GROUPS: &str = "/providers/Microsoft.Management/managementGroups";
+        let world = World::new();
+        let (id, unknown) = (MAIN.trim_start_matches("/subscriptions/"), "/subscriptions/00000002-0005-4000-8000-000000000099");
+        let hidden = "delegation.none at target scope";
+        for (who, place, expected) in [
+            ("nobody", MAIN.to_owned(), id),
+            ("owner", MAIN.to_owned(), id),
+            ("stranger", MAIN.to_owned(), hidden),
+            ("reader", THEIRS.to_owned(), hidden),
+            ("reader", unknown.to_owned(), "scope.unknown at target scope"),
+            ("reader", "/subscriptions/x".to_owned(), "scope.malformed at target scope"),
+            ("owner", format!("{GROUPS}/top"), "group"),
+            ("editor", format!("{GROUPS}/Top{WARNED}"), "group"),
+            ("owner", format!("{GROUPS}/Top{THEIRS}"), hidden),
+            ("owner", format!("{GROUPS}/Top{unknown}"), "scope.unknown at target scope"),
+            ("owner", format!("{GROUPS}/Top/subscriptions/x"), "scope.malformed at target scope"),
+            ("reader", format!("{GROUPS}/Top"), "delegation.management_group at target scope"),
+            ("owner", format!("{GROUPS}/Others"), "delegation.management_group at target scope"),
+            ("owner", format!("{GROUPS}/Nowhere"), "delegation.management_group at target scope"),
+        ] {
+            let target = format!("{place}/providers/Microsoft.Authorization/policyAssignments?api-version=2023-04-01");
+            assert_eq!(resolved(&world, who, "GET", &target), expected, "{who}: {place}");
+        }
+    }
+
+    #[test]
+    fn who_started_an_operation_may_know_of_its_subscription_and_nobody_else() {
+        let target = format!("{MAIN}/providers/Microsoft.Compute/locations/west/operations/1?api-version=2024-07-01");
+        let path = CanonicalPath::parse(target.split('?').next().unwrap()).unwrap();
+        for (starter, expected) in [("stranger", MAIN.trim_start_matches("/subscriptions/")), ("reader", "delegation.none at target scope")]
+        {
+            let world = World::new();
+            world.operations.remember(&path, principal(starter), world.now);
+            assert_eq!(resolved(&world, "stranger", "GET", &target), expected, "{starter}");
+        }
+    }
+}

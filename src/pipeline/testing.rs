@@ -8,9 +8,10 @@ use hyper::Request;
 use hyper::http::request::Builder;
 use rustls::RootCertStore;
 
+use super::own::Route;
 use super::{
-    Allowances, Arrival, AssertionSigner, Authenticated, Authorized, Basis, Context, ManagementRequest, OperationOwners, Refused, Scoped,
-    Site, Target, Throttle, WrongTenant,
+    Allowances, Arrival, AssertionSigner, Authenticated, Authorized, Basis, Context, ManagementRequest, OperationOwners, OwnRequest,
+    Refused, Scoped, Site, Target, Throttle, Unread, WrongTenant,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
@@ -28,6 +29,9 @@ pub(super) const MAIN: &str = "/subscriptions/00000002-0005-4000-8000-0000000000
 pub(super) const WARNED: &str = "/subscriptions/00000002-0005-4000-8000-000000000002";
 /// The customer's subscription where nobody holds anything.
 pub(super) const BARE: &str = "/subscriptions/00000002-0005-4000-8000-000000000003";
+
+/// The stranger's own subscription, where it may do what it likes.
+pub(super) const THEIRS: &str = "/subscriptions/00000003-0005-4000-8000-000000000001";
 
 /// The name of a person says what it holds, see `POLICY`; the number is the tenant: 1 provides, 2 is the customer, 3 is a stranger to both.
 const PEOPLE: [(&str, u8); 10] = [
@@ -56,10 +60,17 @@ name = "Customer"
 key = "rival"
 id = "00000003-0000-4000-8000-000000000000"
 name = "Rival"
+[[management_group]]
+name = "Top"
+tenant = "customer"
+[[management_group]]
+name = "Others"
+tenant = "rival"
 [[subscription]]
 id = "00000002-0005-4000-8000-000000000001"
 name = "main"
 tenant = "customer"
+management_group = "Top"
 [[subscription]]
 id = "00000002-0005-4000-8000-000000000002"
 name = "warned"
@@ -79,6 +90,10 @@ id = "00000002-0005-4000-8000-000000000005"
 name = "past-due"
 tenant = "customer"
 state = "PastDue"
+[[subscription]]
+id = "00000003-0005-4000-8000-000000000001"
+name = "theirs"
+tenant = "rival"
 [[delegation]]
 offer = "Gold"
 managing_tenant = "provider"
@@ -134,6 +149,10 @@ scope = "disabled"
 who = "owner"
 role = "Owner"
 scope = "past-due"
+[[role_assignment]]
+who = "stranger"
+role = "Owner"
+scope = "theirs"
 [[data_plane]]
 suffix = "vault.example"
 service = "Microsoft.KeyVault"
@@ -215,13 +234,37 @@ impl World {
 
     /// A request such as `GET ~/resourceGroups`, up to where its scope is known.
     pub(super) fn resolve(&self, caller: Caller, asked: &str) -> Result<Scoped, Refused> {
+        self.resolve_with(caller, asked, &[])
+    }
+
+    /// The same with these header fields.
+    pub(super) fn resolve_with(&self, caller: Caller, asked: &str, fields: &[(&str, &str)]) -> Result<Scoped, Refused> {
         let (method, path) = asked.split_once(' ').unwrap();
         let target = format!("{}?api-version=2024-07-01", path.replacen('~', MAIN, 1));
-        let request = self.classify(Request::builder().method(method).uri(target).header("host", HOST), None)?;
-        match Authenticated::part(request, Arc::new(caller)).resolve(&self.context())? {
+        let request = Request::builder().method(method).uri(target).header("host", HOST);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        match self.target(caller, request)? {
             Target::Customer(scoped) => Ok(*scoped),
             Target::Gateway(question) => panic!("{asked} is answered by the gateway: {question:?}"),
         }
+    }
+
+    pub(super) fn target(&self, caller: Caller, request: Builder) -> Result<Target, Refused> {
+        Authenticated::part(self.classify(request, None)?, Arc::new(caller)).resolve(&self.context())
+    }
+
+    /// A permitted request that the gateway carries out itself.
+    pub(super) fn own(&self, who: &str, asked: &str) -> OwnRequest {
+        match self.authorize(self.caller(who), asked).unwrap().route(&self.context()) {
+            Route::Own(request, _trail) => *request,
+            Route::Backend(authorized) => panic!("{authorized:?}"),
+        }
+    }
+
+    /// A permitted request that is for the backend, before its body is read.
+    pub(super) fn unread(&self, scoped: Scoped) -> Unread {
+        let forwardable = scoped.authorize(&self.context()).and_then(|authorized| authorized.on_behalf(&self.context()));
+        forwardable.unwrap_or_else(|refused| panic!("{}", refused.rejection)).split().0
     }
 
     pub(super) fn authorize(&self, caller: Caller, asked: &str) -> Result<Authorized, Refused> {

@@ -212,3 +212,19 @@ fn the_evidence_tells_how_far_a_request_came_and_by_which_grant() {
         assert_eq!(checks.map(|check| trail.outcome(check)), outcomes, "{who}: {asked}");
     }
 }
+
+#[test]
+fn of_what_names_scopes_in_its_body_only_known_meanings_pass() {
+    let world = World::new();
+    world.check("contributor", "POST ~/resourceGroups/rg-a/moveResources", "grant: Contributor");
+    world.check("contributor", "POST ~/resourceGroups/rg-a/validateMoveResources", "grant: Contributor");
+    world.check("reader", "POST ~/resourceGroups/rg-a/moveResources", "role.action_missing");
+    world.check("nobody", "POST /providers/Microsoft.ResourceGraph/resources", "open");
+    for asked in [
+        "POST ~/resourceGroups/rg-a/providers/Microsoft.Resources/deploymentStacks/s/exportTemplate",
+        "PUT ~/resourceGroups/rg-a/providers/Microsoft.Resources/deploymentStacks/s",
+        "POST /providers/Microsoft.ResourceGraph/resourcesHistory",
+    ] {
+        world.check("contributor", asked, "scope.in_body");
+    }
+}

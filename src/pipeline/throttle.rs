@@ -213,6 +213,7 @@ pub fn seconds(wait: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::World;
     use super::*;
 
     const TENANT: TenantId = TenantId::from_bytes([1; 16]);
@@ -250,5 +251,29 @@ mod tests {
     fn a_wait_is_told_in_whole_seconds_and_never_as_none() {
         let told: Vec<u32> = [0, 1, 1000, 1001].into_iter().map(|ms| seconds(Duration::from_millis(ms))).collect();
         assert_eq!(told, [1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn requests_are_counted_where_their_caller_has_a_role_and_else_in_its_own_tenant() {
+        let mut world = World::new();
+        let vm = "~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
+        let once = Allowance { at_once: 1, per_s: 1 };
+        for (who, asked, kind, in_subscription) in [
+            ("contributor", format!("GET {vm}"), Counted::Reads, true),
+            ("contributor", format!("HEAD {vm}"), Counted::Reads, true),
+            ("contributor", format!("PUT {vm}"), Counted::Writes, true),
+            ("contributor", format!("PATCH {vm}"), Counted::Writes, true),
+            ("contributor", format!("POST {vm}/start"), Counted::Writes, true),
+            ("contributor", format!("DELETE {vm}"), Counted::Deletes, true),
+            ("in-group", "GET ~/resourceGroups".to_owned(), Counted::Reads, true),
+            ("nobody", "GET ~/providers/Microsoft.Authorization/roleEligibilitySchedules".to_owned(), Counted::Reads, false),
+            ("stranger", "GET /providers".to_owned(), Counted::Reads, false),
+        ] {
+            world.throttle = Throttle::new(Allowances { deletes: once, reads: once, writes: once });
+            let counted = || world.authorize(world.caller(who), &asked).unwrap().throttle(&world.context());
+            let remaining = counted().unwrap().scoped.request.trail.remaining;
+            assert_eq!(remaining, Some(Remaining { kind, in_subscription, left: 0 }), "{who}: {asked}");
+            assert_eq!(counted().unwrap_err().rejection.reason(), "limit.rate", "{who}: {asked}");
+        }
     }
 }

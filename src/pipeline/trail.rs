@@ -441,3 +441,95 @@ pub(super) fn printable(text: impl AsRef<str> + Into<String>) -> String {
     }
     shown.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HOST, World};
+    use super::*;
+
+    /// What is seen of a request with these fields as it arrives.
+    fn arrived(fields: &[(&str, &str)]) -> Box<Trail> {
+        let world = World::new();
+        let request = Request::get("/providers?api-version=1").header("host", HOST);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        world.classify(request, None).unwrap().into_trail()
+    }
+
+    #[test]
+    fn the_ids_of_a_request_are_its_clients_where_they_are_ids() {
+        let guid = "5f0b7a7e-3c0e-4d7e-9d0e-000000000001";
+        let trail = arrived(&[("x-ms-correlation-request-id", guid), ("x-ms-client-request-id", "mine"), ("commandname", "vm list")]);
+        assert_eq!((&*trail.correlation_id, trail.client_request_id.as_deref()), (guid, Some("mine")));
+        assert_eq!((trail.command.as_deref(), trail.returns_client_request_id), (Some("vm list"), false));
+        let trail = arrived(&[("x-ms-correlation-request-id", "mine")]);
+        assert_eq!((trail.correlation_id.clone(), trail.client_request_id.as_deref()), (trail.id.to_string(), None));
+        for (value, returns) in [("true", true), ("True", true), ("false", false), ("", false)] {
+            assert_eq!(arrived(&[("x-ms-return-client-request-id", value)]).returns_client_request_id, returns, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_text_is_bounded_and_forges_nothing() {
+        for (text, kept) in [
+            (" a~".to_owned(), " a~".to_owned()),
+            ("x".repeat(256), "x".repeat(256)),
+            ("x".repeat(257), "x".repeat(256)),
+            ("ö".repeat(257), "ö".repeat(256)),
+            ("a\u{1b}[31m\nb\u{7f}".to_owned(), "a\u{fffd}[31m\u{fffd}b\u{fffd}".to_owned()),
+        ] {
+            assert_eq!(printable(text.as_str()), kept);
+        }
+        assert_eq!([shown_method(&"M".repeat(32)), shown_method(&"M".repeat(33))], ["M".repeat(32), "M".repeat(32)]);
+        assert_eq!(text_of(&"as it is displayed"), "as it is displayed");
+    }
+
+    #[test]
+    fn a_check_that_was_not_reached_shows_no_time_and_a_failed_one_its_text() {
+        let mut trail = arrived(&[]);
+        let told = |trail: &Trail, check| (trail.outcome(check), trail.lap_of(check).0.is_some(), trail.lap_of(check).1.map(str::to_owned));
+        assert_eq!(told(&trail, CheckName::Plane), (Outcome::Pass, true, None));
+        assert_eq!(told(&trail, CheckName::Delegation), (Outcome::NotReached, false, None));
+        trail.fail(&Rejection::Stale);
+        let text = Rejection::Stale.to_string();
+        assert_eq!(told(&trail, CheckName::Delegation), (Outcome::Fail, true, Some(text)));
+    }
+
+    #[test]
+    fn a_transport_is_named_by_its_tls_and_its_version() {
+        let named = |tls: Option<&'static str>, version| {
+            let (head, ()) = Request::get("/").version(version).body(()).unwrap().into_parts();
+            let tls = tls.map(|version| crate::https::Tls { version, server_name: None });
+            transport(&head, &Connection { peer: "192.0.2.1:1".parse().unwrap(), tls }).into_owned()
+        };
+        assert_eq!(named(None, Version::HTTP_11), "clear text, HTTP/1.1");
+        assert_eq!(named(None, Version::HTTP_2), "clear text, HTTP/2.0");
+        assert_eq!(named(None, Version::HTTP_10), "clear text, HTTP/1.0");
+        assert_eq!(named(Some("1.3"), Version::HTTP_11), "TLS 1.3, HTTP/1.1");
+        assert_eq!(named(Some("1.3"), Version::HTTP_2), "TLS 1.3, HTTP/2.0");
+        assert_eq!(named(Some("1.2"), Version::HTTP_2), "TLS 1.2, HTTP/2.0");
+    }
+
+    #[test]
+    fn parts_say_whose_they_are_and_what_is_proven_of_them() {
+        let world = World::new();
+        let own = world.own("reader", "POST /batch");
+        let checks = |trail: &Trail| CheckName::ALL.into_iter().filter(|check| trail.outcome(*check) == Outcome::Pass).count();
+        let path = CanonicalPath::parse("/providers").unwrap();
+        let part = own.seed.trail(Method::Get, &path, &own.caller, &world.context());
+        assert_eq!((&*part.method, &*part.path, checks(&part)), ("GET", "/providers", 5));
+        let caller = Arc::clone(&own.caller);
+        let supposed = own.seed.supposed(&Supposed { method: "GET", url: "/providers?sig=secret", caller }, &world.context());
+        assert_eq!((&*supposed.method, &*supposed.path, checks(&supposed)), ("GET", "/providers", 0));
+        let fields = [("X-Ms-Client-Request-Id", "mine"), ("commandName", "vm list")];
+        let carried =
+            own.seed.carried(&Carried { method: "GET", url: "/providers?sig=secret", fields: &fields }, &own.caller, &world.context());
+        assert_eq!(
+            (&*carried.path, carried.client_request_id.as_deref(), carried.command.as_deref()),
+            ("/providers", Some("mine"), Some("vm list"))
+        );
+        for trail in [part, supposed, carried] {
+            assert_eq!((&*trail.correlation_id, trail.peer), (&*own.correlation_id, "192.0.2.1:40000".parse().unwrap()));
+            assert!(trail.caller.is_some_and(|caller| Arc::ptr_eq(&caller, &own.caller)));
+        }
+    }
+}
