@@ -121,38 +121,4 @@ mod tests {
         fill(0..39_998, now + Duration::from_secs(1));
         assert_eq!(remember("most"), 50_001);
     }
-
-    #[test]
-    fn an_operation_is_forgotten_at_the_end_of_a_day() {
-        let owners = OperationOwners::default();
-        let path = CanonicalPath::parse(PATH).unwrap();
-        let starter = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([1; 16]) };
-        let now = Timestamp::UNIX_EPOCH;
-        owners.remember(&path, starter, now);
-        let found = |later_s, method| owners.find(&path, method, now + Duration::from_secs(later_s)).map(|operation| operation.starter);
-        assert_eq!((found(86_399, Method::Get), found(86_399, Method::Head)), (Some(starter), Some(starter)));
-        assert_eq!((found(86_400, Method::Get), found(86_401, Method::Get)), (None, None));
-    }
-
-    #[test]
-    fn when_there_is_no_more_room_ended_operations_go_first_and_then_any() {
-        let starter = PrincipalId { tenant: TenantId::from_bytes([1; 16]), object: ObjectId::from_bytes([1; 16]) };
-        let now = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
-        // What is remembered beforehand: so many that go on, and so many that end now.
-        let remembered = |going_on: usize, ended: usize| {
-            let owners = OperationOwners::default();
-            for number in 0..going_on + ended {
-                let forget_at = if number < going_on { now + Duration::from_secs(1) } else { now };
-                owners.by_path.insert(format!("/{number}").into(), Operation { starter, is_own: false, forget_at });
-            }
-            let path = CanonicalPath::parse(PATH).unwrap();
-            owners.remember(&path, starter, now);
-            assert!(owners.find(&path, Method::Get, now).is_some());
-            owners.by_path.len()
-        };
-        assert_eq!(remembered(99_998, 1), 100_000);
-        assert_eq!(remembered(99_999, 1), 100_000);
-        assert_eq!(remembered(60_000, 40_000), 60_001);
-        assert_eq!(remembered(100_000, 0), 50_001);
-    }
 }
