@@ -440,6 +440,43 @@ mod tests {
     }
 
     #[test]
+    fn the_discovery_document_is_read_at_one_path() {
+        let world = World::new();
+        for (method, target, expected) in [
+            ("GET", "/metadata/endpoints", true),
+            ("GET", "/Metadata/ENDPOINTS/?api-version=2022-09-01", true),
+            ("HEAD", "/metadata/endpoints", false),
+            ("POST", "/metadata/endpoints", false),
+            ("GET", "/metadata", false),
+            ("GET", "/metadata/identity", false),
+            ("GET", "/providers/endpoints", false),
+            ("GET", "/metadata/endpoints/1", false),
+        ] {
+            let request = world.classify(Request::builder().method(method).uri(target).header("host", HOST), None).unwrap();
+            assert_eq!(request.is_discovery(), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_a_number_and_there_is_one() {
+        let world = World::new();
+        for (lengths, expected) in [
+            (&["5"][..], ""),
+            (&["0"], ""),
+            (&[""], "request.malformed"),
+            (&["x"], "request.malformed"),
+            (&["+5"], "request.malformed"),
+            (&["5", "5"], "request.malformed"),
+        ] {
+            let request = lengths
+                .iter()
+                .fold(Request::put("/providers").header("host", HOST), |request, length| request.header("content-length", *length));
+            let reason = world.classify(request, None).err().map_or("", |refused| refused.rejection.reason());
+            assert_eq!(reason, expected, "{lengths:?}");
+        }
+    }
+
+    #[test]
     fn a_data_plane_is_named_wherever_its_host_stands() {
         let data = "kv.vault.example";
         assert_eq!(refused("/providers", HOST, None), "");

@@ -52,3 +52,29 @@ const MOVES: [&str; 2] = [
     "microsoft.resources/subscriptions/resourcegroups/moveresources/action",
     "microsoft.resources/subscriptions/resourcegroups/validatemoveresources/action",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{MAIN, World};
+    use super::*;
+    use crate::arm::action::{Method, derive};
+
+    #[test]
+    fn of_what_a_body_says_more_than_the_path_only_some_is_known() {
+        let directory = World::new().directory;
+        let group = format!("{MAIN}/resourceGroups/g");
+        for (path, expected) in [
+            ("/batch".to_owned(), Some(Meaning::Batch)),
+            ("/providers/Microsoft.ResourceGraph/resources".to_owned(), Some(Meaning::Query)),
+            (format!("{group}/moveResources"), Some(Meaning::Move)),
+            (format!("{group}/validateMoveResources"), Some(Meaning::Move)),
+            (format!("{group}/providers/Microsoft.Resources/deploymentStacks/s/validate"), None),
+            (format!("{group}/providers/Microsoft.Resources/moveResources"), None),
+            (format!("{group}/providers/Microsoft.Compute/virtualMachines/vm/start"), Some(Meaning::Plain)),
+        ] {
+            let path = CanonicalPath::parse(&path).unwrap();
+            let derived = derive(Method::Post, &path).unwrap();
+            assert_eq!(Meaning::of(&path, &derived, None, &directory), expected, "{path}");
+        }
+    }
+}

@@ -97,6 +97,14 @@ mod tests {
             assert!(matches!(needed(&["Microsoft.ScVmm", "virtualNetworks", name]), Needed::Service(PlanService::Networks)));
         }
         assert!(matches!(needed(&["Microsoft.Storage", "storageAccounts", "providers"]), Needed::Unheard));
+        for kind in ["storageAccounts", "virtualMachineInstances"] {
+            assert!(matches!(needed(&["Microsoft.Storage", kind, "default", "transfer"]), Needed::Unheard), "{kind}");
+        }
+        assert!(matches!(needed(&["Microsoft.ScVmm", "clouds", "default", "transfer"]), Needed::Service(PlanService::VirtualMachines)));
+        assert!(matches!(
+            needed(&["Microsoft.ScVmm", "virtualMachineInstances", "default", "transfer"]),
+            Needed::Service(PlanService::Transfers)
+        ));
     }
 
     #[test]

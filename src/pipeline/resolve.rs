@@ -349,7 +349,7 @@ fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<
     match segments.as_slice() {
         [only] if is(only, "tenants") => Some(Topic::Tenants),
         [only] if is(only, "subscriptions") => Some(Topic::Subscriptions),
-        [first, _id] if is(first, "subscriptions") => derived.scope.subscription_id().map(Topic::Subscription),
+        [_subscriptions, _id] => derived.scope.subscription_id().map(Topic::Subscription),
         [above @ .., providers, namespace, kind]
             if is(providers, "providers") && is(namespace, "Microsoft.Authorization") && is(kind, "permissions") =>
         {
@@ -364,6 +364,8 @@ mod tests {
     use hyper::Request;
 
     use super::super::testing::{HOST, MAIN, THEIRS, WARNED, World, principal};
+    use super::super::{Outcome, WrongTenant};
+    use crate::identity::Quoted;
     use super::*;
 
     /// What a target is found to be, or the reason and the check at which it is not.
@@ -408,6 +410,59 @@ mod tests {
             ("GET", "/tenants".to_owned(), "request.api_version at target scope".to_owned()),
         ] {
             assert_eq!(resolved(&world, "reader", method, &target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_says_where_the_owner_of_a_subscription_signs_in_where_the_operator_wants_that() {
+        const SIGNED: &str = "/subscriptions/00000004-0005-4000-8000-000000000001";
+        let mut world = World::with(
+            r#"
+[[issuer]]
+key = "login"
+kind = "jwks"
+url = "https://login.example/{tenant}/keys"
+names = ["https://login.example/{tenant}/"]
+authority = "https://login.example/{tenant}"
+algorithms = ["RS256"]
+[[tenant]]
+key = "signed"
+id = "00000004-0000-4000-8000-000000000000"
+name = "Signed"
+issuer = "login"
+[[subscription]]
+id = "00000004-0005-4000-8000-000000000001"
+name = "signed"
+tenant = "signed"
+"#,
+        );
+        let authority = |world: &World, target: &str| {
+            let request = world.classify(Request::get(target).header("host", HOST), None).unwrap();
+            request.challenge_authority(&world.context())
+        };
+        assert_eq!(authority(&world, SIGNED), None);
+        world.site.wrong_tenant = WrongTenant::Challenge;
+        let expected = Some("https://login.example/00000004-0000-4000-8000-000000000000");
+        for target in [SIGNED.to_owned(), SIGNED.replace('s', "S"), format!("{SIGNED}/resourceGroups/g")] {
+            assert_eq!(authority(&world, &target).as_deref(), expected, "{target}");
+        }
+        let elsewhere = SIGNED.replace("subscriptions", "providers");
+        for target in [MAIN, "/subscriptions/x", "/subscriptions", "/subscriptions/00000004-0005-4000-8000-000000000009", &elsewhere] {
+            assert_eq!(authority(&world, target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_a_token_did_pass_is_part_of_why_it_is_refused() {
+        let world = World::new();
+        for (error, expected) in [
+            (TokenError::Missing, (Outcome::NotReached, Outcome::NotReached)),
+            (TokenError::Audience { got: Quoted::new("x"), wanted: Vec::new() }, (Outcome::Pass, Outcome::NotReached)),
+            (TokenError::ConsumerTenant, (Outcome::Pass, Outcome::Pass)),
+        ] {
+            let mut request = world.classify(Request::get(MAIN).header("host", HOST), None).unwrap();
+            let rejection = request.missing_or_wrong(error, &world.context());
+            assert_eq!((request.trail.outcome(CheckName::Token), request.trail.outcome(CheckName::Audience)), expected, "{rejection}");
         }
     }
 

@@ -228,3 +228,12 @@ fn of_what_names_scopes_in_its_body_only_known_meanings_pass() {
         world.check("contributor", asked, "scope.in_body");
     }
 }
+
+#[test]
+fn a_denial_keeps_the_grants_that_came_nearest() {
+    let world = World::new();
+    let refused = world.authorize(world.caller("reader"), &format!("PUT {VM}")).unwrap_err();
+    let nearest = refused.trail.grants.first().unwrap();
+    assert_eq!((nearest.principal, nearest.scope, nearest.action, nearest.in_force), (true, true, false, true));
+    assert_eq!(world.directory.roles().role(nearest.grant.role).unwrap().name(), "Reader");
+}

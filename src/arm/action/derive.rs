@@ -384,6 +384,48 @@ mod tests {
     }
 
     #[test]
+    fn a_place_within_another_one_has_two_readings() {
+        for (path, expected) in [
+            ("subscriptions/a", false),
+            ("subscriptions/a/resourceGroups/g", false),
+            ("subscriptions/a/resourceGroups/subscriptions", false),
+            ("subscriptions/a/subscriptions/b", true),
+            ("subscriptions/a/resourceGroups/g/Subscriptions/b", true),
+            ("subscriptions/a/resourceGroups/g/resourceGroups/h", true),
+            ("subscriptions/a/resourceGroups/g/tags/t/resourcegroups/h/providers/X.Y/z", true),
+            ("subscriptions/a/providers/X.Y/subscriptions/b", false),
+            ("subscriptions/a/resourceGroups/g/providers/X.Y/resourceGroups/h/subscriptions/b", false),
+        ] {
+            assert_eq!(has_place_within(&path.split('/').collect::<Vec<_>>()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_management_groups_themselves_hang_at_the_root_alone() {
+        for other in ["Microsoft.Management/serviceGroups/g", "X.Y/managementGroups/g"] {
+            check(
+                "GET",
+                &format!("~/providers/{other}"),
+                &[&format!("{}/read", other.trim_end_matches("/g"))],
+                &format!("~/providers/{other}"),
+                Kind::Instance,
+            );
+        }
+        assert!(derived("GET", "~/providers/Microsoft.Management/managementGroups/g").is_err());
+    }
+
+    #[test]
+    fn what_a_query_asks_stands_in_its_body_and_what_only_describes_queries_does_not() {
+        for (method, path, expected) in [
+            ("POST", "/providers/Microsoft.ResourceGraph/resources", true),
+            ("GET", "/providers/Microsoft.ResourceGraph/operations", false),
+            ("GET", "~/resourceGroups/g/providers/Microsoft.ResourceGraph/queries/q", false),
+        ] {
+            assert_eq!(derived(method, path).unwrap().body_names_scopes(), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
     fn a_post_is_an_action_on_what_stands_before_its_verb() {
         let account = "~/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a";
         let keys = format!("{account}/listKeys");
