@@ -363,10 +363,12 @@ fn own_topic(method: Method, path: &CanonicalPath, derived: &Derived) -> Option<
 mod tests {
     use hyper::Request;
 
-    use super::super::testing::{HOST, MAIN, THEIRS, WARNED, World, principal};
+    use super::super::testing::{HOST, MAIN, THEIRS, WARNED, World, principal, tenant};
     use super::super::{Outcome, WrongTenant};
-    use crate::identity::Quoted;
     use super::*;
+    use crate::directory::entity::Entity;
+    use crate::identity::Quoted;
+    use crate::store::{Change, Revision};
 
     /// What a target is found to be, or the reason and the check at which it is not.
     fn resolved(world: &World, who: &str, method: &str, target: &str) -> String {
@@ -449,6 +451,36 @@ tenant = "signed"
         let elsewhere = SIGNED.replace("subscriptions", "providers");
         for target in [MAIN, "/subscriptions/x", "/subscriptions", "/subscriptions/00000004-0005-4000-8000-000000000009", &elsewhere] {
             assert_eq!(authority(&world, target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn an_operation_of_the_gateways_own_is_polled_below_the_subscription_that_it_changes() {
+        const ID: &str = "5f0b7a7e-3c0e-4d7e-9d0e-000000000001";
+        let mut world = World::new();
+        let started = serde_json::json!({
+            "id": ID, "starter": principal("owner"), "customer": tenant(2), "subscription": MAIN.trim_start_matches("/subscriptions/"),
+            "resource": MAIN, "removes": false, "started_at": world.now,
+        });
+        let writes = vec![Entity::Operation(serde_json::from_value(started).unwrap()).into_write()];
+        world.directory = Arc::new(world.directory.apply(&Change { revision: Revision(1), at: world.now, writes }).unwrap());
+        let below = |place: &str, rest: &str| format!("{place}/providers/Microsoft.ManagedServices/{rest}");
+        let (status, result) = (format!("operationStatuses/{ID}"), format!("operationResults/{ID}"));
+        for (method, path, expected) in [
+            (Method::Get, below(MAIN, &status), true),
+            (Method::Head, below(MAIN, &result), true),
+            (Method::Get, below(&MAIN.to_ascii_uppercase(), &status.to_ascii_uppercase()), true),
+            (Method::Delete, below(MAIN, &status), false),
+            (Method::Get, below(WARNED, &status), false),
+            (Method::Get, below(&MAIN.replace("subscriptions", "tenants"), &status), false),
+            (Method::Get, below(MAIN, &format!("registrationDefinitions/{ID}")), false),
+            (Method::Get, below(MAIN, &format!("{status}/x")), false),
+            (Method::Get, below(MAIN, &status.replace("000000000001", "000000000002")), false),
+            (Method::Get, below(MAIN, &status).replace("ManagedServices", "Compute"), false),
+        ] {
+            let found = own_operation(&CanonicalPath::parse(&path).unwrap(), method, &world.context());
+            let expected = expected.then(|| Operation::own(principal("owner"), world.now));
+            assert_eq!(found, expected, "{method} {path}");
         }
     }
 
