@@ -70,6 +70,7 @@ mod tests {
             (format!("{group}/validateMoveResources"), Some(Meaning::Move)),
             (format!("{group}/providers/Microsoft.Resources/deploymentStacks/s/validate"), None),
             (format!("{group}/providers/Microsoft.Resources/moveResources"), None),
+            (format!("{MAIN}/providers/Microsoft.Resources/subscriptions/s/resourceGroups/g/moveResources"), None),
             (format!("{group}/providers/Microsoft.Compute/virtualMachines/vm/start"), Some(Meaning::Plain)),
         ] {
             let path = CanonicalPath::parse(&path).unwrap();

@@ -400,6 +400,95 @@ mod tests {
         }
     }
 
+    fn words(path: &str) -> Vec<&str> {
+        path.split('/').filter(|word| !word.is_empty()).collect()
+    }
+
+    #[test]
+    fn grants_hang_on_the_root_on_subscriptions_and_on_management_groups() {
+        for (path, expected) in [
+            ("", true),
+            ("subscriptions/a", true),
+            ("Subscriptions/a", true),
+            ("tenants/a", false),
+            ("subscriptions/a/resourceGroups/g", false),
+            ("providers/Microsoft.Management/managementGroups/g", true),
+            ("things/Microsoft.Management/managementGroups/g", false),
+            ("providers/Microsoft.Other/managementGroups/g", false),
+            ("providers/Microsoft.Management/serviceGroups/g", false),
+        ] {
+            assert_eq!(is_anchor(&words(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_at_an_anchor_is_judged_there_and_everything_else_where_it_stands() {
+        for (path, expected) in [
+            ("subscriptions/a/providers/X.Y", "subscriptions/a"),
+            ("subscriptions/a/things/X.Y", "subscriptions/a/things/X.Y"),
+            ("subscriptions/a/resourceGroups/g/providers/X.Y", "subscriptions/a/resourceGroups/g/providers/X.Y"),
+            ("subscriptions/a/providers/Microsoft.Resources/deployments/d", "subscriptions/a"),
+            ("subscriptions/a/providers/Microsoft.Resources/deployments/d/operations/o", "subscriptions/a"),
+            ("tenants/a/providers/Microsoft.Resources/deployments/d", "tenants/a/providers/Microsoft.Resources/deployments/d"),
+            ("subscriptions/a/things/Microsoft.Resources/deployments/d", "subscriptions/a/things/Microsoft.Resources/deployments/d"),
+            ("subscriptions/a/providers/X.Y/deployments/d", "subscriptions/a/providers/X.Y/deployments/d"),
+            ("subscriptions/a/providers/Microsoft.Resources/tags/d", "subscriptions/a/providers/Microsoft.Resources/tags/d"),
+            ("subscriptions/a/providers/Microsoft.Insights/eventtypes/management", "subscriptions/a"),
+            ("providers/Microsoft.Insights/eventtypes/management", ""),
+            ("subscriptions/a/things/Microsoft.Insights/eventtypes/m", "subscriptions/a/things/Microsoft.Insights/eventtypes/m"),
+            ("subscriptions/a/providers/X.Y/eventtypes/m", "subscriptions/a/providers/X.Y/eventtypes/m"),
+            ("subscriptions/a/providers/Microsoft.Insights/logs/m", "subscriptions/a/providers/Microsoft.Insights/logs/m"),
+            ("tenants/a/providers/Microsoft.Insights/eventtypes/m", "tenants/a/providers/Microsoft.Insights/eventtypes/m"),
+        ] {
+            assert_eq!(without_bare_provider(&words(path)), words(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_core_has_few_types_and_a_provider_is_one_at_the_root_and_in_a_subscription() {
+        for (types, expected) in [
+            ("", false),
+            ("batch", true),
+            ("Tenants", true),
+            ("resources", false),
+            ("subscriptions/resourceGroups", true),
+            ("tenants/resourceGroups", false),
+            ("subscriptions/resourceGroups/moveResources", true),
+            ("tenants/resourceGroups/moveResources", false),
+            ("subscriptions/resourceGroups/providers", false),
+        ] {
+            assert_eq!(is_core(&words(types)), expected, "{types}");
+        }
+        assert_eq!(provider_types(&["providers", "X.Y"]), Some(&["providers"][..]));
+        assert_eq!(provider_types(&["subscriptions", "a", "providers", "X.Y"]), Some(&["subscriptions", "providers"][..]));
+        assert_eq!(provider_types(&["tenants", "a", "providers", "X.Y"]), None);
+    }
+
+    #[test]
+    fn providers_are_a_type_of_features_alone() {
+        let target = |namespace, named, types| Target { namespace, named, block: &[], types, end: End::Provider };
+        let features = "microsoft.features";
+        assert!(target(features, true, Vec::new()).has_providers_as_type(&["Features", "f"]));
+        assert!(!target(features, true, Vec::new()).has_providers_as_type(&["roleAssignments", "f"]));
+        assert!(!target(features, true, vec!["a"]).has_providers_as_type(&["features", "f"]));
+        assert!(!target(features, false, Vec::new()).has_providers_as_type(&["features", "f"]));
+        assert!(!target("X.Y", true, Vec::new()).has_providers_as_type(&["features", "f"]));
+    }
+
+    #[test]
+    fn only_a_list_that_is_called_like_an_action_takes_its_right_as_well() {
+        let keys = "~/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a/listKeys";
+        let count = |method, path: &str| derived(method, path).unwrap().actions.len();
+        assert_eq!((count("GET", keys), count("HEAD", keys)), (2, 2));
+        assert_eq!((count("DELETE", keys), count("PUT", keys), count("POST", keys), count("GET", &format!("{keys}/x"))), (1, 1, 1, 1));
+    }
+
+    #[test]
+    fn a_path_that_is_not_known_is_shown() {
+        let expected = ActionError::UnknownShape { method: Method::Get, path: "/things".to_owned() };
+        assert_eq!(derived("GET", "/things"), Err(expected));
+    }
+
     #[test]
     fn only_management_groups_themselves_hang_at_the_root_alone() {
         for other in ["Microsoft.Management/serviceGroups/g", "X.Y/managementGroups/g"] {

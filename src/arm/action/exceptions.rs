@@ -389,3 +389,17 @@ const TABLE: &[(&str, &[Exception])] = &[
         ],
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_ends_with_a_verb_where_a_post_ends_with_a_word() {
+        for (verb, path, expected) in
+            [(Post, "a/{}/b", true), (Post, "a", true), (Post, "a/{}", false), (Read, "a/{}/b", false), (Write, "a/{}", false)]
+        {
+            assert_eq!(instead(verb, path, "A.B/c/action").ends_with_verb(), expected, "{path}");
+        }
+    }
+}
