@@ -57,6 +57,7 @@ pub fn in_query(query: &str, own: &Scope) -> Result<Vec<Scope>, Unreadable> {
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
         places.look_at(name)?;
         places.look_at(value)?;
+        // Folded last: a word with an odd letter must not go with the segments that are taken out.
         if folded(&decoded_fully(&pair).to_lowercase().replace("subscriptions/", "")).contains("subscription") {
             places.bare_ids(&decoded_fully(value))?;
         }
@@ -266,8 +267,9 @@ impl<'o> Places<'o> {
                 looked_at = from..from + all_of_one_reading(reach(behind, !is_id))?;
             }
             let Some((anchor, behind)) = anchor(word, behind) else { continue };
-            for ends_early in [true, !is_id] {
-                self.add_below(&anchor, behind, ends_early)?;
+            self.add_below(&anchor, behind, true)?;
+            if is_id {
+                self.add_below(&anchor, behind, false)?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ pub struct Instrumented {
     pub text: String,
     /// Where each mutant's text stands in it.
     pub ranges: Vec<(usize, Range<usize>)>,
-    /// Those for which there is no expression, or whose text is none.
+    /// Those whose text is no expression.
     pub no_place: Vec<usize>,
     /// Those in functions that stayed `const`, or of other types.
     pub alone: Vec<usize>,
@@ -124,7 +124,7 @@ impl<'ast> Visit<'ast> for Shape {
 ///
 /// # Errors
 ///
-/// It is not Rust.
+/// It is not Rust, or a mutant stands where nothing is known to stand.
 pub fn instrument(source: &Source<'_>, left: &Left) -> Result<Instrumented, String> {
     let file = syn::parse_file(source.text).map_err(|error| error.to_string())?;
     let mut shape = Shape::default();
@@ -147,7 +147,11 @@ pub fn instrument(source: &Source<'_>, left: &Left) -> Result<Instrumented, Stri
             done.alone.push(*number);
             continue;
         }
-        let Some((at, kind, text)) = place(source.text, &shape, mutant, &range) else {
+        let whole = shape.expressions.get(&(mutant.genre, range.start));
+        if whole.is_none() && mutant.genre != Genre::FnValue {
+            return Err(format!("no expression is known for {}", mutant.name));
+        }
+        let Some((at, kind, text)) = place(source.text, whole, mutant, &range) else {
             done.no_place.push(*number);
             continue;
         };
@@ -163,12 +167,11 @@ pub fn instrument(source: &Source<'_>, left: &Left) -> Result<Instrumented, Stri
 }
 
 /// The range that is replaced, how, and by what; `None` where that is no Rust.
-fn place(text: &str, shape: &Shape, mutant: &Mutant, range: &Range<usize>) -> Option<(Range<usize>, Kind, String)> {
-    if mutant.genre == Genre::FnValue {
+fn place(text: &str, whole: Option<&Range<usize>>, mutant: &Mutant, range: &Range<usize>) -> Option<(Range<usize>, Kind, String)> {
+    let Some(whole) = whole else {
         syn::parse_str::<syn::Expr>(&mutant.replacement).ok()?;
         return Some((range.start..range.start, Kind::Body, mutant.replacement.clone()));
-    }
-    let whole = shape.expressions.get(&(mutant.genre, range.start))?;
+    };
     let changed = format!("{}{}{}", text.get(whole.start..range.start)?, mutant.replacement, text.get(range.end..whole.end)?);
     syn::parse_str::<syn::Expr>(&changed).ok()?;
     // A condition with `let` is no expression of its own.
