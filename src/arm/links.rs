@@ -235,7 +235,7 @@ impl<'o> Places<'o> {
             return Ok(());
         }
         // Most texts are what they look like.
-        if memchr::memchr2(b'%', b'\\', text.as_bytes()).is_none() && !text.contains("//") {
+        if text.is_ascii() && memchr::memchr2(b'%', b'\\', text.as_bytes()).is_none() && !text.contains("//") {
             return self.scan(text.trim());
         }
         let mut text = Cow::Borrowed(text);
@@ -393,9 +393,10 @@ fn is_dots(segment: &str) -> bool {
 /// Whether dots lead elsewhere for a reader who takes all of a text for one URL. Such a reader resolves them first, so what ends an id in the middle
 /// of other text is no end of its path.
 fn has_dots_in_url(text: &str) -> bool {
+    let text = text.trim_start_matches(['<', '(', '"', '\'', '`']);
     let behind_scheme = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c.is_control() || matches!(c, '+' | '-' | '.'));
     // Of two slashes one is left when the text comes here.
-    let is_url = behind_scheme.starts_with(":/");
+    let is_url = behind_scheme.starts_with(":/") || text.starts_with('/');
     let behind_id = |part| starts(part).next().and_then(|(at, word)| str::get(part, at + word.len()..));
     is_url && text.split(['?', '#']).filter_map(behind_id).any(|behind| behind.split('/').any(is_dots))
 }
@@ -404,11 +405,16 @@ fn two_readings() -> Unreadable {
     Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned())
 }
 
-/// With slashes as they are meant to be.
+/// With slashes as they are meant to be, and without the letters that only become ours by way of the upper case.
 fn flat(text: &str) -> String {
     let mut flat = String::with_capacity(text.len());
     for c in text.trim().chars() {
-        let c = if c == '\\' { '/' } else { c };
+        let c = match c {
+            '\\' => '/',
+            'ſ' => 's',
+            'ı' => 'i',
+            _ => c,
+        };
         if c != '/' || !flat.ends_with('/') {
             flat.push(c);
         }
@@ -706,6 +712,12 @@ mod tests {
             r"ht\ntps://management.azure.com/subscriptions/{x}/../~".to_owned(),
             "HTTPS:/management.azure.com/subscriptions/{x}/../~".to_owned(),
             "a+b-c.1://management.azure.com/subscriptions/{x}/../~".to_owned(),
+            "//management.azure.com/subscriptions/{x}/../~".to_owned(),
+            "/tenants/t/subscriptions/{x}/../~".to_owned(),
+            format!("<{host}/subscriptions/{{x}}/../~>"),
+            format!("('{host}/subscriptions/{{x}}/../~')"),
+            format!("`{host}/subscriptions/{{x}}/../~`"),
+            format!("\\\"{host}/subscriptions/{{x}}/../~\\\""),
         ] {
             let refused = in_json(format!("[\"{}\"]", odd.replace('~', A)).as_bytes(), &own()).map_err(|wrong| wrong.to_string());
             let two_readings = "an id is named that has two readings: dots or control characters stand in it";
@@ -717,6 +729,14 @@ mod tests {
         check(&format!(r#""{host}/subscriptions/~?path=a/../b""#), &["/subscriptions/~"]);
         check(r#""https://example.org/a/../b says nothing of any subscription""#, &[]);
         check(r#""note: what /subscriptions/{x}/../~ means""#, &[]);
+    }
+
+    #[test]
+    fn letters_that_become_ours_in_upper_case_count_as_ours() {
+        check(r#""/ſubscriptionſ/~""#, &["/subscriptions/~"]);
+        check(r#""/subscrıptions/~/resourceGroups/g""#, &["/subscriptions/~/resourceGroups/g"]);
+        check(r#""/%C5%BFubscriptions/~""#, &["/subscriptions/~"]);
+        check(r#""/śubscriptions/~""#, &[]);
     }
 
     #[test]

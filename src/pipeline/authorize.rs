@@ -197,9 +197,12 @@ impl Scoped {
             Decision::Deny(reason) => {
                 let nearest = decide::nearest(grants, directory.roles(), &question, self.caller.principal.tenant, NEAREST_MAX);
                 self.request.trail.consider(nearest);
-                // The other roles of the tenant do reach the scope: what is missing is the role for this.
-                let hidden = matches!(reason, DenyReason::NoDelegation | DenyReason::ScopeNotCovered) && !grants.is_empty();
-                let reason = if hidden { onboarding::role_missing(actions, reason) } else { reason };
+                let reason = match decide::decide(grants, denies, directory.roles(), &question) {
+                    _ if !falls_short(&reason) => reason,
+                    Decision::Deny(of_all) if falls_short(&of_all) => of_all,
+                    // Other roles of the tenant do reach the scope: what is missing is the role for this.
+                    _ => onboarding::role_missing(actions, reason),
+                };
                 Err(AuthorizeError::Denied { reason: Box::new(reason) })
             }
         }
@@ -372,6 +375,11 @@ impl Scoped {
             Some(_) => Some(format!("Only principals of {owner} itself make and change its delegations.")),
         }
     }
+}
+
+/// The grants of the tenant do not come as far as the scope.
+fn falls_short(reason: &DenyReason) -> bool {
+    matches!(reason, DenyReason::NoDelegation | DenyReason::ScopeNotCovered)
 }
 
 fn hint(reason: &DenyReason, owner: &str, directory: &Directory) -> Option<String> {

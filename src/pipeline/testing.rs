@@ -29,6 +29,8 @@ pub(super) const MAIN: &str = "/subscriptions/00000002-0005-4000-8000-0000000000
 pub(super) const WARNED: &str = "/subscriptions/00000002-0005-4000-8000-000000000002";
 /// The customer's subscription where nobody holds anything.
 pub(super) const BARE: &str = "/subscriptions/00000002-0005-4000-8000-000000000003";
+/// The customer's subscription where its owner alone holds anything.
+pub(super) const PAST_DUE: &str = "/subscriptions/00000002-0005-4000-8000-000000000005";
 
 /// The stranger's own subscription, where it may do what it likes.
 pub(super) const THEIRS: &str = "/subscriptions/00000003-0005-4000-8000-000000000001";

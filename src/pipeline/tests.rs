@@ -1,5 +1,5 @@
 use super::resolve::Scoped;
-use super::testing::{BARE, MAIN, WARNED, World, principal};
+use super::testing::{BARE, MAIN, PAST_DUE, WARNED, World, principal};
 use super::{CheckName, Outcome};
 use crate::arm::path::CanonicalPath;
 use crate::identity::Caller;
@@ -123,6 +123,13 @@ fn delegations_are_made_by_their_customer_and_removed_by_it_or_by_who_holds_the_
     world.check("reader", &assignment("DELETE").replace('~', WARNED), "role.action_missing");
     // And where nothing is delegated, the delegation.
     world.check("remover", &assignment("DELETE").replace('~', BARE), "delegation.none");
+    // Also where the customer's own people hold roles.
+    world.check("remover", &assignment("DELETE").replace('~', PAST_DUE), "delegation.none");
+    let of_a_group = World::with(
+        "[[delegation]]\noffer = \"Past due\"\nmanaging_tenant = \"provider\"\nscopes = [\"past-due/rg-a\"]\n\
+         [[delegation.authorization]]\nwho = \"reader\"\nrole = \"Reader\"\n",
+    );
+    of_a_group.check("reader", &assignment("DELETE").replace('~', PAST_DUE), "delegation.none");
 }
 
 #[test]

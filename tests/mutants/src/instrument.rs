@@ -1,7 +1,8 @@
 //! All mutants in one program: each place that has some asks at run time which one is on.
 //!
 //! A place is an expression (`(if on(7) { a <= b } else { a < b })`) or the beginning of a function (`if on(9) { return true; }`). What is within
-//! a mutated expression stands there as it was written; what is within the other branch may have places of its own.
+//! a mutated expression stands there as it was written; what is within the other branch may have places of its own. Of a function that returns `impl
+//! Iterator` the whole body is an expression, with either iterator in one type.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,7 +38,7 @@ pub struct Instrumented {
     pub ranges: Vec<(usize, Range<usize>)>,
     /// Those whose text is no expression.
     pub no_place: Vec<usize>,
-    /// Those in functions that stayed `const`, or of other types.
+    /// Those in functions that stayed `const`, or in constants.
     pub alone: Vec<usize>,
 }
 
@@ -55,6 +56,8 @@ type Order = (usize, Kind, Reverse<usize>, Genre);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Body,
+    /// A whole body that is an iterator.
+    Iterator,
     /// Stands as a statement of its own, too.
     Match,
     Expression,
@@ -120,6 +123,18 @@ impl<'ast> Visit<'ast> for Shape {
     }
 }
 
+impl Kind {
+    /// What stands before the question, before a variant, behind it, and behind what stands there otherwise.
+    const fn around(self) -> [&'static str; 4] {
+        match self {
+            Self::Body => ["if", "return ", "; }\n", ""],
+            Self::Iterator => ["if", "crate::mutants_switch::Either::One(", ") } else { crate::mutants_switch::Either::Other({ ", " }) }"],
+            Self::Match => ["{ if", "", " }\nelse { ", " } }"],
+            Self::Expression => ["(if", "", " }\nelse { ", " })"],
+        }
+    }
+}
+
 /// The file with all its places.
 ///
 /// # Errors
@@ -143,7 +158,7 @@ pub fn instrument(source: &Source<'_>, left: &Left) -> Result<Instrumented, Stri
         if left.mutants.contains(number) {
             continue;
         }
-        if mutant.has_its_own_type() || kept.iter().any(|(_, _, whole)| whole.contains(&range.start)) {
+        if kept.iter().any(|(_, _, whole)| whole.contains(&range.start)) {
             done.alone.push(*number);
             continue;
         }
@@ -170,7 +185,10 @@ pub fn instrument(source: &Source<'_>, left: &Left) -> Result<Instrumented, Stri
 fn place(text: &str, whole: Option<&Range<usize>>, mutant: &Mutant, range: &Range<usize>) -> Option<(Range<usize>, Kind, String)> {
     let Some(whole) = whole else {
         syn::parse_str::<syn::Expr>(&mutant.replacement).ok()?;
-        return Some((range.start..range.start, Kind::Body, mutant.replacement.clone()));
+        return Some(match mutant.item() {
+            Some(item) => (range.clone(), Kind::Iterator, format!("crate::mutants_switch::of::<{item}, _>({})", mutant.replacement)),
+            None => (range.start..range.start, Kind::Body, mutant.replacement.clone()),
+        });
     };
     let changed = format!("{}{}{}", text.get(whole.start..range.start)?, mutant.replacement, text.get(range.end..whole.end)?);
     syn::parse_str::<syn::Expr>(&changed).ok()?;
@@ -215,27 +233,18 @@ impl Writer<'_> {
     }
 
     fn site(&mut self, site: &Site, inner: &[Site]) {
-        let (open, close) = match site.kind {
-            Kind::Body => ("if", ""),
-            Kind::Match => ("{ if", "} }"),
-            Kind::Expression => ("(if", "})"),
-        };
-        for (index, (number, text)) in site.variants.iter().enumerate() {
-            let word = if index == 0 || site.kind == Kind::Body { open } else { "else if" };
-            let _ = write!(self.done.text, "{word} crate::mutants_switch::on({number}) {{ ");
-            if site.kind == Kind::Body {
-                self.done.text.push_str("return ");
-            }
+        let [open, before, behind, close] = site.kind.around();
+        for (number, text) in &site.variants {
+            let _ = write!(self.done.text, "{open} crate::mutants_switch::on({number}) {{ {before}");
             let start = self.done.text.len();
             self.done.text.push_str(text);
             self.done.ranges.push((*number, start..self.done.text.len()));
-            self.done.text.push_str(if site.kind == Kind::Body { "; }\n" } else { " }\n" });
+            self.done.text.push_str(behind);
         }
         if site.kind != Kind::Body {
-            self.done.text.push_str("else { ");
             self.emit(site.range.clone(), inner);
         }
-        self.done.text.push_str(close);
+        self.done.text.extend(std::iter::repeat_n(close, site.variants.len()));
     }
 
     fn copy(&mut self, range: Range<usize>) {

@@ -55,9 +55,10 @@ pub struct Place {
 }
 
 impl Mutant {
-    /// Whether it has another type than what the function returns besides, which a program with both cannot have.
-    pub fn has_its_own_type(&self) -> bool {
-        self.genre == Genre::FnValue && self.function.as_ref().is_some_and(|function| function.return_type.contains("impl "))
+    /// What the iterator yields that it returns in place of a whole body.
+    pub fn item(&self) -> Option<&str> {
+        let function = self.function.as_ref().filter(|_| self.genre == Genre::FnValue)?;
+        function.return_type.split_once("impl Iterator<Item =")?.1.strip_suffix('>')
     }
 }
 

@@ -37,3 +37,26 @@ pub fn on(number: usize) -> bool {
         }
     }
 }
+
+/// What a function returns that returns an iterator, or what stands there instead.
+#[derive(Clone)]
+pub enum Either<A, B> {
+    One(A),
+    Other(B),
+}
+
+impl<A: Iterator<Item = B::Item>, B: Iterator> Iterator for Either<A, B> {
+    type Item = B::Item;
+
+    fn next(&mut self) -> Option<B::Item> {
+        match self {
+            Self::One(one) => one.next(),
+            Self::Other(other) => other.next(),
+        }
+    }
+}
+
+/// An iterator of a mutant, which the compiler is to blame where it yields something else than the function.
+pub fn of<T, I: Iterator<Item = T>>(mutant: I) -> I {
+    mutant
+}
