@@ -766,6 +766,16 @@ mod tests {
     }
 
     #[test]
+    fn a_managing_tenant_that_is_not_allowed_is_told_as_the_policy_for_it_tells() {
+        let at = crate::delegation::SourceLocation { file: "policies/rules.toml".into(), line: 7, column: 1 };
+        let rejection = Rejection::Own(OwnError::ManagingTenant { tenant: TenantId::from_bytes([4; 16]), at });
+        let violation = rejection.violation().unwrap();
+        assert_eq!((&violation["type"], &violation["info"]["definedAt"]), (&"PolicyViolation".into(), &"policies/rules.toml:7".into()));
+        assert_eq!(violation["info"]["managedByTenantId"], "04040404-0404-0404-0404-040404040404");
+        assert_eq!(denied("Deniz", None).violation(), None);
+    }
+
+    #[test]
     fn an_operator_is_told_of_what_was_permitted_and_got_no_answer() {
         let assertion = AssertionError::Claims(serde_json::from_str::<()>("").unwrap_err());
         for (rejection, expected) in [

@@ -58,7 +58,7 @@ pub fn in_query(query: &str, own: &Scope) -> Result<Vec<Scope>, Unreadable> {
         places.look_at(name)?;
         places.look_at(value)?;
         // Folded last: a word with an odd letter must not go with the segments that are taken out.
-        if folded(&decoded_fully(&pair).to_lowercase().replace("subscriptions/", "")).contains("subscription") {
+        if folded(&decoded_fully(&pair).to_lowercase().replace("subscriptions/", "")).contains(SUBSCRIPTION) {
             places.bare_ids(&decoded_fully(value))?;
         }
     }
@@ -234,19 +234,29 @@ impl<'o> Places<'o> {
         if text.len() < SHORTEST {
             return Ok(());
         }
-        // Most texts are what they look like.
-        if text.is_ascii() && memchr::memchr2(b'%', b'\\', text.as_bytes()).is_none() && !text.contains("//") {
+        if is_plain(text) {
             return self.scan(text.trim());
         }
         let mut text = Cow::Borrowed(text);
         for _ in 0..=DECODINGS_MAX {
-            self.scan(&flat(&text))?;
+            self.scan_every_form(&flat(&text))?;
             match decoded(&text) {
                 Some(other) => text = Cow::Owned(other),
                 None => break,
             }
         }
         Ok(())
+    }
+
+    /// A text, and what is left of it for readers who leave out what cannot be seen, and who leave out parameters besides.
+    fn scan_every_form(&mut self, text: &str) -> Result<(), Unreadable> {
+        self.scan(text)?;
+        let seen = squeezed(text);
+        if seen != text {
+            self.scan(&seen)?;
+        }
+        let bare = without_parameters(&seen);
+        if bare != seen { self.scan(&bare) } else { Ok(()) }
     }
 
     fn scan(&mut self, text: &str) -> Result<(), Unreadable> {
@@ -318,6 +328,7 @@ fn all_of_one_reading(text: &str) -> Result<usize, Unreadable> {
     if text.split('/').any(is_odd) { Err(two_readings()) } else { Ok(text.len()) }
 }
 
+const SUBSCRIPTION: &str = "subscription";
 const WORDS: [&str; 2] = ["subscriptions/", "providers/microsoft.management/managementgroups/"];
 
 /// Where ids begin in a text: at a word that is none's end.
@@ -405,21 +416,45 @@ fn two_readings() -> Unreadable {
     Unreadable("an id is named that has two readings: dots or control characters stand in it".to_owned())
 }
 
-/// With slashes as they are meant to be, and without the letters that only become ours by way of the upper case.
+/// Whether a text is what it looks like for every reader, which most are.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'\\' | b';')) && !text.contains("//")
+}
+
+/// With slashes as they are meant to be.
 fn flat(text: &str) -> String {
     let mut flat = String::with_capacity(text.len());
     for c in text.trim().chars() {
-        let c = match c {
-            '\\' => '/',
-            'ſ' => 's',
-            'ı' => 'i',
-            _ => c,
-        };
+        let c = if c == '\\' { '/' } else { c };
         if c != '/' || !flat.ends_with('/') {
             flat.push(c);
         }
     }
     flat
+}
+
+/// Without what cannot be seen, and with our letters in place of those that some readers take for them: wide ones, and those that only become ours by
+/// way of the upper case.
+fn squeezed(text: &str) -> String {
+    let ours = |c: char| match c {
+        'ſ' => 's',
+        'ı' => 'i',
+        '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
+        _ => c,
+    };
+    let seen: String = text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).map(ours).collect();
+    flat(&seen)
+}
+
+/// Soft hyphen, zero-width and direction marks. Source: Unicode, general category Cf, without those of single scripts.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Without what stands from a semicolon to the end of its segment. Source: RFC 3986, section 3.3.
+fn without_parameters(text: &str) -> String {
+    let bare = |segment| str::split(segment, ';').next().unwrap_or_default();
+    text.split('/').map(bare).collect::<Vec<_>>().join("/")
 }
 
 /// A name as a reader compares it who does not look at case. There are letters that only become ours by way of the upper case.
@@ -540,9 +575,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
             if self.names_subscriptions {
                 self.places.bare_ids(&name).map_err(de::Error::custom)?;
             }
-            let lower = folded(&name);
-            let says_so = lower.contains("subscription");
-            let is_said_above = self.names_subscriptions && matches!(lower.as_str(), "id" | "ids" | "name" | "value" | "values");
+            let says_so = name.len() >= SUBSCRIPTION.len() && folded(&name).contains(SUBSCRIPTION);
+            let is_said_above = self.names_subscriptions && matches!(folded(&name).as_str(), "id" | "ids" | "name" | "value" | "values");
             if !names.insert(name) {
                 return Err(de::Error::custom("a name stands twice in one object"));
             }
@@ -732,11 +766,50 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_become_ours_in_upper_case_count_as_ours() {
-        check(r#""/ſubscriptionſ/~""#, &["/subscriptions/~"]);
-        check(r#""/subscrıptions/~/resourceGroups/g""#, &["/subscriptions/~/resourceGroups/g"]);
-        check(r#""/%C5%BFubscriptions/~""#, &["/subscriptions/~"]);
+    fn what_some_readers_do_not_see_or_take_for_our_letters_hides_no_id() {
+        for hidden in [
+            r"/subscri\tptions/~",
+            "/subscriptions/8f2c1a10-0000-\u{200b}4000-8000-00000000000a",
+            r"https://management.azure.com/subscri\rptions/~",
+            r"/sub\u0000scriptions/~",
+            r"/sub\u007fscriptions/~",
+            "/sub%09scriptions/~",
+            "/ſubscriptionſ/~",
+            "/subscrıptions/~",
+            "/%C5%BFubscriptions/~",
+            "/\u{ff53}ubscription\u{ff33}/~",
+            "\u{ff0f}subscriptions\u{ff0f}~",
+            "//sub\u{ad}scriptions/~",
+            "/sub\u{180e}scriptions/~",
+            "/sub\u{200b}scriptions/~",
+            "/sub\u{200f}scriptions/~",
+            "/sub\u{202a}scriptions/~",
+            "/sub\u{202e}scriptions/~",
+            "/sub\u{2060}scriptions/~",
+            "/sub\u{206f}scriptions/~",
+            "\u{feff}/sub\u{feff}scriptions/~",
+            "/subscriptions;a=b/~",
+            "/subscriptions/~;a=b",
+            "/a;b/subscriptions;c;d/~;e",
+            r"x;subscri\tptions/~",
+        ] {
+            check(&format!("\"{hidden}\"").replace('~', A), &["/subscriptions/~"]);
+        }
         check(r#""/śubscriptions/~""#, &[]);
+        check("\"/sub\u{2010}scriptions/~\"", &[]);
+        check(r#""/sub{}scriptions/~""#, &[]);
+        // Lines stay lines for whoever sees them.
+        check(r#""see /subscriptions/~\nabc""#, &["/subscriptions/~"]);
+        let in_the_id = "/subscriptions/8f2c1a10-0000-\\n4000-8000-00000000000a";
+        for dots in [
+            in_the_id,
+            r"/subscriptions/x/.\t./~",
+            "/subscriptions/x/..;a/~",
+            "/subscriptions/x/.\u{200b}./~",
+            "/subscriptions/x/\u{ff0e}./~",
+        ] {
+            assert!(in_json(format!("\"{}\"", dots.replace('~', A)).as_bytes(), &own()).is_err(), "{dots}");
+        }
     }
 
     #[test]

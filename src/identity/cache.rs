@@ -229,6 +229,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn so_many_tokens_are_remembered_that_were_seen_once() {
+        assert_eq!(TokenCache::new(CacheLimits::default()).seen.len(), 65_536);
+    }
+
     fn keep_twice(cache: &TokenCache, token: &str, until: i64, now: i64) {
         for _ in 0..2 {
             cache.keep(token, proven(until), at(now));

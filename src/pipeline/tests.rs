@@ -112,6 +112,7 @@ fn delegations_are_made_by_their_customer_and_removed_by_it_or_by_who_holds_the_
         world.check("editor", &asked, "role.action_missing");
     }
     for asked in [definition("PUT"), definition("DELETE"), assignment("PUT")] {
+        world.check("nobody", &asked, "role.action_missing");
         world.check("contributor", &asked, "role.action_missing");
         world.check("remover", &asked, "role.action_missing");
     }
