@@ -12,6 +12,10 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[expect(dead_code, reason = "the same frames serve the tests of threats, which send more kinds of them")]
+#[path = "common/frames.rs"]
+mod frames;
+
 #[path = "gateway/activity_log.rs"]
 mod activity_log;
 

@@ -66,13 +66,6 @@ pub struct GatewayFile {
     /// How long requests in flight may take after a stop signal, in milliseconds, 0 to 600000. Default 30000.
     #[schemars(with = "Option<u64>")]
     pub drain_time_ms_max: Option<At<u64>>,
-    /// Connections open at once per worker, 1 to 1000000. Default 16384: about 1 GB with TLS.
-    #[schemars(with = "Option<u64>")]
-    pub connections_max: Option<At<u64>>,
-    /// Connections open at once per worker from one address, or from one network of 64 bits of IPv6, 1 to 1000000. Default: half of
-    /// `connections_max`. Behind a balancer that shows its own address all connections come from there.
-    #[schemars(with = "Option<u64>")]
-    pub connections_per_address_max: Option<At<u64>>,
     /// Requests handled at once per worker, 1 to 1000000; more are answered with 503. Default 8192.
     #[schemars(with = "Option<u64>")]
     pub requests_max: Option<At<u64>>,
@@ -82,6 +75,13 @@ pub struct GatewayFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
+    /// Connections open at once, of all workers together, 1 to 16777216. Default: 16384 for each worker, which is about 1 GB with TLS.
+    #[schemars(with = "Option<u64>")]
+    pub connections_max: Option<At<u64>>,
+    /// Those of them from one address, or from one network of 64 bits of IPv6, 1 to 16777216. Default: half of `connections_max`. Behind a
+    /// balancer that shows its own address all connections come from there.
+    #[schemars(with = "Option<u64>")]
+    pub connections_per_address_max: Option<At<u64>>,
     /// Bytes of all header fields of a request together, 1024 to 1048576. Default 65536: several tokens of 16 KiB.
     #[schemars(with = "Option<u64>")]
     pub header_bytes_max: Option<At<u64>>,
@@ -110,9 +110,25 @@ pub struct LimitsFile {
     /// HTTP/2 streams open at once on a connection, 1 to 1000. Default 100.
     #[schemars(with = "Option<u64>")]
     pub streams_max: Option<At<u64>>,
-    /// HTTP/2 streams that a client may take back within 10 s, 1 to 10000. Default 100.
+    /// How long a body may be waited for before as much of it has come as at `body_bytes_per_s_min`, in milliseconds, 1 to 600000. Default 30000.
     #[schemars(with = "Option<u64>")]
-    pub taken_back_streams_max: Option<At<u64>>,
+    pub body_idle_time_ms_max: Option<At<u64>>,
+    /// Bytes of a body that is judged, which is all but `application/octet-stream`, 1 to 16777216. Default 4194304 (4 MiB), as in Azure: it
+    /// is held as a whole.
+    #[schemars(with = "Option<u64>")]
+    pub judged_body_bytes_max: Option<At<u64>>,
+    /// How long all of such a body may take to come, in milliseconds, 1 to 600000. Default 30000.
+    #[schemars(with = "Option<u64>")]
+    pub judged_body_time_ms_max: Option<At<u64>>,
+    /// HTTP/2 streams that a client may take back in a second while they are handled or answered, judged over 10 s, 1 to 1000. Default 10.
+    #[schemars(with = "Option<u64>")]
+    pub resets_per_s_max: Option<At<u64>>,
+    /// HTTP/2 streams that a client took back before anybody looked at them, held at once on a connection, 1 to 1000. Default 20.
+    #[schemars(with = "Option<u64>")]
+    pub pending_resets_max: Option<At<u64>>,
+    /// HTTP/2 streams that the gateway has to reset because of what the client sent, in the life of a connection, 1 to 10000. Default 100.
+    #[schemars(with = "Option<u64>")]
+    pub error_resets_max: Option<At<u64>>,
 }
 
 /// `[admin]`
@@ -175,9 +191,10 @@ pub struct BackendFile {
     /// From the last byte sent to the first byte of the answer, in milliseconds, 1 to 600000. Default 60000, as in Azure.
     #[schemars(with = "Option<u64>")]
     pub first_byte_time_ms_max: Option<At<u64>>,
-    /// Waiting for a body, either way, before as much has come as at `limits.body_bytes_per_s_min`, in milliseconds, 1 to 600000. Default 30000.
+    /// How long the body of an answer may be waited for before as much has come as at `limits.body_bytes_per_s_min`, in milliseconds, 1 to
+    /// 600000. Default 30000.
     #[schemars(with = "Option<u64>")]
-    pub idle_time_ms_max: Option<At<u64>>,
+    pub answer_idle_time_ms_max: Option<At<u64>>,
     /// Bytes of a request body, 1 to 1099511627776. Default 134217728 (128 MiB): bodies are streamed, not held.
     #[schemars(with = "Option<u64>")]
     pub body_bytes_max: Option<At<u64>>,

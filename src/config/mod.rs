@@ -161,9 +161,12 @@ const FABRIC: BackendConfig = BackendConfig {
     protocol: Protocol::Http1,
     connect_time_max: Duration::from_secs(3),
     first_byte_time_max: Duration::from_secs(20),
-    idle_time_max: Duration::from_secs(20),
+    body_idle_time_max: Duration::from_secs(20),
+    answer_idle_time_max: Duration::from_secs(20),
     body_bytes_per_s_min: BYTES_PER_S_MIN,
     body_bytes_max: 1 << 20,
+    judged_bytes_max: 1 << 20,
+    judged_time_max: Duration::from_secs(20),
     answer_bytes_max: 8 << 20,
     connections_max: 64,
 };
@@ -178,6 +181,20 @@ struct Checker<'a> {
 
 const SECTIONS: [&str; 11] =
     ["admin", "backend", "gateway", "identity", "limits", "policies", "private_cloud", "records", "store", "throttling", "webhook"];
+
+/// Keys of earlier versions, and what to write in their place.
+const RENAMED: [(&str, &str); 4] = [
+    ("connections_max", "write `limits.connections_max`, which is for all workers together"),
+    ("connections_per_address_max", "write `limits.connections_per_address_max`, which is for all workers together"),
+    ("idle_time_ms_max", "write `limits.body_idle_time_ms_max` for requests and `backend.answer_idle_time_ms_max` for answers"),
+    ("taken_back_streams_max", "write `limits.resets_per_s_max`, which is a tenth of it"),
+];
+
+/// Connections for each worker, where nobody says how many there may be in all: with TLS about 1 GB.
+const CONNECTIONS_PER_WORKER: u64 = 16 * 1024;
+/// As many for the most workers that there may be.
+const CONNECTIONS_MAX: u64 = WORKERS_MAX * CONNECTIONS_PER_WORKER;
+const WORKERS_MAX: u64 = 1024;
 
 impl Checker<'_> {
     fn read(&mut self, text: &str) -> ConfigFile {
@@ -252,9 +269,11 @@ impl Checker<'_> {
         match message.strip_prefix("unknown field") {
             Some(rest) => {
                 let known: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
-                let suggestion = closest(name, known).map(str::to_owned);
-                let diagnostic = Diagnostic::error("config.unknown", format!("unknown key `{name}`"));
-                self.diagnostics.push(diagnostic.at(span(key.span()), "no such key").suggest(span(key.span()), suggestion));
+                let diagnostic = Diagnostic::error("config.unknown", format!("unknown key `{name}`")).at(span(key.span()), "no such key");
+                self.diagnostics.push(match RENAMED.iter().find(|(old, _)| *old == name) {
+                    Some((_, new)) => diagnostic.help(*new),
+                    None => diagnostic.suggest(span(key.span()), closest(name, known).map(str::to_owned)),
+                });
             }
             None => {
                 let first = message.lines().next().unwrap_or_default();
@@ -269,8 +288,8 @@ impl Checker<'_> {
         let authorities = self.authorities(&file.gateway.authorities, listen.map_or(8443, |listen| listen.port()));
         let tls = self.gateway_tls(&file, listen);
         let audiences = audiences(&authorities, &file.identity.audiences);
-        let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=1024, cores());
-        let limits = self.limits(&file);
+        let workers = self.number(file.gateway.workers.as_ref(), "workers", 1..=WORKERS_MAX, cores());
+        let limits = self.limits(&file, workers);
         let requests_max = self.size(file.gateway.requests_max.as_ref(), "requests_max", 1..=1_000_000, 8_192);
         let throttling = self.throttling(&file.throttling);
         let admin = self.admin(&file);
@@ -304,11 +323,12 @@ impl Checker<'_> {
         })
     }
 
-    fn limits(&mut self, file: &ConfigFile) -> Limits {
+    fn limits(&mut self, file: &ConfigFile, workers: u64) -> Limits {
         let (gateway, limits) = (&file.gateway, &file.limits);
         let rate = limits.body_bytes_per_s_min.as_ref();
-        let connections_max = self.number(gateway.connections_max.as_ref(), "connections_max", 1..=1_000_000, 16_384);
-        let per_address = gateway.connections_per_address_max.as_ref();
+        let usual = workers.saturating_mul(CONNECTIONS_PER_WORKER).min(CONNECTIONS_MAX);
+        let connections_max = self.number(limits.connections_max.as_ref(), "connections_max", 1..=CONNECTIONS_MAX, usual);
+        let per_address = limits.connections_per_address_max.as_ref();
         let half = connections_max.div_ceil(2);
         let head = HeadLimits {
             target_bytes_max: self.size(limits.target_bytes_max.as_ref(), "target_bytes_max", 64..=65_534, 8_192),
@@ -323,9 +343,11 @@ impl Checker<'_> {
             write_bytes_per_s_min: self.number(rate, "body_bytes_per_s_min", 1..=1 << 20, BYTES_PER_S_MIN),
             head,
             connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
-            connections_per_address_max: self.size(per_address, "connections_per_address_max", 1..=1_000_000, half),
+            connections_per_address_max: self.size(per_address, "connections_per_address_max", 1..=CONNECTIONS_MAX, half),
             streams_max: self.count(limits.streams_max.as_ref(), "streams_max", 1..=1_000, 100),
-            taken_back_max: self.count(limits.taken_back_streams_max.as_ref(), "taken_back_streams_max", 1..=10_000, 100),
+            resets_per_s_max: self.count(limits.resets_per_s_max.as_ref(), "resets_per_s_max", 1..=1_000, 10),
+            pending_resets_max: self.size(limits.pending_resets_max.as_ref(), "pending_resets_max", 1..=1_000, 20),
+            error_resets_max: self.size(limits.error_resets_max.as_ref(), "error_resets_max", 1..=10_000, 100),
             drain_time_max: self.time(gateway.drain_time_ms_max.as_ref(), "drain_time_ms_max", 0..=600_000, 30_000),
             ..Limits::default()
         }
@@ -417,10 +439,13 @@ impl Checker<'_> {
     }
 
     fn backend(&mut self, file: &ConfigFile, body_bytes_per_s_min: u64) -> Option<BackendConfig> {
-        let backend = &file.backend;
+        let (backend, limits) = (&file.backend, &file.limits);
         let connect_time_max = self.time(backend.connect_time_ms_max.as_ref(), "connect_time_ms_max", 1..=60_000, 3_000);
         let first_byte_time_max = self.time(backend.first_byte_time_ms_max.as_ref(), "first_byte_time_ms_max", 1..=600_000, 60_000);
-        let idle_time_max = self.time(backend.idle_time_ms_max.as_ref(), "idle_time_ms_max", 1..=600_000, 30_000);
+        let body_idle_time_max = self.time(limits.body_idle_time_ms_max.as_ref(), "body_idle_time_ms_max", 1..=600_000, 30_000);
+        let answer_idle_time_max = self.time(backend.answer_idle_time_ms_max.as_ref(), "answer_idle_time_ms_max", 1..=600_000, 30_000);
+        let judged_bytes_max = self.number(limits.judged_body_bytes_max.as_ref(), "judged_body_bytes_max", 1..=16 << 20, 4 << 20);
+        let judged_time_max = self.time(limits.judged_body_time_ms_max.as_ref(), "judged_body_time_ms_max", 1..=600_000, 30_000);
         let body_bytes_max = self.number(backend.body_bytes_max.as_ref(), "body_bytes_max", 1..=1 << 40, 128 << 20);
         let answer_bytes_max = self.size(backend.answer_bytes_max.as_ref(), "answer_bytes_max", 1..=1 << 30, 8 << 20);
         let connections_max = self.size(backend.connections_max.as_ref(), "connections_max", 1..=65_536, 1_024);
@@ -440,9 +465,12 @@ impl Checker<'_> {
             protocol: backend.protocol,
             connect_time_max,
             first_byte_time_max,
-            idle_time_max,
+            body_idle_time_max,
+            answer_idle_time_max,
             body_bytes_per_s_min,
             body_bytes_max,
+            judged_bytes_max,
+            judged_time_max,
             answer_bytes_max,
             connections_max,
         })
@@ -629,14 +657,15 @@ mod tests {
     #[test]
     fn all_mistakes_are_named_at_once() {
         check("", &["backend.url is missing"]);
-        let text = "[gateway]\nlistn = \"x\"\nworkers = 0\n[backend]\nurl = \"http://rm.example\"\nidle_time_ms_max = \"1\"\n[recrods]\n";
+        let text =
+            "[gateway]\nlistn = \"x\"\nworkers = 0\n[backend]\nurl = \"http://rm.example\"\nanswer_idle_time_ms_max = \"1\"\n[recrods]\n";
         check(
             text,
             &[
                 "unknown key `listn`",
                 "workers is 0; allowed: 1 to 1024",
                 "backend.url is",
-                "`idle_time_ms_max` cannot be read",
+                "`answer_idle_time_ms_max` cannot be read",
                 "unknown section `recrods`",
             ],
         );
@@ -645,7 +674,8 @@ mod tests {
     #[test]
     fn limits_are_as_documented_and_within_their_ranges() {
         let limits = |text: &str| parse(Path::new("conf"), "steward.toml", text).unwrap().limits;
-        assert_eq!(format!("{:?}", limits(BACKEND)), format!("{:?}", Limits::default()), "one default, said twice");
+        let of_one_worker = limits(&format!("{BACKEND}[gateway]\nworkers = 1\n"));
+        assert_eq!(format!("{of_one_worker:?}"), format!("{:?}", Limits::default()), "one default, said twice");
         let lower = limits(&format!("{BACKEND}[limits]\nheader_bytes_max = 1024\nhead_time_ms_max = 10\n"));
         assert_eq!((lower.head.fields_bytes_max, lower.head_time_max), (1024, Duration::from_millis(10)));
         let keys = [
@@ -658,13 +688,64 @@ mod tests {
             ("write_time_ms_max", 9, 600_001),
             ("body_bytes_per_s_min", 0, (1 << 20) + 1),
             ("streams_max", 0, 1_001),
-            ("taken_back_streams_max", 0, 10_001),
+            ("connections_max", 0, 16_777_217),
+            ("connections_per_address_max", 0, 16_777_217),
+            ("body_idle_time_ms_max", 0, 600_001),
+            ("judged_body_bytes_max", 0, 16_777_217),
+            ("judged_body_time_ms_max", 0, 600_001),
+            ("resets_per_s_max", 0, 1_001),
+            ("pending_resets_max", 0, 1_001),
+            ("error_resets_max", 0, 10_001),
         ];
         for (key, below, above) in keys {
             for value in [below, above] {
                 let allowed = format!("{key} is {value}; allowed: {} to {}", below + 1, above - 1);
                 check(&format!("{BACKEND}[limits]\n{key} = {value}\n"), &[&allowed]);
             }
+        }
+    }
+
+    #[test]
+    fn connections_are_bounded_in_all_and_half_of_them_are_for_one_address() {
+        let connections = |text: &str| {
+            let limits = parse(Path::new("conf"), "steward.toml", &format!("{BACKEND}{text}")).unwrap().limits;
+            (limits.connections_max, limits.connections_per_address_max)
+        };
+        assert_eq!(connections("[gateway]\nworkers = 4\n"), (65_536, 32_768));
+        assert_eq!(connections("[gateway]\nworkers = 1024\n"), (16_777_216, 8_388_608));
+        assert_eq!(connections("[gateway]\nworkers = 4\n[limits]\nconnections_max = 7\n"), (7, 4));
+        assert_eq!(connections("[limits]\nconnections_max = 7\nconnections_per_address_max = 7\n"), (7, 7));
+    }
+
+    #[test]
+    fn bodies_are_bounded_in_bytes_and_times() {
+        let backend = |text: &str| parse(Path::new("conf"), "steward.toml", &format!("{BACKEND}{text}")).unwrap().backend;
+        let bounds = |one: BackendConfig| {
+            (one.judged_bytes_max, [one.judged_time_max, one.body_idle_time_max, one.answer_idle_time_max].map(|time| time.as_millis()))
+        };
+        assert_eq!(bounds(backend("")), (4_194_304, [30_000; 3]));
+        let more =
+            "answer_idle_time_ms_max = 1\n[limits]\njudged_body_bytes_max = 2\njudged_body_time_ms_max = 3\nbody_idle_time_ms_max = 4\n";
+        assert_eq!(bounds(backend(more)), (2, [3, 4, 1]));
+        for value in ["0", "600001"] {
+            let allowed = format!("answer_idle_time_ms_max is {value}; allowed: 1 to 600000");
+            check(&format!("{BACKEND}answer_idle_time_ms_max = {value}\n"), &[&allowed]);
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_earlier_version_is_an_error_that_names_the_new_one() {
+        for (section, key, new) in [
+            ("gateway", "connections_max", "limits.connections_max"),
+            ("gateway", "connections_per_address_max", "limits.connections_per_address_max"),
+            ("limits", "taken_back_streams_max", "limits.resets_per_s_max"),
+            ("backend", "idle_time_ms_max", "limits.body_idle_time_ms_max"),
+        ] {
+            let header = if section == "backend" { String::new() } else { format!("[{section}]\n") };
+            let text = format!("{BACKEND}{header}{key} = 100\n");
+            check(&text, &[&format!("unknown key `{key}`")]);
+            let told = parse(Path::new("conf"), "steward.toml", &text).unwrap_err().render(crate::policy::diagnostics::Style::default());
+            assert!(told.contains(&format!("write `{new}`")), "{told}");
         }
     }
 

@@ -47,12 +47,18 @@ pub struct BackendConfig {
     pub connect_time_max: Duration,
     /// From the last byte sent to the first byte of the answer. Source: Azure Resource Manager RPC, 60 s.
     pub first_byte_time_max: Duration,
-    /// How long a body may be waited for, in either direction, before as much has come as comes in that time at the slowest rate.
-    pub idle_time_max: Duration,
+    /// How long the body of a request may be waited for before as much has come as comes in that time at the slowest rate.
+    pub body_idle_time_max: Duration,
+    /// The same for the body of an answer.
+    pub answer_idle_time_max: Duration,
     /// That rate.
     pub body_bytes_per_s_min: u64,
     /// A request body.
     pub body_bytes_max: u64,
+    /// A request body that is judged, and so held as a whole.
+    pub judged_bytes_max: u64,
+    /// How long all of it may take to come.
+    pub judged_time_max: Duration,
     /// An answer that has to be read: a list whose links are rewritten. Source: Azure Resource Manager RPC, 8 MB.
     pub answer_bytes_max: usize,
     /// Connections open at once, per worker.
@@ -60,8 +66,13 @@ pub struct BackendConfig {
 }
 
 impl BackendConfig {
+    /// For the body of a request.
     const fn patience(&self) -> Patience {
-        Patience::at_rate(self.idle_time_max, self.body_bytes_per_s_min)
+        Patience::at_rate(self.body_idle_time_max, self.body_bytes_per_s_min)
+    }
+
+    const fn answer_patience(&self) -> Patience {
+        Patience::at_rate(self.answer_idle_time_max, self.body_bytes_per_s_min)
     }
 }
 
@@ -187,11 +198,6 @@ impl ForwardError {
     }
 }
 
-/// A body that is judged. Source: Azure Resource Manager, request size.
-const JUDGED_BYTES_MAX: u64 = 4 << 20;
-/// How long all of it may take to come.
-const JUDGED_TIME_MAX: Duration = Duration::from_secs(30);
-
 /// The backend as one worker sees it.
 #[derive(Debug)]
 pub struct Backend {
@@ -224,14 +230,14 @@ impl Backend {
     /// All of a request's body, for judging it before any of it leaves.
     ///
     /// # Errors
-    /// When it is larger than 4 MiB or than what this backend takes, does not come in time, or ends early.
+    /// When it is larger than what is judged or than what this backend takes, does not come in time, or ends early.
     pub async fn read(&self, body: RequestBody) -> Result<Bytes, ForwardError> {
         let incoming = match body {
             RequestBody::Client(incoming) => incoming,
             RequestBody::Whole(whole) => return Ok(whole),
         };
-        let max = self.config.body_bytes_max.min(JUDGED_BYTES_MAX);
-        match timeout(JUDGED_TIME_MAX, body::read(incoming, max, self.config.patience())).await {
+        let max = self.config.body_bytes_max.min(self.config.judged_bytes_max);
+        match timeout(self.config.judged_time_max, body::read(incoming, max, self.config.patience())).await {
             Ok(read) => read,
             Err(_elapsed) => Err(ForwardError::BodyTooSlow),
         }
@@ -295,7 +301,7 @@ impl Backend {
                 Ok(response) => {
                     refuse_odd_framing(response.headers())?;
                     connection.share = share;
-                    let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.patience());
+                    let streamed = |incoming| AnswerBody::streamed(incoming, connection, &self.pool, watch, self.config.answer_patience());
                     return Ok(response.map(streamed));
                 }
                 Err(failed) => failed,

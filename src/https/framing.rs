@@ -1,7 +1,7 @@
 //! Reads along how requests of HTTP/1.1 are framed, and finds those that two programs may end at two places.
 //!
 //! The HTTP library takes what RFC 9112 allows a server to take: of a length and a transfer coding it drops the length, of two equal lengths one,
-//! and a line may end without a carriage return. Whoever handles the request never sees that. So heads are read here as they come in, and the
+//! and a line may end without a carriage return. Of a target it drops what stands behind `#`. Whoever handles the request never sees that. So heads are read here as they come in, and the
 //! bodies between them are skipped by the same rules that the library has. Where those rules end, so does the reading: the library refuses what
 //! comes there and closes the connection.
 
@@ -21,6 +21,8 @@ use super::patience::Patience;
 pub enum AmbiguousFraming {
     /// A line of the head ends without a carriage return.
     BareLineFeed,
+    /// A `#` in the target, where some end it and others read on.
+    Fragment,
     /// `Content-Length` and `Transfer-Encoding`.
     LengthAndCoding,
     /// More than one `Content-Length`.
@@ -153,10 +155,22 @@ impl Line {
     }
 }
 
+/// Where in a head the reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// In the first line, or before it.
+    Method,
+    /// In the first line, behind its first blank.
+    Target,
+    /// Behind the first line.
+    Fields,
+}
+
 /// What the lines of a head have said so far.
 #[derive(Debug)]
 struct Head {
-    has_begun: bool,
+    reached: Reached,
+    has_fragment: bool,
     lengths: u16,
     /// Of the last such line; none when it cannot be read.
     length: Option<u64>,
@@ -166,7 +180,7 @@ struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { has_begun: false, lengths: 0, length: Some(0), has_coding: false, has_bare_line_feed: false }
+        Self { reached: Reached::Method, has_fragment: false, lengths: 0, length: Some(0), has_coding: false, has_bare_line_feed: false }
     }
 }
 
@@ -176,8 +190,21 @@ impl Head {
             Self { has_coding: true, lengths: 1.., .. } => Some(AmbiguousFraming::LengthAndCoding),
             Self { lengths: 2.., .. } => Some(AmbiguousFraming::TwoLengths),
             Self { has_bare_line_feed: true, .. } => Some(AmbiguousFraming::BareLineFeed),
+            Self { has_fragment: true, .. } => Some(AmbiguousFraming::Fragment),
             _ => None,
         }
+    }
+
+    /// Looks for a fragment in the first line. The name of a method may hold a `#` as well. Source: RFC 9110 §5.6.2.
+    fn look_for_fragment(&mut self, bytes: &[u8]) {
+        let target = match self.reached {
+            Reached::Method => memchr::memchr(b' ', bytes).and_then(|end| bytes.get(end..)),
+            Reached::Target => Some(bytes),
+            Reached::Fields => None,
+        };
+        let Some(target) = target else { return };
+        self.reached = Reached::Target;
+        self.has_fragment |= memchr::memchr(b'#', target).is_some();
     }
 }
 
@@ -208,7 +235,7 @@ struct Reader {
 impl Reader {
     /// Whether a head has begun and not ended. Empty lines before it do not begin it.
     const fn is_within_head(&self) -> bool {
-        matches!(self.place, Place::Head) && (self.head.has_begun || self.line.length > 0)
+        matches!(self.place, Place::Head) && (matches!(self.head.reached, Reached::Fields) || self.line.length > 0)
     }
 
     /// Takes these bytes, and tells what was found of every head that ends in them.
@@ -226,8 +253,8 @@ impl Reader {
                     };
                 }
                 Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                    let Some(end) = memchr::memchr(b'\n', bytes) else { return self.line.push(bytes) };
-                    self.line.push(bytes.get(..end).unwrap_or_default());
+                    let Some(end) = memchr::memchr(b'\n', bytes) else { return self.push(bytes) };
+                    self.push(bytes.get(..end).unwrap_or_default());
                     bytes = bytes.get(end + 1..).unwrap_or_default();
                     let line = std::mem::take(&mut self.line);
                     self.place = self.behind(&line, &mut found);
@@ -236,11 +263,19 @@ impl Reader {
         }
     }
 
+    /// Takes bytes of the present line.
+    fn push(&mut self, bytes: &[u8]) {
+        if self.place == Place::Head {
+            self.head.look_for_fragment(bytes);
+        }
+        self.line.push(bytes);
+    }
+
     /// What comes behind a line that has ended.
     fn behind(&mut self, line: &Line, found: &mut impl FnMut(Option<AmbiguousFraming>) -> bool) -> Place {
         let is_empty = line.text().is_empty() && !line.is_cut();
         match self.place {
-            Place::Head if is_empty && self.head.has_begun => {
+            Place::Head if is_empty && self.head.reached == Reached::Fields => {
                 self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
                 let head = std::mem::take(&mut self.head);
                 match (found(head.found()), head) {
@@ -274,7 +309,7 @@ impl Reader {
 
     fn head_behind(&mut self, line: &Line) -> Place {
         self.head.has_bare_line_feed |= !line.ends_with_carriage_return();
-        if !std::mem::replace(&mut self.head.has_begun, true) {
+        if std::mem::replace(&mut self.head.reached, Reached::Fields) != Reached::Fields {
             return Place::Head;
         }
         if let Some(value) = line.field(b"content-length") {
@@ -377,6 +412,17 @@ mod tests {
         }
         check("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[None]);
         check("content-length: 9\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", &[None, None]);
+    }
+
+    #[test]
+    fn a_fragment_in_a_target_is_found() {
+        for target in ["/a#", "/a#b", "#", "/?q#/../b", "http://a/b#c", "/a #b", "//a#?x=1"] {
+            check(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n"), &[Some(Fragment), None]);
+        }
+        check(&format!("\r\nGET /{}#b HTTP/1.1\r\n\r\n", "a".repeat(1_000)), &[Some(Fragment)]);
+        // It stands for itself in the name of a method, in a field and in a body.
+        let others = "A#B / HTTP/1.1\r\nHost: a#b\r\nX: # #\r\nContent-Length: 4\r\n\r\n# #\nGET /%23 HTTP/1.1\r\n\r\n";
+        check(others, &[None, None]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod ends;
 mod framing;
+mod idle;
 mod patience;
 mod peers;
 mod rescue;
@@ -28,7 +29,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
@@ -37,11 +38,11 @@ use self::ends::{Begun, Ended, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
 pub(crate) use self::framing::heads_in;
 use self::framing::{Heads, ReadAlong};
+use self::idle::Idle;
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};
-use self::peers::Peers;
+pub use self::peers::Capacity;
 use self::room::Fitted;
-pub use self::streams::TAKEN_BACK_TIME;
 use self::streams::{Bounds, Streams, Watched};
 use self::turns::Turns;
 use crate::telemetry::Repeats;
@@ -61,14 +62,18 @@ pub struct Limits {
     pub write_bytes_per_s_min: u64,
     /// The head of one request.
     pub head: HeadLimits,
-    /// Connections open at once; more wait in the kernel's queue.
+    /// Connections open at once, on all workers of a listener together; more wait in the kernel's queue.
     pub connections_max: usize,
     /// Those of them that one address may have, or one network of 64 bits of IPv6; more are closed at once.
     pub connections_per_address_max: usize,
     /// HTTP/2 streams open at once on one connection.
     pub streams_max: u32,
-    /// HTTP/2 streams that a peer may take back within [`TAKEN_BACK_TIME`].
-    pub taken_back_max: u32,
+    /// HTTP/2 streams that a peer may take back in a second, over 10 s, while they are handled or their answers are handed out.
+    pub resets_per_s_max: u32,
+    /// HTTP/2 streams that a peer took back before they were looked at, held at once; then the connection ends with `ENHANCE_YOUR_CALM`.
+    pub pending_resets_max: usize,
+    /// HTTP/2 streams that have to be reset because of what the peer sent, in the life of a connection; then it ends.
+    pub error_resets_max: usize,
     /// How long requests in flight may take after a drain began.
     pub drain_time_max: Duration,
     /// Where it is counted what the HTTP library refused at its own bounds.
@@ -87,7 +92,9 @@ impl Default for Limits {
             connections_max: 16 * 1024,
             connections_per_address_max: 8 * 1024,
             streams_max: 100,
-            taken_back_max: 100,
+            resets_per_s_max: 10,
+            pending_resets_max: 20,
+            error_resets_max: 100,
             drain_time_max: Duration::from_secs(30),
             refused: Arc::default(),
         }
@@ -97,7 +104,7 @@ impl Default for Limits {
 impl Limits {
     const fn streams(&self) -> Bounds {
         Bounds {
-            taken_back_max: self.taken_back_max,
+            resets_per_s_max: self.resets_per_s_max,
             write_time_max: self.write_time_max,
             write_bytes_min: bytes_at_rate(self.write_time_max, self.write_bytes_per_s_min),
             idle_time_max: self.keep_alive_time_max,
@@ -200,9 +207,92 @@ where
     B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let places = Places { capacity: Capacity::new(&limits), idle: None };
+    serve_within(places, listener, tls, limits, stop, handler).await
+}
+
+/// The same for one of several workers, whose connections are bounded together.
+pub async fn serve_shared<H, F, B>(
+    capacity: Capacity,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
+    stop: Stop,
+    handler: H,
+) -> Drained
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    serve_within(Places { capacity, idle: None }, listener, tls, limits, stop, handler).await
+}
+
+/// The same where somebody has to be answered however many connections are open: the last place is kept free, and the connection that has
+/// been without a request for the longest time is closed for it.
+pub async fn serve_evicting<H, F, B>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
+    stop: Stop,
+    handler: H,
+) -> Drained
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let idle = Arc::new(Idle::default());
+    let places = Places { capacity: Capacity::new(&limits), idle: Some(Arc::clone(&idle)) };
+    let handler = move |request, connection: Arc<Connection>| {
+        let asked = idle.asked(connection.peer);
+        let answer = handler(request, connection);
+        async move {
+            let answer = answer.await;
+            drop(asked);
+            answer
+        }
+    };
+    serve_within(places, listener, tls, limits, stop, handler).await
+}
+
+/// Where connections find room.
+struct Places {
+    capacity: Capacity,
+    /// Those without a request, where they give way to others.
+    idle: Option<Arc<Idle>>,
+}
+
+impl Places {
+    /// A place for one more connection.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        let permits = &self.capacity.permits;
+        let free = Arc::clone(permits).acquire_owned();
+        match &self.idle {
+            Some(idle) if permits.available_permits() == 0 => idle.give_way(free).await,
+            _ => free.await,
+        }
+        .ok()
+    }
+}
+
+async fn serve_within<H, F, B>(
+    places: Places,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    limits: Limits,
+    stop: Stop,
+    handler: H,
+) -> Drained
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let drain_time_max = limits.drain_time_max;
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
-    let peers = Peers::new(limits.connections_per_address_max);
     let listening = Arc::new(Listening {
         http1: http1(&limits),
         http2: http2(&limits),
@@ -217,10 +307,10 @@ where
         let mut lame = pin!(lame_duck(stop, &listener));
         loop {
             let next = async {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                (permit, listener.accept().await)
+                let place = places.take().await;
+                (place, listener.accept().await)
             };
-            let (permit, accepted) = tokio::select! {
+            let (place, accepted) = tokio::select! {
                 // Accepting first empties the queue of the kernel before the listener closes; what stays in it would be reset.
                 biased;
                 accepted = next => accepted,
@@ -233,14 +323,18 @@ where
                     () = lame.as_mut() => break,
                 }
             };
-            let Some(counted) = peers.admit(peer) else {
+            let Some(counted) = places.capacity.peers.admit(peer) else {
                 tracing::debug!(%peer, "connection closed: its address has as many as it may");
                 continue;
             };
             let (listening, handler, closing, open) = (Arc::clone(&listening), handler.clone(), closing.clone(), open.clone());
+            let seat = places.idle.as_ref().map(|idle| idle.begin(peer));
             tokio::spawn(async move {
-                listening.connection(stream, peer, closing, handler).await;
-                drop((permit, counted, open));
+                match seat {
+                    None => listening.connection(stream, peer, closing, handler).await,
+                    Some(seat) => seat.unless_evicted(Box::pin(listening.connection(stream, peer, closing, handler))).await,
+                }
+                drop((place, counted, open));
             });
         }
     }
@@ -331,8 +425,8 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
-        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
-        .max_local_error_reset_streams(ERROR_RESETS_MAX)
+        .max_pending_accept_reset_streams(limits.pending_resets_max)
+        .max_local_error_reset_streams(limits.error_resets_max)
         .max_send_buf_size(SENT_BYTES_MAX)
         .max_header_list_size(u32::try_from(limits.head.fields_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -346,11 +440,6 @@ const READ_BYTES_MAX: usize = 408 * 1024;
 
 /// What is held of an answer on an HTTP/2 stream that the library was handed and the peer did not take.
 const SENT_BYTES_MAX: usize = 64 * 1024;
-
-/// Streams that a peer took back before they were looked at, held at once; then the connection ends with `ENHANCE_YOUR_CALM`.
-const PENDING_RESETS_MAX: usize = 20;
-/// Streams that the gateway had to reset because of what the peer sent, in the life of a connection; then it ends.
-const ERROR_RESETS_MAX: usize = 100;
 
 /// Handshakes whose next step is done before everything else on the thread has had a turn; each costs more than most requests do. Others wait,
 /// within their time.

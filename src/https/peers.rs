@@ -1,13 +1,32 @@
-//! How many connections are open from each address: nobody may take all that there are.
+//! How many connections are open, in all and from each address: nobody may take all that there are.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use tokio::sync::Semaphore;
 
-/// Connections that are open on one listener, by address. There is a number for each address that has one open, and no other.
-#[derive(Debug)]
+use super::Limits;
+
+/// Room for so many connections, and for so many of them from one address. The workers of a listener share one.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) peers: Peers,
+}
+
+impl Capacity {
+    /// As much room as these limits give.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let permits = Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS));
+        Self { permits: Arc::new(permits), peers: Peers::new(limits.connections_per_address_max) }
+    }
+}
+
+/// Connections that are open, by address. There is a number for each address that has one open, and no other.
+#[derive(Debug, Clone)]
 pub(super) struct Peers {
     max: usize,
     open: Arc<DashMap<IpAddr, usize>>,

@@ -13,8 +13,9 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// The streams that a peer takes back are counted for so long; then the count begins anew.
-pub const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
+/// The streams that a peer takes back are counted for so long, and may be as many as come in that time at the highest rate; then the count
+/// begins anew.
+const TAKEN_BACK_TIME: Duration = Duration::from_secs(10);
 
 /// A time that ends a connection is looked at so many times while it lasts: it is exceeded by no more than one part of so many.
 const LOOKS: u32 = 4;
@@ -47,13 +48,19 @@ impl fmt::Display for Worn {
 /// What a peer may do with its streams.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Streams taken back in [`TAKEN_BACK_TIME`].
-    pub(super) taken_back_max: u32,
+    /// Streams taken back in a second, over [`TAKEN_BACK_TIME`].
+    pub(super) resets_per_s_max: u32,
     /// How long may be waited for a piece of an answer, and for so many bytes of all answers on the connection, to be taken.
     pub(super) write_time_max: Duration,
     pub(super) write_bytes_min: u64,
     /// How long no stream may be open.
     pub(super) idle_time_max: Duration,
+}
+
+impl Bounds {
+    fn taken_back_max(&self) -> u64 {
+        u64::from(self.resets_per_s_max).saturating_mul(TAKEN_BACK_TIME.as_secs())
+    }
 }
 
 /// The open streams of one connection.
@@ -73,7 +80,7 @@ struct State {
     look: u32,
     /// When the last stream ended.
     idle_since: u32,
-    taken_back: u32,
+    taken_back: u64,
     taken_back_since: Option<Instant>,
     /// Bytes that were taken of all answers since that was enough to forgive what was waited.
     taken: u64,
@@ -169,7 +176,7 @@ impl State {
     }
 
     /// How many that makes.
-    fn take_back(&mut self) -> u32 {
+    fn take_back(&mut self) -> u64 {
         let now = Instant::now();
         if self.taken_back_since.is_none_or(|since| now.duration_since(since) > TAKEN_BACK_TIME) {
             (self.taken_back, self.taken_back_since) = (0, Some(now));
@@ -214,7 +221,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let is_one_too_many = self.streams.with(|state| {
             state.end(self.number);
-            !self.is_answered && state.take_back() > self.streams.bounds.taken_back_max
+            !self.is_answered && state.take_back() > self.streams.bounds.taken_back_max()
         });
         if is_one_too_many {
             self.streams.worn.notify_one();
@@ -293,12 +300,14 @@ mod tests {
 
     const WRITE_LOOKS: u32 = 8;
     const IDLE_LOOKS: u32 = 20;
-    const TAKEN_BACK_MAX: u32 = 10;
+    const RESETS_PER_S_MAX: u32 = 3;
+    /// In [`TAKEN_BACK_TIME`].
+    const TAKEN_BACK_MAX: u32 = 30;
     const WRITE_BYTES_MIN: u64 = 30_000;
 
     fn streams() -> Arc<Streams> {
         Arc::new(Streams::new(Bounds {
-            taken_back_max: TAKEN_BACK_MAX,
+            resets_per_s_max: RESETS_PER_S_MAX,
             write_time_max: Duration::from_secs(30),
             write_bytes_min: WRITE_BYTES_MIN,
             idle_time_max: Duration::from_secs(75),

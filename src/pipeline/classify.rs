@@ -320,6 +320,7 @@ fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
     if let Some(found) = head.extensions.get::<AmbiguousFraming>() {
         let what = match found {
             AmbiguousFraming::BareLineFeed => "a line of the head ends without a carriage return",
+            AmbiguousFraming::Fragment => "the target has a `#`, behind which some read on and others do not",
             AmbiguousFraming::LengthAndCoding => "`Content-Length` and `Transfer-Encoding` exclude each other",
             AmbiguousFraming::TwoLengths => "more than one `Content-Length`",
             AmbiguousFraming::Unread => "what came before it on the connection does not tell where it begins",
@@ -535,6 +536,23 @@ mod tests {
         ] {
             let head = head(request);
             assert_eq!(refuse_oversize(&head, &limits), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_found_of_a_raw_head_is_told() {
+        for (found, told) in [
+            (AmbiguousFraming::BareLineFeed, "carriage return"),
+            (AmbiguousFraming::Fragment, "the target has a `#`"),
+            (AmbiguousFraming::LengthAndCoding, "exclude each other"),
+            (AmbiguousFraming::TwoLengths, "more than one"),
+            (AmbiguousFraming::Unread, "what came before it"),
+        ] {
+            let mut head = head(Request::get("/"));
+            assert_eq!(refuse_odd_framing(&head), Ok(()));
+            head.extensions.insert(found);
+            let error = refuse_odd_framing(&head).unwrap_err().to_string();
+            assert!(error.starts_with("the framing of the request is ambiguous: ") && error.contains(told), "{error}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The gateway's listener: one worker per core, each with a runtime and a backend pool of its own.
 //!
-//! Workers share the accept queue, the policy snapshot, the token cache and nothing else that is written to per request.
+//! Workers share the accept queue, the count of open connections, the policy snapshot, the token cache and nothing else that is written to per request.
 
 mod exchange;
 mod headers;
@@ -20,7 +20,7 @@ use self::load::Load;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
-use crate::https::{self, Drained, Limits, Stop};
+use crate::https::{self, Capacity, Drained, Limits, Stop};
 use crate::identity::Verifier;
 use crate::management::Discovery;
 use crate::panics::contain;
@@ -137,13 +137,14 @@ pub fn start(
     vitals: &Vitals,
 ) -> Result<Workers, StartError> {
     let mut workers = Workers { threads: Vec::new(), drained: Vec::new() };
+    let capacity = Capacity::new(&listening.limits);
     for number in 0..listening.workers.max(1) {
         let backends = Arc::new(Backends::new(backends).map_err(StartError::Backend)?);
         let listener = listening.listener.try_clone().map_err(StartError::Worker)?;
         listener.set_nonblocking(true).map_err(StartError::Worker)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let (gateway, tls, limits, stop) = (Arc::clone(gateway), listening.tls.clone(), listening.limits.clone(), stop.clone());
-        let load = Arc::new(Load::new(listening.requests_max));
+        let (load, capacity) = (Arc::new(Load::new(listening.requests_max)), capacity.clone());
         let (report, drained) = oneshot::channel();
         let (vital, stopping) = (vitals.begin("worker", Need::One), stop.clone());
         let serve = move || {
@@ -155,7 +156,7 @@ pub fn start(
                     let (gateway, backends, load) = (Arc::clone(&gateway), Arc::clone(&backends), Arc::clone(&load));
                     async move { gateway.exchange(&backends, &load, request, connection).await }
                 };
-                let drained = https::serve(listener, tls, limits, stop, handler).await;
+                let drained = https::serve_shared(capacity, listener, tls, limits, stop, handler).await;
                 watch.abort();
                 Ok::<_, std::io::Error>(drained)
             };

@@ -407,14 +407,26 @@ fn into_tokio(socket: TcpListener) -> Result<tokio::net::TcpListener, ServiceErr
     tokio::net::TcpListener::from_std(socket).map_err(ServiceError::Socket)
 }
 
+/// Connections of the admin listener. The one that has been without a request for the longest time gives way to the last of them.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// For the head of a request to the admin listener: who asks is a program nearby.
+const ADMIN_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
+/// For its requests after a stop signal.
+const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
 async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Option<Arc<ServerConfig>>, stop: Stop) {
-    let limits = Limits { connections_max: 256, drain_time_max: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        head_time_max: ADMIN_HEAD_TIME_MAX,
+        drain_time_max: ADMIN_DRAIN_TIME_MAX,
+        ..Limits::default()
+    };
     let handler = move |request, _connection| {
         let admin = Arc::clone(&admin);
         async move { admin.answer(request).await }
     };
     // Its requests are looks at state: one that is cut loses nothing.
-    let _drained: Drained = https::serve(socket, tls, limits, stop, handler).await;
+    let _drained: Drained = https::serve_evicting(socket, tls, limits, stop, handler).await;
 }
 
 impl std::fmt::Debug for Setup {

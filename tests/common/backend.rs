@@ -241,8 +241,9 @@ impl Front {
         let port = gateway.local_addr().unwrap().port();
         let certificates = certificates();
         let world = &SHARED.demo.world;
+        let workers = if own.contains("workers = ") { "" } else { "workers = 1\n" };
         let text = format!(
-            "[gateway]\nauthorities = [\"localhost:{port}\"]\nworkers = 1\ndrain_time_ms_max = 2000\n\
+            "[gateway]\nauthorities = [\"localhost:{port}\"]\n{workers}drain_time_ms_max = 2000\n\
              certificate_file = {:?}\nkey_file = {:?}\n{own}\n\
              [identity]\nlogin_endpoint = {:?}\ntrusted_roots_file = {:?}\n\
              [backend]\nurl = {backend:?}\n{more}",
@@ -276,6 +277,11 @@ impl Front {
 
     pub async fn admin(&self, call: Call) -> Answer {
         plain(&self.admin, call).await
+    }
+
+    /// `host:port` of the admin listener.
+    pub fn admin_authority(&self) -> &str {
+        self.admin.trim_start_matches("http://")
     }
 
     pub async fn drain(self) {

@@ -23,7 +23,7 @@ pub const FORMER_READER: u16 = 4;
 /// All records are read at each start: few of them make a start fast.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
 /// As many backend answers are waited for as clients of these tests have patience for.
-const BACKEND: &str = "connect_time_ms_max = 1000\nfirst_byte_time_ms_max = 1000\nidle_time_ms_max = 2000";
+const BACKEND: &str = "connect_time_ms_max = 1000\nfirst_byte_time_ms_max = 1000\nanswer_idle_time_ms_max = 2000";
 /// The customer's subscriptions.
 const SUBSCRIPTIONS: u16 = 2;
 

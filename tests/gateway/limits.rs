@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
-use crate::common::client::{PATIENCE, get};
+use crate::common::client::{Call, PATIENCE, call, get};
 use crate::common::installation::{SHARED, empty_folder};
+use crate::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, Talk, block, frame, literal, reset};
 
 const DISCOVERY: &str = "/metadata/endpoints?api-version=2022-09-01";
 /// Shorter than every default, and longer than a busy machine takes for a few steps.
@@ -173,12 +174,13 @@ async fn streams_are_as_many_as_allowed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_taken_back_end_the_connection() {
     let backend = Backend::start(|_, _| Act::Hang).await;
-    let front = front("limits-taken-back", &backend, "taken_back_streams_max = 3").await;
+    let front = front("limits-taken-back", &backend, "resets_per_s_max = 1").await;
     let token = SHARED.token("reader").await;
     let stream = front.client.connect("localhost", b"h2").await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
-    for number in 1..=4 {
+    // One a second, over ten seconds.
+    for number in 1..=11 {
         let request = hyper::Request::get(format!("https://{}{}", front.client.authority(), thing()))
             .header("authorization", format!("Bearer {token}"))
             .body(Empty::<Bytes>::new())
@@ -194,14 +196,131 @@ async fn streams_that_are_taken_back_end_the_connection() {
     front.drain().await;
 }
 
+/// What a flood ends with. Source: RFC 9113 §7.
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+
+/// Sends these heads of the discovery document, each with what stands behind it, at once; whether the connection is ended for it.
+async fn is_ended_by(front: &Front, streams: u32, odd_field: bool, behind: impl Fn(u32) -> Vec<u8>) -> bool {
+    let fields = [(":method", "GET"), (":scheme", "https"), (":authority", front.client.authority()), (":path", DISCOVERY)];
+    let sound = block(&fields);
+    let odd = [sound.clone(), literal(b"connection", b"close")].concat();
+    let head = |stream: u32, fields: &[u8]| frame(HEADERS, END_HEADERS | END_STREAM, stream, fields);
+    let numbers = (0..streams).map(|number| 2 * number + 1);
+    let flood: Vec<u8> =
+        numbers.flat_map(|stream| [head(stream, if odd_field { &odd } else { &sound }), behind(stream)].concat()).collect();
+    let mut talk = Talk::open(&front.client).await;
+    // The last one is a request like any other.
+    let last = 2 * streams + 1;
+    assert!(talk.send(&[flood, head(last, &sound)].concat()).await);
+    loop {
+        let frame = timeout(PATIENCE, talk.next()).await.expect("an end in time");
+        match frame {
+            None => return true,
+            Some(frame) if frame.kind == GOAWAY => {
+                assert_eq!(frame.payload.get(4..8), Some(ENHANCE_YOUR_CALM.as_slice()));
+                return true;
+            }
+            Some(frame) if frame.kind == HEADERS && frame.stream == last => return false,
+            Some(_) => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_reset_are_as_many_as_allowed() {
+    let usual = alone("limits-resets", "").await;
+    let strict = alone("limits-resets-strict", "pending_resets_max = 2\nerror_resets_max = 2").await;
+    for (front, few, many) in [(&usual, 10, 200), (&strict, 1, 10)] {
+        for odd_field in [false, true] {
+            let behind = |stream| if odd_field { Vec::new() } else { reset(stream) };
+            assert!(!is_ended_by(front, few, odd_field, behind).await, "{few} {odd_field}");
+            assert!(is_ended_by(front, many, odd_field, behind).await, "{many} {odd_field}");
+        }
+    }
+    usual.drain().await;
+    strict.drain().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_judged_is_as_large_as_allowed() {
+    let front = alone("limits-judged", "judged_body_bytes_max = 1000").await;
+    let put = |kind: &str, body: String| Call { body: body.into(), ..call("PUT", thing()).header("content-type", kind) };
+    let document = |bytes: usize| put("application/json", format!("{{}}{}", " ".repeat(bytes - 2)));
+    assert_eq!(front.ask("operator", document(1_000)).await.status, 200);
+    let answer = front.ask("operator", document(1_001)).await;
+    assert_eq!(answer.told(), "413 RequestContentTooLarge request.too_large");
+    assert!(answer.json()["error"]["message"].as_str().is_some_and(|message| message.contains("1000 bytes")), "{:?}", answer.body);
+    let streamed = put("application/octet-stream", "x".repeat(2_000));
+    assert_eq!(front.ask("operator", streamed).await.status, 200, "it is not judged");
+    front.drain().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_judged_has_to_be_there_in_time() {
+    let front = alone("limits-judged-time", "judged_body_time_ms_max = 400").await;
+    let (host, token) = (front.client.authority(), SHARED.token("operator").await);
+    let head = format!("PUT {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n", thing());
+    let started = Clock::instant();
+    let answer = front.client.raw(format!("{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{").as_bytes()).await;
+    let took = started.elapsed();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"request.too_slow\""), "{answer}");
+    assert!((SHORT..DEFAULT_MIN).contains(&took), "{took:?}");
+    front.drain().await;
+}
+
+/// A head that does not end.
+async fn begun(front: &Front) -> TcpStream {
+    let mut stream = TcpStream::connect(front.admin_authority()).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHo").await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_head_to_the_admin_listener_has_two_seconds() {
+    let front = alone("limits-admin-head", "").await;
+    closes_after(Duration::from_secs(2), &mut begun(&front).await).await;
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_listener_answers_however_many_connections_wait_on_it() {
+    /// More than it has room for.
+    const MANY: usize = 300;
+    let front = alone("limits-admin-full", "").await;
+    let asked = async || {
+        let started = Clock::instant();
+        let answer = front.admin(get("/readyz")).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    };
+    // Such as have answered a request and are kept open.
+    let mut kept = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = TcpStream::connect(front.admin_authority()).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        timeout(PATIENCE, stream.read_exact(&mut [0; 12])).await.expect("an answer in time").unwrap();
+        kept.push(stream);
+    }
+    asked().await;
+    let mut heads = Vec::new();
+    for _ in 0..MANY {
+        heads.push(begun(&front).await);
+    }
+    asked().await;
+    // The first went for the last.
+    let mut first = kept.swap_remove(0);
+    let mut rest = Vec::new();
+    let _ended = timeout(PATIENCE, first.read_to_end(&mut rest)).await.expect("it is closed").is_ok();
+    front.drain().await;
+}
+
 /// Slower than every rate that is asked for here: at most 50 bytes a second.
 const DRIP: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_comes_a_byte_at_a_time_is_given_up() {
     let backend = Backend::start(ok).await;
-    let more = "idle_time_ms_max = 1000\n[limits]\nbody_bytes_per_s_min = 1000\n";
-    let front = Front::start("limits-drip", &format!("http://{}", backend.address), more).await;
+    let front = front("limits-drip", &backend, "body_idle_time_ms_max = 1000\nbody_bytes_per_s_min = 1000").await;
     let (host, token) = (front.client.authority(), SHARED.token("operator").await);
     for (kind, is_streamed) in [("application/octet-stream", true), ("application/json", false)] {
         let (mut reading, mut writing) = tokio::io::split(front.client.connect("localhost", b"http/1.1").await.unwrap());
@@ -260,7 +379,7 @@ async fn dripping_backend() -> std::net::SocketAddr {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_comes_a_byte_at_a_time_is_cut() {
-    let more = "idle_time_ms_max = 1000\n[limits]\nbody_bytes_per_s_min = 1000\n";
+    let more = "answer_idle_time_ms_max = 1000\n[limits]\nbody_bytes_per_s_min = 1000\n";
     let front = Front::start("limits-drip-back", &format!("http://{}", dripping_backend().await), more).await;
     let call = get(thing()).bearer(&SHARED.token("reader").await);
     let started = Clock::instant();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use steward::clock::Clock;
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
@@ -12,6 +13,8 @@ use crate::common::client::{PATIENCE, call, get};
 use crate::common::installation::{SHARED, empty_folder};
 
 const V: &str = "api-version=2024-07-01";
+/// Nothing happens within it.
+const SILENCE: Duration = Duration::from_millis(300);
 /// A bucket that does not fill while the test runs.
 const FEW: &str = "[throttling]\nreads_at_once = 3\nreads_per_s = 1\nwrites_at_once = 1\nwrites_per_s = 1\n";
 
@@ -128,12 +131,42 @@ async fn more_requests_than_a_worker_handles_are_turned_away_before_their_tokens
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_bounded_over_all_workers() {
+    const IN_ALL: usize = 3;
+    let backend = Backend::start(ok).await;
+    let limits = format!("[limits]\nconnections_max = {IN_ALL}\nconnections_per_address_max = 100\nkeep_alive_time_ms_max = 600000\n");
+    let front = front("in-all", &backend, &limits, "workers = 2\n").await;
+    // What is beyond waits in the kernel's queue, and its handshake with it.
+    let mut coming: JoinSet<_> = (0..IN_ALL + 4)
+        .map(|_| {
+            let client = front.client.clone();
+            async move { client.connect("localhost", b"http/1.1").await.unwrap() }
+        })
+        .collect();
+    let mut open = Vec::new();
+    for _ in 0..IN_ALL {
+        open.push(timeout(PATIENCE, coming.join_next()).await.expect("room for it").unwrap().unwrap());
+    }
+    assert!(timeout(SILENCE, coming.join_next()).await.is_err(), "there is no room for a further one");
+    // One goes and one comes.
+    for _ in 0..4 {
+        drop(open.remove(0));
+        open.push(timeout(PATIENCE, coming.join_next()).await.expect("room for it").unwrap().unwrap());
+    }
+    assert!(coming.is_empty());
+    drop(open);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_has_as_many_connections_as_it_may_gets_no_further_one() {
     let backend = Backend::start(ok).await;
-    let front = front("peers", &backend, "", "connections_per_address_max = 2\n").await;
+    let front = front("peers", &backend, "[limits]\nconnections_per_address_max = 2\n", "workers = 2\n").await;
     let held =
         [front.client.connect("localhost", b"http/1.1").await.unwrap(), front.client.connect("localhost", b"http/1.1").await.unwrap()];
-    assert!(front.client.connect("localhost", b"http/1.1").await.is_err(), "a third one is closed");
+    for _ in 0..8 {
+        assert!(front.client.connect("localhost", b"http/1.1").await.is_err(), "a further one is closed, whichever worker takes it");
+    }
     for mut stream in held {
         tokio::io::AsyncWriteExt::shutdown(&mut stream).await.unwrap();
         assert!(timeout(PATIENCE, stream.read(&mut [0; 16])).await.is_ok(), "the server ends it as well");

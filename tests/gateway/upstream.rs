@@ -205,7 +205,7 @@ async fn a_write_that_the_backend_took_and_did_not_answer_is_sent_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stands_still_is_given_up() {
     let backend = Backend::start(ok).await;
-    let front = front("standing", &backend, "idle_time_ms_max = 300\n").await;
+    let front = front("standing", &backend, "[limits]\nbody_idle_time_ms_max = 300\n").await;
     let token = SHARED.token("operator").await;
     let head = format!("PUT {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n", thing(), front.client.authority());
     let answer = front.client.raw(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await;
@@ -337,7 +337,7 @@ async fn two_callers_on_one_connection_get_their_own_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_streamed_answer_begins_before_it_ends() {
     let backend = Backend::start(|_, _| Act::Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nthe beginning".to_vec())).await;
-    let front = front("streamed", &backend, "idle_time_ms_max = 500\n").await;
+    let front = front("streamed", &backend, "answer_idle_time_ms_max = 500\n").await;
     let token = SHARED.token("reader").await;
     let stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -448,7 +448,7 @@ async fn foreign_pages_are_not_led_to_whatever_they_are_called() {
 async fn a_gateway_with_all_its_connections_taken_still_stops() {
     let backend = Backend::start(ok).await;
     let url = format!("http://{}", backend.address);
-    let front = Front::start_in(&crate::common::installation::empty_folder("taken"), &url, "", "connections_max = 1\n").await;
+    let front = Front::start_in(&crate::common::installation::empty_folder("taken"), &url, "[limits]\nconnections_max = 1\n", "").await;
     let token = SHARED.token("reader").await;
     let mut idle = front.client.connect("localhost", b"http/1.1").await.unwrap();
     let host = front.client.authority().to_owned();

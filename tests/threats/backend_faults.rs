@@ -235,7 +235,7 @@ pub async fn faults() -> Forms {
     let acts = kinds.iter().enumerate().map(|(number, form)| (format!("rg-fault-{number:02}"), form.act.clone())).collect();
     let backend = Backend::start(script(acts)).await;
     let limits = format!(
-        "first_byte_time_ms_max = {}\nidle_time_ms_max = {}\nanswer_bytes_max = {LIST_BYTES_MAX}\n",
+        "first_byte_time_ms_max = {}\nanswer_idle_time_ms_max = {}\nanswer_bytes_max = {LIST_BYTES_MAX}\n",
         SHORT.as_millis(),
         IDLE.as_millis()
     );

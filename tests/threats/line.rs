@@ -29,7 +29,7 @@ pub struct Line {
 impl Line {
     pub async fn start(name: &str) -> Self {
         let backend = Backend::start(|_, _| Act::Answer(json_answer("200 OK", "{}"))).await;
-        let limits = format!("idle_time_ms_max = {}\n", IDLE.as_millis());
+        let limits = format!("[limits]\nbody_idle_time_ms_max = {}\n", IDLE.as_millis());
         let front = Front::start(name, &format!("http://{}", backend.address), &limits).await;
         Self { front, backend, operator: SHARED.token("operator").await, reader: SHARED.token("reader").await }
     }

@@ -15,17 +15,20 @@ what they were not granted, and clients that break the rules of HTTP or TLS. It 
 would send a client elsewhere, and against key sets of issuers that are broken or absent. It is not hardened against who can change its
 configuration, policies, store or certificates, nor against the issuer that a tenant trusts, which can name anybody of that tenant; what
 else is not promised is said in [SECURITY.md](../SECURITY.md).
+";
 
-The table has a row for each threat. Its test sends the attack in many forms to a running gateway, over TLS, and says for each form what
-has to come of it and what the backend may receive. What was observed is written here by the same run:
+const HEAD: &str = "| | forms | test | observed, in short |\n|---|---|---|---|\n";
+
+const BELOW: &str = "
+The test of a threat sends the attack in many forms to a running gateway, over TLS, and says for each form what has to come of it and what
+the backend may receive. What was observed is written here by the same run:
 
     STEWARD_BLESS=1 cargo test --test threats
 
 Without that variable the tests compare it with this page. An answer is its status, the code that management tools know, and the
-[reason](errors.md); a stranger is told no reason. Below the table each threat has its forms.
+[reason](errors.md); a stranger is told no reason. In the table above it is its status alone, also of sound forms and of those that lose
+what is wrong with them on the way. Each threat has a section below: the attack, what has to hold, and every form with what came of it.
 ";
-
-const HEAD: &str = "| | attack | what has to hold | test | observed |\n|---|---|---|---|---|\n";
 
 /// A threat and the test that makes it. `threats!` is the only maker, so the name is that of a test.
 #[derive(Debug, Clone, Copy)]
@@ -87,16 +90,38 @@ impl Forms {
         }
     }
 
-    /// `14 × A, 2 × B`, the most frequent first.
-    fn summary(&self) -> String {
+    /// What was observed, each read like this, and how often; the most frequent first.
+    fn counts<'f>(&'f self, read: impl Fn(&'f str) -> &'f str) -> Vec<(&'f str, usize)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, answer) in &self.seen {
-            *counts.entry(answer).or_default() += 1;
+            *counts.entry(read(answer)).or_default() += 1;
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(answer, count)| (std::cmp::Reverse(*count), *answer));
-        counts.iter().map(|(answer, count)| format!("{count} × {}", cell(answer))).collect::<Vec<_>>().join("<br>")
+        counts
     }
+
+    /// `14 × A · 2 × B`.
+    fn summary(&self) -> String {
+        self.counts(|answer| answer).iter().map(|(answer, count)| format!("{count} × {}", cell(answer))).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// The same of statuses alone, and only the most frequent ones.
+    fn short(&self) -> String {
+        const SHOWN: usize = 4;
+        let counts = self.counts(in_short);
+        let rest: usize = counts.iter().skip(SHOWN).map(|(_, count)| count).sum();
+        let shown = counts.iter().take(SHOWN).map(|(answer, count)| format!("{count} × {}", cell(answer)));
+        shown.chain((rest > 0).then(|| format!("{rest} × other"))).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The status of an answer, or what else it begins with.
+fn in_short(observed: &str) -> &str {
+    let has_status = observed.len() >= 3 && observed.bytes().take(3).all(|byte| byte.is_ascii_digit());
+    let beginning = if has_status { observed.get(..3) } else { observed.split([',', ';', '(']).next() };
+    let beginning = beginning.unwrap_or(observed);
+    if beginning.starts_with("alert ") { "alert" } else { beginning }
 }
 
 /// The same text within one cell of a table.
@@ -115,8 +140,11 @@ impl Part {
     fn of(threat: &Threat, forms: &Forms) -> Self {
         let Threat { test, attack, holds } = threat;
         let id = threat.id();
-        let row = format!("| [{id}](#{}) | {attack} | {holds} | `{test}` | {} |\n", id.to_ascii_lowercase(), forms.summary());
-        let mut section = format!("## {id}\n\n| form | observed |\n|---|---|\n");
+        let row = format!("| [{id}](#{}) | {} | `{test}` | {} |\n", id.to_ascii_lowercase(), forms.seen.len(), forms.short());
+        let observed = forms.summary();
+        let mut section = format!(
+            "## {id}\n\nAttack: {attack}.\n\nWhat has to hold: {holds}.\n\nObserved: {observed}.\n\n| form | observed |\n|---|---|\n"
+        );
         for (form, answer) in &forms.seen {
             writeln!(section, "| {} | {} |", cell(form), cell(answer)).unwrap();
         }
@@ -140,7 +168,7 @@ fn render(parts: &BTreeMap<String, Part>) -> String {
     let forms: usize = parts.values().map(Part::forms).sum();
     let rows: String = parts.values().map(|part| part.row.as_str()).collect();
     let sections: String = parts.values().map(|part| format!("\n{}", part.section)).collect();
-    format!("{PREFACE}\n{} threats, {forms} forms.\n\n{HEAD}{rows}{sections}", parts.len())
+    format!("{PREFACE}\n{} threats, {forms} forms.\n\n{HEAD}{rows}{BELOW}{sections}", parts.len())
 }
 
 /// Hands the page to one test after the other, and writes what it makes of it when the run is to be blessed.

@@ -21,7 +21,10 @@ pub(super) fn run(data: &[u8]) {
                 assert!(time > Duration::ZERO && time <= Duration::from_hours(1), "{time:?}");
             }
             assert!(limits.connections_max > 0 && limits.streams_max > 0 && limits.head.fields_bytes_max > 0);
-            for time in [config.backend.connect_time_max, config.backend.first_byte_time_max, config.backend.idle_time_max] {
+            for time in [config.backend.connect_time_max, config.backend.first_byte_time_max] {
+                assert!(time > Duration::ZERO && time <= Duration::from_hours(1), "{time:?}");
+            }
+            for time in [config.backend.body_idle_time_max, config.backend.answer_idle_time_max, config.backend.judged_time_max] {
                 assert!(time > Duration::ZERO && time <= Duration::from_hours(1), "{time:?}");
             }
             // What others can reach is encrypted, and the second listener asks for a token as well.
