@@ -24,6 +24,9 @@ mod auxiliary;
 #[path = "gateway/batch.rs"]
 mod batch;
 
+#[path = "gateway/bodies.rs"]
+mod bodies;
+
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
