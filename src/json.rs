@@ -39,10 +39,54 @@ const UNWRITABLE: &str = r#"{"error":{"code":"InternalServerError","message":"th
 /// Objects and arrays inside each other in a document that somebody sends. What clients make has less than ten.
 pub const DEPTH_MAX: usize = 64;
 
+/// Names and values together in a document that somebody sends. The largest that clients make have some ten thousand.
+pub const VALUES_MAX: usize = 100_000;
+
+/// A document with more than [`VALUES_MAX`] names and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are more than {VALUES_MAX} names and values in it; send it in parts")]
+pub struct TooManyValues;
+
+/// Refuses a document that has more names and values than may be, before anybody reads it. An empty object or array counts as two.
+///
+/// # Errors
+/// When there are more.
+pub fn bounded(text: &[u8]) -> Result<(), TooManyValues> {
+    // Each but the first takes a byte that says so.
+    let is_bounded = text.len() < VALUES_MAX || 1 + marks(text) <= VALUES_MAX;
+    if is_bounded { Ok(()) } else { Err(TooManyValues) }
+}
+
+/// The bytes in front of a name or value that are in no text.
+fn marks(text: &[u8]) -> usize {
+    let (mut marks, mut rest) = (0, text.iter());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'{' | b'[' | b',' | b':' => marks += 1,
+            b'"' => rest = behind_text(rest.as_slice()).iter(),
+            _ => {}
+        }
+    }
+    marks
+}
+
+/// What follows a text, of which the first quotation mark was read.
+fn behind_text(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let is_escape = rest.get(at) == Some(&b'\\');
+        rest = rest.get(at + 1 + usize::from(is_escape)..).unwrap_or_default();
+        if !is_escape {
+            return rest;
+        }
+    }
+    &[]
+}
+
 /// Reads JSON in which no object has a name twice: of two, one reader keeps the first and another the last.
 ///
 /// # Errors
-/// When it is no such JSON, or more than [`DEPTH_MAX`] deep.
+/// When it is no such JSON, more than [`DEPTH_MAX`] deep, or has more than [`VALUES_MAX`] names and values.
 pub fn strict(text: &[u8]) -> serde_json::Result<Value> {
     strict_within(DEPTH_MAX, text)
 }
@@ -55,6 +99,7 @@ pub const READER_DEPTH_MAX: usize = 127;
 /// # Errors
 /// When it is no such JSON, or deeper.
 pub fn strict_within(depth_max: usize, text: &[u8]) -> serde_json::Result<Value> {
+    bounded(text).map_err(de::Error::custom)?;
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Strict { depth_left: depth_max }.deserialize(&mut reader)?;
     reader.end()?;
@@ -141,6 +186,30 @@ impl<'de> Visitor<'de> for Strict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_have_as_many_names_and_values_as_allowed_and_no_more() {
+        let list = |values: usize| format!("[{}1]", "1,".repeat(values - 2));
+        // Of three each: one of two texts, and the mark in front.
+        let pairs = |values: usize| {
+            let pairs: Vec<String> = (1..values / 2).map(|number| format!(r#""{number:x}":"[{{:,\\\"[{{:,\\\\""#)).collect();
+            format!("{{{}, \"0\":[0]}}", pairs.join(","))
+        };
+        for (text, is_read) in [
+            (list(VALUES_MAX), true),
+            (list(VALUES_MAX + 1), false),
+            (pairs(VALUES_MAX - 2), true),
+            (pairs(VALUES_MAX), false),
+            (format!("\"{}\"", "[".repeat(2 * VALUES_MAX)), true),
+            ("[".repeat(2 * VALUES_MAX), false),
+        ] {
+            assert_eq!(bounded(text.as_bytes()).is_ok(), is_read, "{}", text.len());
+            assert_eq!(strict(text.as_bytes()).is_ok(), is_read, "{}", text.len());
+        }
+        for unended in ["\"", "\"\\", "\"\\\"", "\"[,"] {
+            assert_eq!(marks(unended.as_bytes()), 0, "{unended}");
+        }
+    }
 
     #[test]
     fn documents_are_as_deep_as_allowed_and_no_deeper() {

@@ -1,12 +1,13 @@
 //! Steward: a gateway for delegated management.
 //!
 //! The map of the crate stands in `docs/ARCHITECTURE.md`. Arrows point one way:
-//! `ids arm clock` ← `delegation identity` ← `directory` ← `policy store` ← `pipeline` ← `forward management record` ←
+//! `ids arm clock` ← `delegation identity` ← `directory` ← `policy store` ← `pipeline` ← `bodies` ← `forward management record` ←
 //! `server admin` ← `cli`. The demo issuer and the mock resource manager stand apart: they use `ids`, `arm`, `clock` and
 //! `https`, and the gateway reaches them over real TLS connections as it would reach a stranger's.
 
 pub mod admin;
 pub mod arm;
+pub mod bodies;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -36,6 +37,7 @@ pub mod rejection;
 pub mod resource_manager;
 pub mod server;
 pub mod service;
+mod shares;
 pub mod sign_up;
 pub mod spf;
 pub mod state;

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 
 use crate::arm::action::{Action, ActionError};
 use crate::arm::query::ApiVersionError;
+use crate::bodies::Crowded;
 use crate::delegation::decide::DenyReason;
 use crate::forward::{FabricError, ForwardError};
 use crate::identity::{AuxiliaryError, TokenError};
@@ -347,7 +348,10 @@ impl Rejection {
             Self::Forward(error) => error.reason(),
             Self::Linked { error: LinkError::Coding { .. } | LinkError::MediaType { .. }, .. } => "request.media_type",
             Self::Linked { error: LinkError::NotGranted { .. } | LinkError::OtherTenant { .. }, .. } => "scope.linked",
-            Self::Linked { error: LinkError::Move { .. } | LinkError::Query { .. } | LinkError::Unreadable(_), .. } => "request.malformed",
+            Self::Linked {
+                error: LinkError::Move { .. } | LinkError::Query { .. } | LinkError::TooMany(_) | LinkError::Unreadable(_),
+                ..
+            } => "request.malformed",
             Self::Overload { .. } => "limit.overload",
             Self::Own(error) => error.reason(),
             Self::Panicked(_) => "internal.panic",
@@ -375,7 +379,8 @@ impl Rejection {
     /// Whether it was permitted and came to nothing all the same, for which somebody has to look at the backend or at its key.
     #[must_use]
     pub const fn is_of_the_backend(&self) -> bool {
-        matches!(self, Self::Assertion { .. } | Self::Forward(_)) && !matches!(self, Self::Forward(ForwardError::ShareUsed { .. }))
+        matches!(self, Self::Assertion { .. } | Self::Forward(_))
+            && !matches!(self, Self::Forward(ForwardError::Crowded(_) | ForwardError::ShareUsed { .. }))
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.
@@ -557,7 +562,7 @@ fn linked(error: &LinkError, client: &str, caller: &PrincipalId) -> Answer {
         LinkError::Move { .. } | LinkError::Query { .. } => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         LinkError::OtherTenant { .. } => (StatusCode::FORBIDDEN, "LinkedAuthorizationFailed"),
         LinkError::Coding { .. } | LinkError::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
-        LinkError::Unreadable(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+        LinkError::TooMany(_) | LinkError::Unreadable(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         LinkError::NotGranted { actions, place, done, scope } => {
             let message = format!(
                 "The client '{client}' with object id '{}' has permission to perform action '{done}' on scope '{scope}'; however, it does not \
@@ -576,9 +581,8 @@ fn forward(error: &ForwardError) -> Answer {
         ForwardError::Busy | ForwardError::Exhausted { .. } => {
             return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) };
         }
-        ForwardError::ShareUsed { .. } => {
-            return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", sentence(error)) };
-        }
+        ForwardError::Crowded(error) => return crowded(*error),
+        ForwardError::ShareUsed { .. } => return used_up(error),
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         ForwardError::Document => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
@@ -600,6 +604,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Access(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::ApiVersion(ApiVersionError::Missing) => (StatusCode::BAD_REQUEST, "MissingApiVersionParameter"),
         OwnError::ApiVersion(_) => (StatusCode::BAD_REQUEST, "InvalidApiVersionParameter"),
+        OwnError::Body(BodyError::Crowded(error)) => return crowded(*error),
         OwnError::Body(BodyError::Cut) => (StatusCode::BAD_REQUEST, "BadRequest"),
         OwnError::Body(BodyError::Json(_)) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         OwnError::Body(BodyError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
@@ -709,6 +714,18 @@ fn part(answer: &PartAnswer) -> Answer {
     Answer::new(answer.status, code, text("message").unwrap_or("A part of the request was refused.").to_owned())
 }
 
+fn crowded(error: Crowded) -> Answer {
+    match error {
+        Crowded::All => busy(&error),
+        Crowded::Share => used_up(&error),
+    }
+}
+
+/// Not now, but when something else of the caller's tenant has ended.
+fn used_up(error: &impl std::fmt::Display) -> Answer {
+    Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", sentence(error)) }
+}
+
 /// Not now, but soon.
 fn busy(error: &impl std::fmt::Display) -> Answer {
     Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", sentence(error)) }
@@ -783,6 +800,7 @@ mod tests {
             (Rejection::Forward(ForwardError::Refused), true),
             (Rejection::Forward(ForwardError::Silent { waited_ms: 1 }), true),
             (Rejection::Forward(ForwardError::ShareUsed { max: 1 }), false),
+            (Rejection::Forward(ForwardError::Crowded(Crowded::All)), false),
             (denied("Deniz", None), false),
             (Rejection::Stale, false),
         ] {

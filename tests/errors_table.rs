@@ -18,6 +18,7 @@ use steward::arm::names::NameError;
 use steward::arm::path::PathError;
 use steward::arm::query::ApiVersionError;
 use steward::arm::scope::ScopeError as ScopeTextError;
+use steward::bodies::Crowded;
 use steward::clock::Timestamp;
 use steward::delegation::decide::DenyReason;
 use steward::delegation::offer::{Document, OfferError, Place};
@@ -26,6 +27,7 @@ use steward::directory::SubscriptionState;
 use steward::forward::{ConnectError, FabricError, ForwardError};
 use steward::identity::{AuxiliaryError, Flaw, Quoted, Signed, TokenError};
 use steward::ids::{ClientId, ObjectId, PrincipalId, SubscriptionId, TenantId};
+use steward::json::TooManyValues;
 use steward::management::{AccessError, BodyError, DeploymentError, OwnError, PartAnswer};
 use steward::panics::Panicked;
 use steward::pipeline::{
@@ -313,6 +315,7 @@ fn links() -> Vec<Row> {
             done: text("Microsoft.Network/networkInterfaces/write"),
             scope: text("/subscriptions/…/networkInterfaces/nic"),
         }],
+        LinkError::TooMany(_) => [LinkError::TooMany(TooManyValues)],
         LinkError::Unreadable(_) => [LinkError::Unreadable(steward::arm::links::in_json(br#"{"id":1,"id":2}"#, &steward::arm::scope::Scope::parse("/").unwrap()).unwrap_err())],
     });
     let caller = PrincipalId { tenant: tenant(), object: ObjectId::from_bytes([0x0b; 16]) };
@@ -338,6 +341,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::Exhausted { .. } => [ForwardError::Exhausted { cause: ConnectError::Busy }],
         ForwardError::ClientGone => [ForwardError::ClientGone],
         ForwardError::Connect { .. } => [ForwardError::Connect { cause: ConnectError::Slow { authority: text("rm.example") } }],
+        ForwardError::Crowded(_) => [ForwardError::Crowded(Crowded::All), ForwardError::Crowded(Crowded::Share)],
         ForwardError::Cut { .. } => [ForwardError::Cut { cause }],
         ForwardError::Document => [ForwardError::Document],
         ForwardError::Framing => [ForwardError::Framing],
@@ -351,7 +355,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         .into_iter()
         .map(|error| {
             let variant = format!("{error:?}");
-            Row { variant: variant.split(' ').next().unwrap().to_owned(), rejection: Rejection::Forward(error) }
+            Row { variant: variant.split([' ', '(']).next().unwrap().to_owned(), rejection: Rejection::Forward(error) }
         })
         .collect();
     let unsigned = AssertionError::Form(hyper::header::HeaderValue::from_str("\n").unwrap_err());
@@ -368,6 +372,8 @@ fn own() -> Vec<Row> {
         OwnError::ApiVersion(_) | OwnError::NothingGranted { .. } | OwnError::Refused(_) => [nothing],
         OwnError::Access(_) | OwnError::Busy => [OwnError::Busy],
         OwnError::Body(_) => [
+            OwnError::Body(BodyError::Crowded(Crowded::All)),
+            OwnError::Body(BodyError::Crowded(Crowded::Share)),
             OwnError::Body(BodyError::Cut),
             OwnError::Body(BodyError::Json(text("expected value at line 1 column 1"))),
             OwnError::Body(BodyError::Slow),

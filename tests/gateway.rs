@@ -28,6 +28,9 @@ mod auxiliary;
 #[path = "gateway/batch.rs"]
 mod batch;
 
+#[path = "gateway/bodies.rs"]
+mod bodies;
+
 #[path = "gateway/coverage.rs"]
 mod coverage;
 

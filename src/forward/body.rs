@@ -1,17 +1,18 @@
 //! Bodies on their way through: never longer, slower or later than allowed, and without trailers.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::opaque::{Beginning, Verdict};
 use super::pool::{Connection, Pool};
 use super::{BackendConfig, ForwardError, SendError};
+use crate::bodies::poll_data;
 use crate::https::Patience;
 
 /// A request body towards the backend.
@@ -21,8 +22,8 @@ pub struct Outgoing {
     /// None for a body that ends where it begins.
     standing: Option<Box<dyn Standing>>,
     bytes_left: u64,
-    /// Whether it is known not to be a document.
-    is_known: bool,
+    /// None for what is known not to be a document.
+    beginning: Option<Beginning>,
     patience: Patience,
     watch: Watch,
 }
@@ -100,7 +101,14 @@ impl Outgoing {
         if body.is_empty() {
             watch.end();
         }
-        let body = Self { body, standing, bytes_left: config.body_bytes_max, is_known: false, patience, watch: watch.clone() };
+        let body = Self {
+            body,
+            standing,
+            bytes_left: config.body_bytes_max,
+            beginning: Some(Beginning::default()),
+            patience,
+            watch: watch.clone(),
+        };
         (body, watch)
     }
 
@@ -109,7 +117,7 @@ impl Outgoing {
             body: RequestBody::none(),
             standing: None,
             bytes_left: 0,
-            is_known: true,
+            beginning: None,
             patience: Patience::new(Duration::ZERO),
             watch: Watch::default(),
         }
@@ -185,13 +193,10 @@ impl Body for Outgoing {
         if has_come(incoming) {
             this.watch.end();
         }
-        if !this.is_known {
-            match first_word(&data) {
-                // JSON, or what lenient readers of it pass over.
-                Some(b'{' | b'[' | b'"' | b'\'' | b'/' | b'<' | 0xc2 | 0xe2 | 0xe3) => return this.fail(BodyFault::Document),
-                Some(_) => this.is_known = true,
-                None => {}
-            }
+        match this.beginning.as_mut().map(|beginning| beginning.look_at(&data)) {
+            Some(Verdict::Document) => return this.fail(BodyFault::Document),
+            Some(Verdict::Other) => this.beginning = None,
+            Some(Verdict::Unknown) | None => {}
         }
         this.patience.moved(data.len() as u64);
         this.watch.0.moves.fetch_add(1, Ordering::Relaxed);
@@ -217,67 +222,9 @@ impl Body for Outgoing {
     }
 }
 
-/// All of a body: at most so many bytes, and waited for as long as there is patience.
-pub(super) async fn read(mut incoming: Incoming, max: u64, mut patience: Patience) -> Result<Bytes, ForwardError> {
-    let too_large = ForwardError::BodyTooLarge { max };
-    if incoming.size_hint().lower() > max {
-        return Err(too_large);
-    }
-    let (mut first, mut rest) = (None, BytesMut::new());
-    loop {
-        let next = poll_fn(|cx| match poll_data(&mut incoming, cx) {
-            Poll::Ready(next) => Poll::Ready(Ok(next)),
-            Poll::Pending => patience.poll_over(cx).map(Err),
-        });
-        let piece = match next.await {
-            Ok(Some(Ok(piece))) => piece,
-            Ok(Some(Err(_cut))) => return Err(ForwardError::ClientGone),
-            // Most bodies are one piece, and stay it.
-            Ok(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
-            Ok(None) => return Ok(rest.freeze()),
-            Err(()) => return Err(ForwardError::BodyTooSlow),
-        };
-        patience.moved(piece.len() as u64);
-        let so_far = rest.len().max(first.as_ref().map_or(0, Bytes::len));
-        if (so_far + piece.len()) as u64 > max {
-            return Err(too_large);
-        }
-        match &first {
-            None => first = Some(piece),
-            Some(begun) if rest.is_empty() => {
-                rest.reserve(begun.len() + piece.len());
-                rest.extend_from_slice(begun);
-                rest.extend_from_slice(&piece);
-            }
-            Some(_) => rest.extend_from_slice(&piece),
-        }
-    }
-}
-
-/// The first byte of a body that means something in any form of text.
-fn first_word(data: &[u8]) -> Option<u8> {
-    let means_nothing = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
-    data.iter().copied().find(|byte| !means_nothing(byte))
-}
-
 /// Whether no byte of it is to come: the mark of its end may come by itself, and nobody waits for that.
 fn has_come(incoming: &Incoming) -> bool {
     incoming.is_end_stream() || incoming.size_hint().upper() == Some(0)
-}
-
-/// The next piece of data; trailers are left out, for no header after the body may pass for one of ours.
-fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-    loop {
-        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
-                }
-            }
-            Some(Err(cause)) => return Poll::Ready(Some(Err(cause))),
-            None => return Poll::Ready(None),
-        }
-    }
 }
 
 /// The body of an answer to the client.

@@ -6,9 +6,9 @@
 mod body;
 mod fabric;
 mod intake;
+mod opaque;
 mod pool;
 mod reply;
-mod shares;
 
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -22,9 +22,10 @@ use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::{InvalidUri, PathAndQuery};
 use hyper::{Method, Request, Response};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::arm::action;
+use crate::bodies::{Crowded, GatherError, Gathered, Reader};
 use crate::https::Patience;
 use crate::ids::TenantId;
 use crate::pipeline::{Errand, Outbound};
@@ -133,6 +134,9 @@ pub enum ForwardError {
         #[source]
         cause: hyper::Error,
     },
+    /// There is no room for the request's body, or nobody to look into it.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// A body that was said to be bytes begins like a document.
     #[error("the request body is said to be bytes and begins like JSON; send it as `application/json`")]
     Document,
@@ -186,12 +190,13 @@ impl ForwardError {
             Self::BodyTooLarge { .. } => "request.too_large",
             Self::BodyTooSlow => "request.too_slow",
             Self::Busy | Self::Exhausted { .. } => "limit.connections",
+            Self::Crowded(Crowded::All) => "limit.overload",
+            Self::Crowded(Crowded::Share) | Self::ShareUsed { .. } => "limit.share",
             Self::Document => "request.media_type",
             Self::ClientGone => "request.cut",
             Self::Connect { .. } => "upstream.unreachable",
             Self::Cut { .. } => "upstream.cut",
             Self::Refused => "upstream.refused",
-            Self::ShareUsed { .. } => "limit.share",
             Self::Silent { .. } => "upstream.timeout",
             Self::Framing | Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
         }
@@ -230,17 +235,21 @@ impl Backend {
     /// All of a request's body, for judging it before any of it leaves.
     ///
     /// # Errors
-    /// When it is larger than what is judged or than what this backend takes, does not come in time, or ends early.
-    pub async fn read(&self, body: RequestBody) -> Result<Bytes, ForwardError> {
+    /// When it is larger than what is judged or than what this backend takes, does not come in time, or ends early; and when there is no room for it.
+    pub async fn read(&self, body: RequestBody, reader: &Reader<'_>) -> Result<Bytes, ForwardError> {
         let incoming = match body {
             RequestBody::Client(incoming) => incoming,
             RequestBody::Whole(whole) => return Ok(whole),
         };
         let max = self.config.body_bytes_max.min(self.config.judged_bytes_max);
-        match timeout(self.config.judged_time_max, body::read(incoming, max, self.config.patience())).await {
-            Ok(read) => read,
-            Err(_elapsed) => Err(ForwardError::BodyTooSlow),
-        }
+        let bytes_max = usize::try_from(max).unwrap_or(usize::MAX);
+        let gathered = reader.gather(incoming, bytes_max, self.config.patience(), self.config.judged_time_max).await;
+        gathered.map(Gathered::into_bytes).map_err(|error| match error {
+            GatherError::Crowded(crowded) => crowded.into(),
+            GatherError::Cut => ForwardError::ClientGone,
+            GatherError::Slow => ForwardError::BodyTooSlow,
+            GatherError::TooLarge => ForwardError::BodyTooLarge { max },
+        })
     }
 
     /// Sends the request while it is permitted, and waits for the head of the answer.

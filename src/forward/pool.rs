@@ -26,10 +26,10 @@ use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::body::Outgoing;
 use super::intake::{AwaitedHead, Intake};
-use super::shares::{NoneLeft, Share, Shares};
 use super::{BackendConfig, Protocol, authority_of, host_header};
 use crate::https::Patience;
 use crate::ids::TenantId;
+use crate::shares::{NoneLeft, Share, Shares};
 use crate::tls::{self, RootsError};
 
 /// Idle connections kept; more are closed.
@@ -227,7 +227,10 @@ impl Pool {
 
     /// One of the requests that this tenant may have at the backend.
     pub(super) fn share(&self, tenant: TenantId) -> Result<Share, ConnectError> {
-        self.shares.take(tenant).map_err(|NoneLeft { max }| ConnectError::ShareUsed { max })
+        self.shares.take(tenant).map_err(|none| match none {
+            NoneLeft::OfAll => ConnectError::Busy,
+            NoneLeft::OfOne { max } => ConnectError::ShareUsed { max },
+        })
     }
 
     /// A connection that is open already, or a new one.

@@ -9,9 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, BodyError};
-use super::{Carry, Desk, OwnAnswer, OwnError, PartAnswer};
+use super::{Carry, Desk, OwnAnswer, OwnError, PartAnswer, Sent};
 use crate::clock::Clock;
-use crate::forward::RequestBody;
 use crate::pipeline::{Carried, OwnRequest};
 
 /// Requests in one batch. Source: Azure Resource Manager, as clients of it know; more are answered there by an operation to poll.
@@ -61,7 +60,7 @@ impl Item {
 }
 
 /// Carries out a batch.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let Batch { requests } = body::read_as(body).await?;
     if requests.is_empty() || requests.len() > REQUESTS_MAX {
         let problem = format!("a batch has 1 to {REQUESTS_MAX} requests, and this one has {}", requests.len());

@@ -16,7 +16,7 @@ mod views;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::arm::action::Method;
 use crate::arm::query::{ApiVersion, ApiVersionError};
 use crate::arm::scope::Scope;
+use crate::bodies::{Crowded, Reader, Room, Turns};
 use crate::clock::{Clock, Timestamp};
 use crate::delegation::offer::OfferError;
 use crate::delegation::{Grant, SourceLocation, decide};
@@ -40,6 +41,7 @@ use crate::store::{Revision, Write};
 
 pub use access::AccessError;
 pub use body::BodyError;
+use body::Sent;
 pub use deployments::DeploymentError;
 pub use discovery::{Discovery, document};
 pub use private_cloud::show_plan;
@@ -144,6 +146,10 @@ pub struct Desk<'a> {
     pub parts: &'a dyn Perform,
     /// The fabric of the private cloud, where there is one.
     pub fabric: Option<&'a Fabric>,
+    /// What may be held of bodies.
+    pub room: &'a Room,
+    /// Who looks into large ones, and when.
+    pub turns: &'a Arc<Turns>,
     /// Set when nothing is to be changed but this copy.
     pub rehearsal: Option<&'a Rehearsal>,
 }
@@ -220,6 +226,9 @@ const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnErro
 /// # Errors
 /// When it cannot be carried out; nothing was changed then, unless the error says otherwise.
 pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+    let reader = Reader { tenant: request.caller.principal.tenant, room: desk.room, turns: desk.turns };
+    let held = OnceLock::new();
+    let body = Sent { body, reader, held: &held };
     match request.service {
         Service::Access => access::carry_out(request, body, desk).await,
         Service::ActivityLog => activity_log::carry_out(request, desk).await,
@@ -378,6 +387,8 @@ impl OwnError {
             Self::Refused(rejection) => rejection.reason(),
             Self::Access(error) => error.reason(),
             Self::ApiVersion(_) => "request.api_version",
+            Self::Body(BodyError::Crowded(Crowded::All)) => "limit.overload",
+            Self::Body(BodyError::Crowded(Crowded::Share)) => "limit.share",
             Self::Body(BodyError::Cut) => "request.cut",
             Self::Body(BodyError::Json(_)) => "request.malformed",
             Self::Body(BodyError::Slow) => "request.too_slow",

@@ -17,7 +17,8 @@ use crate::delegation::decide::{self, Decision, Question};
 use crate::delegation::{DenyAssignment, Grant};
 use crate::directory::{Directory, SubscriptionState};
 use crate::identity::Caller;
-use crate::ids::PrincipalId;
+use crate::ids::{PrincipalId, TenantId};
+use crate::json::{self, TooManyValues};
 use crate::rejection::Rejection;
 
 /// A permitted request of which nobody has read the body yet. There is no way to a request that can be sent but through a judgement.
@@ -80,6 +81,9 @@ pub enum LinkError {
         /// Where to.
         place: String,
     },
+    /// It is too much to be judged.
+    #[error("the body cannot be judged: {0}")]
+    TooMany(#[from] TooManyValues),
     /// It can be read in two ways, or in none.
     #[error("the body, which has to be JSON, or the query cannot be read in one way only: {0}")]
     Unreadable(#[from] Unreadable),
@@ -89,6 +93,12 @@ pub enum LinkError {
 const SHOWN_MAX: usize = 128;
 
 impl Unread {
+    /// The tenant of whoever sent it.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.0.caller().principal.tenant
+    }
+
     /// What the body is, by what is said of it.
     ///
     /// # Errors
@@ -156,7 +166,10 @@ impl Outbound {
                 places.sort_by_key(ToString::to_string);
                 places.dedup();
             }
-            Meaning::Plain if !body.is_empty() => places.extend(links::in_json(body, self.place())?),
+            Meaning::Plain if !body.is_empty() => {
+                json::bounded(body)?;
+                places.extend(links::in_json(body, self.place())?);
+            }
             Meaning::Batch | Meaning::Plain => {}
         }
         self.name(places);
@@ -332,6 +345,24 @@ mod tests {
 
     fn query(subscription: &str, text: &str) -> Value {
         json!({ "subscriptions": [subscription.trim_start_matches("/subscriptions/")], "query": text })
+    }
+
+    #[test]
+    fn a_body_has_as_many_names_and_values_as_may_be_and_no_more() {
+        let list = |values: usize| json!(vec![1; values - 1]);
+        let world = World::new();
+        assert_eq!(verdict(&world, "contributor", PUT_VM, &list(json::VALUES_MAX)), "");
+        assert_eq!(verdict(&world, "contributor", PUT_VM, &list(json::VALUES_MAX + 1)), "request.malformed");
+    }
+
+    #[test]
+    fn whoever_sent_it_is_of_its_own_tenant() {
+        let world = World::new();
+        for who in ["contributor", "owner"] {
+            let caller = world.caller(who);
+            let expected = caller.principal.tenant;
+            assert_eq!(world.unread(world.resolve(caller, PUT_VM).unwrap()).tenant(), expected, "{who}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::parts::Parts;
 use super::permission::Permission;
 use super::{Backends, Gateway};
 use crate::arm::action::Method;
+use crate::bodies::{NotRead, Reader};
 use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
 use crate::https::{CloseAfter, Connection};
@@ -74,7 +75,7 @@ impl Gateway {
             Ok(Admitted::Own(question)) => Self::answer(question, context),
             // A request can consist of others, which are carried out on the same stack.
             Ok(Admitted::CarryOut(request, trail)) => Box::pin(self.carry_out(backends, &request, trail, body, context)).await,
-            Ok(Admitted::Forward(request)) => self.forward(&backends.manager, *request, body, context).await,
+            Ok(Admitted::Forward(request)) => self.forward(backends, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
         self.finish(ended).await
@@ -142,6 +143,8 @@ impl Gateway {
             recorder: &self.recorder,
             parts: &parts,
             fabric: backends.fabric.as_ref(),
+            room: &backends.room,
+            turns: &self.turns,
             rehearsal: None,
         };
         let pending = Pending { gateway: self, trail: Some(trail) };
@@ -157,10 +160,10 @@ impl Gateway {
         }
     }
 
-    async fn forward(self: &Arc<Self>, backend: &Backend, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
+    async fn forward(self: &Arc<Self>, backends: &Backends, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (unread, trail) = request.split();
         let mut pending = Pending { gateway: self, trail: Some(trail) };
-        let delivered = contained(pin!(self.send(backend, unread, body, &mut pending, context))).await;
+        let delivered = contained(pin!(self.send(backends, unread, body, &mut pending, context))).await;
         let mut trail = pending.disarm();
         match delivered.unwrap_or_else(|panicked| Err(Box::new(Rejection::Panicked(panicked)))) {
             Ok((response, notes)) => {
@@ -175,32 +178,54 @@ impl Gateway {
     /// Judges what the body names, sends the request while it is permitted, and makes the answer ours.
     async fn send(
         self: &Arc<Self>,
-        backend: &Backend,
+        backends: &Backends,
         unread: Unread,
         body: RequestBody,
         pending: &mut Pending<'_>,
         context: &Context<'_>,
     ) -> Result<(Response<AnswerBody>, Vec<&'static str>), Box<Rejection>> {
         let failed = |error| Box::new(Rejection::Forward(error));
+        let (backend, reader) = (&backends.manager, Reader { tenant: unread.tenant(), room: &backends.room, turns: &self.turns });
         // A body takes its time, and grants end meanwhile.
         let judged_at = Clock::instant();
         let content = if body.is_empty() { Content::Nothing } else { unread.content()? };
         let body = match content {
             Content::Opaque => body,
             Content::Nothing => RequestBody::Whole(Bytes::new()),
-            Content::Json => RequestBody::Whole(backend.read(body).await.map_err(failed)?),
+            Content::Json => RequestBody::Whole(backend.read(body, &reader).await.map_err(failed)?),
         };
-        let judged: &[u8] = match &body {
-            RequestBody::Whole(whole) => whole,
-            RequestBody::Client(_) => &[],
+        let judged = match &body {
+            RequestBody::Whole(whole) => whole.clone(),
+            RequestBody::Client(_) => Bytes::new(),
         };
-        let request = unread.judge(judged, context)?;
+        let request = self.judge(unread, judged, &reader, context).await?;
         pending.note(&request);
         let permission = Permission::new(self, request, context, judged_at);
         match send(backend, &permission, body, context).await {
             Ok(delivered) => Ok(delivered),
             Err(SendError::Ended) => Err(Box::new(permission.ended())),
             Err(SendError::Failed(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Judges what the body names; what a large one names, beside the worker.
+    async fn judge(
+        self: &Arc<Self>,
+        unread: Unread,
+        body: Bytes,
+        reader: &Reader<'_>,
+        context: &Context<'_>,
+    ) -> Result<Outbound, Box<Rejection>> {
+        if !Reader::is_large(body.len()) {
+            return unread.judge(&body, context);
+        }
+        let (gateway, directory) = (Arc::clone(self), Arc::clone(&context.directory));
+        let (is_current, now, length) = (context.is_current, context.now, body.len());
+        let work = move || unread.judge(&body, &Context { directory, is_current, now, ..gateway.context() });
+        match Box::pin(reader.look(length, work)).await {
+            Ok(judged) => judged,
+            Err(NotRead::Crowded(crowded)) => Err(Box::new(Rejection::Forward(crowded.into()))),
+            Err(NotRead::Panicked(panicked)) => Err(Box::new(Rejection::Panicked(panicked))),
         }
     }
 

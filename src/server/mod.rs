@@ -17,6 +17,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use self::load::Load;
 
+use crate::bodies::{Room, Turns};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub signer: AssertionSigner,
     /// Counts requests.
     pub throttle: Throttle,
+    /// Whose large body is looked into next.
+    pub turns: Arc<Turns>,
     /// Keeps decisions.
     pub recorder: Recorder,
     /// Counts.
@@ -66,6 +69,8 @@ pub struct Backends {
     pub manager: Backend,
     /// The fabric of the private cloud, where there is one.
     pub fabric: Option<Fabric>,
+    /// What may be held of bodies.
+    pub room: Room,
 }
 
 /// Where the backends are.
@@ -88,7 +93,7 @@ impl Backends {
             Some((fabric, signer)) => Some(Fabric::new(Backend::new(fabric.clone())?, Arc::clone(signer))),
             None => None,
         };
-        Ok(Self { manager, fabric })
+        Ok(Self { manager, fabric, room: Room::default() })
     }
 }
 
@@ -142,7 +147,11 @@ pub fn start(
         let backends = Arc::new(Backends::new(backends).map_err(StartError::Backend)?);
         let listener = listening.listener.try_clone().map_err(StartError::Worker)?;
         listener.set_nonblocking(true).map_err(StartError::Worker)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(STACK_BYTES)
+            .build()
+            .map_err(StartError::Worker)?;
         let (gateway, tls, limits, stop) = (Arc::clone(gateway), listening.tls.clone(), listening.limits.clone(), stop.clone());
         let (load, capacity) = (Arc::new(Load::new(listening.requests_max)), capacity.clone());
         let (report, drained) = oneshot::channel();

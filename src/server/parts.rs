@@ -105,6 +105,8 @@ impl Perform for Parts<'_> {
                 recorder: &gateway.recorder,
                 parts: self,
                 fabric: self.backends.fabric.as_ref(),
+                room: &self.backends.room,
+                turns: &gateway.turns,
                 rehearsal: Some(rehearsal),
             };
             let tried = management::carry_out(&request, body, &desk).await;

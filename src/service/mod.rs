@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 use self::certificates::Certificates;
 use self::tasks::Tasks;
 use crate::admin::{Admin, Extra, Guard, TokenError};
+use crate::bodies::Turns;
 use crate::clock::Clock;
 use crate::config::{AdminConfig, Config};
 use crate::files::{self, NotWritten, Readers};
@@ -178,6 +179,7 @@ impl Service {
             operations: OperationOwners::default(),
             signer,
             throttle: Throttle::new(config.throttling),
+            turns: Turns::new(config.workers),
             recorder,
             metrics,
             clock,

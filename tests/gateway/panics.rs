@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use serde_json::json;
+use steward::bodies::Turns;
 use steward::clock::{Clock, Timestamp};
 use steward::config;
 use steward::https::Drained;
@@ -127,6 +128,7 @@ impl Served {
             operations: OperationOwners::default(),
             signer: AssertionSigner::new(pkcs8.as_ref(), format!("https://{authority}"), config.backend.url.clone()).unwrap(),
             throttle: Throttle::default(),
+            turns: Turns::new(1),
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
             clock,

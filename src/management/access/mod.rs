@@ -13,11 +13,10 @@ mod schedules;
 
 use serde_json::Value;
 
-use super::{Desk, OwnAnswer, OwnError, body};
+use super::{Desk, OwnAnswer, OwnError, Sent, body};
 use crate::arm::action::Method;
 use crate::clock::Timestamp;
 use crate::directory::Directory;
-use crate::forward::RequestBody;
 use crate::ids::{PrincipalId, RoleId, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 
@@ -156,7 +155,7 @@ impl AccessError {
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     super::version(request.query.as_deref())?;
     let call = Call { request, desk };
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();

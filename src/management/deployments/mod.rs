@@ -12,12 +12,11 @@ mod show;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::{BodyError, Desk, OwnAnswer, OwnError, body};
+use super::{BodyError, Desk, OwnAnswer, OwnError, Sent, body};
 use crate::arm::action::Method;
 use crate::clock::Timestamp;
 use crate::directory::Versioned;
 use crate::directory::entity::{self, Deployment};
-use crate::forward::RequestBody;
 use crate::ids::{SubscriptionId, TenantId};
 use crate::management::pages::paged;
 use crate::pipeline::{Basis, OwnRequest};
@@ -102,7 +101,7 @@ impl DeploymentError {
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     super::version(request.query.as_deref())?;
     let call = Call { request, desk };
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
@@ -125,10 +124,12 @@ pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &De
 }
 
 /// The Azure CLI puts the text of a template into its request as it stands in the file: comments and strings over several lines too.
-async fn read(body: RequestBody) -> Result<Value, OwnError> {
-    let bytes = body::read(body).await?;
-    let text = std::str::from_utf8(&bytes).map_err(|cause| BodyError::Json(cause.to_string()))?;
-    Ok(template::parse_request(text).map_err(DeploymentError::from)?)
+async fn read(body: Sent<'_>) -> Result<Value, OwnError> {
+    body::read_with(body, |bytes| {
+        let text = std::str::from_utf8(bytes).map_err(|cause| BodyError::Json(cause.to_string()))?;
+        Ok(template::parse_request(text).map_err(DeploymentError::from)?)
+    })
+    .await
 }
 
 /// One request and everything it is answered with.

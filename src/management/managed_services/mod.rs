@@ -14,10 +14,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::{Desk, OwnAnswer, OwnError, body};
+use super::{Desk, OwnAnswer, OwnError, Sent, body};
 use crate::arm::action::Method;
 use crate::delegation::offer::{self, ArmView, Document, ManagedServicesVersion, OfferError, Place, ProvisioningState};
-use crate::forward::RequestBody;
 use crate::ids::{NotAGuid, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 use crate::store::Revision;
@@ -36,7 +35,7 @@ enum Address<'a> {
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let version = ManagedServicesVersion::parse(super::version(request.query.as_deref())?.as_str())?;
     let call = Call { request, desk, version };
     match (request.method, call.address()?) {

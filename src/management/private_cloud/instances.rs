@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::address::Machine;
 use super::shapes::SCVMM;
-use super::{Call, OwnAnswer, OwnError, Side};
+use super::{Call, OwnAnswer, OwnError, Sent, Side};
 use crate::arm::action::Method;
-use crate::forward::{Catalogue, RequestBody};
+use crate::forward::Catalogue;
 use crate::ids::{CheckpointId, JobId};
 use crate::management::body;
 use crate::vmm::{self, VmStatus};
@@ -116,7 +116,7 @@ impl Call<'_> {
     }
 
     /// The resource that a machine will be made for, or its tags.
-    pub(super) async fn put_machine(&self, machine: Machine<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn put_machine(&self, machine: Machine<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let wanted: Wanted = body::read_as(body).await?;
         let offered = self.offered().await?;
         if let Some(known) = self.find(machine).await? {
@@ -172,7 +172,7 @@ impl Call<'_> {
         Ok(job.error)
     }
 
-    pub(super) async fn put_instance(&self, machine: Machine<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn put_instance(&self, machine: Machine<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let wanted: Wanted = body::read_as(body).await?;
         if let Some(coming) = &wanted.properties.private_cloud.transfer {
             return self.take_over(machine, coming).await;
@@ -261,7 +261,7 @@ impl Call<'_> {
         })
     }
 
-    pub(super) async fn patch_instance(&self, machine: Machine<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn patch_instance(&self, machine: Machine<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let wanted: Wanted = body::read_as(body).await?;
         let known = self.existing(machine).await?;
         let offered = self.offered().await?;
@@ -297,7 +297,7 @@ impl Call<'_> {
         self.write(Method::Patch, &format!("/vms/{}", known.id), &change).await
     }
 
-    pub(super) async fn act(&self, machine: Machine<'_>, action: &str, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn act(&self, machine: Machine<'_>, action: &str, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         if action.eq_ignore_ascii_case("transfer") {
             return self.transfer(machine, body).await;
         }

@@ -21,13 +21,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Desk, OwnAnswer, OwnError};
+use super::{Desk, OwnAnswer, OwnError, Sent};
 use crate::arm::action::Method;
 use crate::arm::percent;
 use crate::arm::scope::Scope;
 use crate::directory::Entitlement;
 use crate::directory::entity::CloudSubscription;
-use crate::forward::{Catalogue, Fabric, FabricError, ForwardError, PAGE, PAGES_MAX, RequestBody};
+use crate::forward::{Catalogue, Fabric, FabricError, ForwardError, PAGE, PAGES_MAX};
 use crate::ids::{SubscriptionId, UserRoleId};
 use crate::pipeline::{Basis, OwnRequest, Task};
 use crate::rejection::Rejection;
@@ -38,7 +38,7 @@ use address::{Address, Machine};
 pub use tenants::show_plan;
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     if request.place.is_none() {
         return tenants::plans(request, desk);
     }
@@ -115,7 +115,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn on_machines(&self, address: Address<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    async fn on_machines(&self, address: Address<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         match (self.request.method, address) {
             (Method::Get, Address::Resources(group) | Address::Machines(group)) => self.machines(group).await,
             (Method::Get, Address::Machine(machine)) => self.machine(machine).await,
@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn on_tenants(&self, address: Address<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    async fn on_tenants(&self, address: Address<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         match (self.request.method, address) {
             (Method::Get, Address::Tenants) => self.tenants(),
             (Method::Get, Address::Tenant(id, None)) => self.tenant(id).await,

@@ -9,11 +9,10 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, Desk, OwnAnswer, OwnError, Side};
+use super::{Call, Desk, OwnAnswer, OwnError, Sent, Side};
 use crate::arm::action::Method;
 use crate::directory::Directory;
 use crate::directory::entity::{CloudState, CloudSubscription, Entity, Member, TrustedIssuer};
-use crate::forward::RequestBody;
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, UserRoleId};
 use crate::management::body;
 use crate::pipeline::OwnRequest;
@@ -168,7 +167,7 @@ impl Call<'_> {
         )
     }
 
-    pub(super) async fn patch_tenant(&self, id: UserRoleId, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn patch_tenant(&self, id: UserRoleId, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let change: Change = body::read_as(body).await?;
         let id = self.tenant_of(id)?.id;
         if let Some(plan) = &change.properties.plan {
@@ -335,7 +334,7 @@ impl Call<'_> {
     }
 
     /// Makes or replaces a role under the tenant's: its own is what the plan says.
-    pub(super) async fn put_role(&self, id: UserRoleId, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn put_role(&self, id: UserRoleId, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         #[derive(Deserialize)]
         struct Document {
             properties: Value,

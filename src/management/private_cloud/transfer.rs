@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::address::Machine;
 use super::shapes::{SCVMM, show_problem};
-use super::{Call, OwnAnswer, OwnError, Side};
+use super::{Call, OwnAnswer, OwnError, Sent, Side};
 use crate::arm::action::Method;
 use crate::directory::PlanService;
-use crate::forward::{FabricError, RequestBody};
+use crate::forward::FabricError;
 use crate::ids::{SubscriptionId, UserRoleId, VmId};
 use crate::management::{Part, body};
 use crate::vmm;
@@ -45,7 +45,7 @@ pub(super) struct Coming {
 
 impl Call<'_> {
     /// Asks the other side, which then has it done. To be asked here is to have `transfer/action`, whoever began.
-    pub(super) async fn transfer(&self, machine: Machine<'_>, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn transfer(&self, machine: Machine<'_>, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let going: Going = body::read_as(body).await?;
         let vm = self.existing(machine).await?;
         let target = match going.target_resource_group_id.as_deref() {

@@ -11,9 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::shapes::{Explanation, Refusal};
-use super::{Call, OwnAnswer, OwnError, READ_ACCESS};
+use super::{Call, OwnAnswer, OwnError, READ_ACCESS, Sent};
 use crate::arm::scope::Scope;
-use crate::forward::RequestBody;
 use crate::identity::Caller;
 use crate::ids::{ObjectId, PrincipalId, RequestId, TenantId};
 use crate::management::{self, body};
@@ -55,7 +54,7 @@ impl Call<'_> {
         shown.map(|record| super::document(&record)).ok_or_else(|| self.not_found())
     }
 
-    pub(super) async fn explain(&self, body: RequestBody) -> Result<OwnAnswer, OwnError> {
+    pub(super) async fn explain(&self, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
         let question: Question = body::read_as(body).await?;
         let context = self.desk.context;
         let asked_about = question.principal.map(|who| PrincipalId { tenant: who.tenant_id, object: who.object_id });

@@ -17,7 +17,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Desk, OwnAnswer, OwnError};
+use super::{Desk, OwnAnswer, OwnError, Sent};
 use crate::arm::action::{Action, Method};
 use crate::arm::query;
 use crate::arm::scope::{Anchor, Scope};
@@ -25,7 +25,6 @@ use crate::clock::Timestamp;
 use crate::delegation::decide::{self, Decision, Question};
 use crate::directory::entity::DelegationEvent;
 use crate::directory::{Directory, Versioned};
-use crate::forward::RequestBody;
 use crate::ids::{PrincipalId, TenantId};
 use crate::pipeline::OwnRequest;
 pub use openapi::description;
@@ -37,7 +36,7 @@ const READ_DELEGATIONS: &str = "Microsoft.ManagedServices/registrationAssignment
 const READ_ACCESS: &str = "Microsoft.Authorization/roleAssignments/read";
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let call = Call::new(request, desk);
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
     let kind = rest.first().map(|kind| kind.to_ascii_lowercase()).unwrap_or_default();
