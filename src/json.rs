@@ -53,7 +53,7 @@ pub struct TooManyValues;
 /// When there are more.
 pub fn bounded(text: &[u8]) -> Result<(), TooManyValues> {
     // Each but the first takes a byte that says so.
-    let is_bounded = text.len() < VALUES_MAX || 1 + marks(text) <= VALUES_MAX;
+    let is_bounded = text.len() < VALUES_MAX || marks(text) < VALUES_MAX;
     if is_bounded { Ok(()) } else { Err(TooManyValues) }
 }
 
