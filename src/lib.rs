@@ -36,6 +36,7 @@ pub mod rejection;
 pub mod resource_manager;
 pub mod server;
 pub mod service;
+pub mod shown;
 pub mod sign_up;
 pub mod spf;
 pub mod state;
