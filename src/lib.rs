@@ -38,6 +38,7 @@ pub mod resource_manager;
 pub mod server;
 pub mod service;
 mod shares;
+pub mod shown;
 pub mod sign_up;
 pub mod spf;
 pub mod state;

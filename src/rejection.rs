@@ -379,8 +379,23 @@ impl Rejection {
     /// Whether it was permitted and came to nothing all the same, for which somebody has to look at the backend or at its key.
     #[must_use]
     pub const fn is_of_the_backend(&self) -> bool {
-        matches!(self, Self::Assertion { .. } | Self::Forward(_))
-            && !matches!(self, Self::Forward(ForwardError::Crowded(_) | ForwardError::ShareUsed { .. }))
+        match self {
+            Self::Assertion { .. } => true,
+            Self::Forward(error) => {
+                !error.is_of_the_client() && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. })
+            }
+            Self::Auxiliary { .. }
+            | Self::Classify(_)
+            | Self::Denied { .. }
+            | Self::Linked { .. }
+            | Self::Overload { .. }
+            | Self::Own(_)
+            | Self::Panicked(_)
+            | Self::Rule { .. }
+            | Self::Scope { .. }
+            | Self::Stale
+            | Self::Token { .. } => false,
+        }
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.
@@ -801,6 +816,10 @@ mod tests {
             (Rejection::Forward(ForwardError::Silent { waited_ms: 1 }), true),
             (Rejection::Forward(ForwardError::ShareUsed { max: 1 }), false),
             (Rejection::Forward(ForwardError::Crowded(Crowded::All)), false),
+            (Rejection::Forward(ForwardError::BodyTooLarge { max: 1 }), false),
+            (Rejection::Forward(ForwardError::BodyTooSlow), false),
+            (Rejection::Forward(ForwardError::ClientGone), false),
+            (Rejection::Forward(ForwardError::Document), false),
             (denied("Deniz", None), false),
             (Rejection::Stale, false),
         ] {

@@ -19,6 +19,8 @@ mod requests;
 mod commands;
 #[path = "audit/crash.rs"]
 mod crash;
+#[path = "audit/floods.rs"]
+mod floods;
 #[path = "audit/losses.rs"]
 mod losses;
 #[path = "audit/retention.rs"]

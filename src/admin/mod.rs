@@ -234,7 +234,13 @@ impl Admin {
                 Ok(record) => document(StatusCode::OK, &record),
                 Err(cause) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", cause.to_string()),
             },
-            Ok(Found::None) => error(StatusCode::NOT_FOUND, "NotFound", format!("no record begins with `{prefix}`")),
+            Ok(Found::None) => error(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                format!(
+                    "no record begins with `{prefix}`. Old records are removed, and refusals that come too fast are counted and have none of their own"
+                ),
+            ),
             Ok(Found::Several(count)) => {
                 error(StatusCode::CONFLICT, "Ambiguous", format!("{count} records begin with `{prefix}`; give more characters"))
             }

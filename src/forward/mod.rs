@@ -182,6 +182,12 @@ pub enum SendError {
 }
 
 impl ForwardError {
+    /// Whether it was its client that did not send a body that can be passed on, or did not wait: the backend has no part in it.
+    #[must_use]
+    pub const fn is_of_the_client(&self) -> bool {
+        matches!(self, Self::BodyTooLarge { .. } | Self::BodyTooSlow | Self::ClientGone | Self::Document)
+    }
+
     /// The stable reason code.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

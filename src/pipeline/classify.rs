@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 
-use super::trail::{self, CheckName, Trail};
+use super::trail::{CheckName, Trail};
 use super::{Context, Overload, Refused};
 use crate::arm::action::Method;
 use crate::arm::path::{CanonicalPath, PathError};
@@ -15,6 +15,7 @@ use crate::arm::planes::DataPlaneHost;
 use crate::https::{AmbiguousFraming, Connection, HeadLimits};
 use crate::ids::RequestId;
 use crate::rejection::Rejection;
+use crate::shown::into_shown;
 
 /// A request as it came in, before anything is known about it.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Arrival {
     /// Ends the request before anything is looked at: there is no time for it.
     #[must_use]
     pub fn turn_away(mut self, overload: Overload) -> Refused {
-        self.trail.path = trail::printable(self.head.uri.path());
+        self.trail.path = into_shown(self.head.uri.path());
         self.trail.refuse(Rejection::Overload { error: overload })
     }
 
@@ -153,7 +154,7 @@ impl Arrival {
                 Ok(ManagementRequest { method, path, query, sent, headers: self.head.headers, authority, trail: self.trail })
             }
             Err(error) => {
-                self.trail.path = trail::printable(self.head.uri.path());
+                self.trail.path = into_shown(self.head.uri.path());
                 Err(self.trail.refuse(Rejection::Classify(error)))
             }
         }

@@ -10,7 +10,7 @@ use super::authorize::{Authorized, Basis};
 use super::linked::{LinkError, Unread};
 use super::meaning::Meaning;
 use super::resolve::{Place, Scoped};
-use super::trail::{self, CORRELATION_REQUEST_ID, Trail, TrailSeed};
+use super::trail::{CORRELATION_REQUEST_ID, Trail, TrailSeed};
 use super::{Authenticated, Context, ManagementRequest, Refused};
 use crate::arm::action::{Action, Kind, Method};
 use crate::arm::path::CanonicalPath;
@@ -19,6 +19,7 @@ use crate::directory::Directory;
 use crate::identity::{Caller, CallerKind, ClientProof};
 use crate::ids::{PrincipalId, TenantId};
 use crate::rejection::Rejection;
+use crate::shown::shown_within;
 
 /// A request that passed every check and speaks on behalf of its caller, and the evidence that it did.
 #[derive(Debug)]
@@ -100,6 +101,8 @@ const PASSED_ON: [&str; 18] = [
 
 /// Header fields that usually come to those that introduce the caller, with some that frame the message.
 const ADDED: usize = 14;
+/// Of a lender's name, so that the note it stands in has room for the ids behind it.
+const NAME_BYTES_MAX: usize = 96;
 
 impl Authorized {
     /// Gives the request the gateway's own voice.
@@ -351,7 +354,7 @@ impl Outbound {
     pub fn lent(&self) -> impl Iterator<Item = String> {
         self.lenders.iter().map(|lender| {
             let PrincipalId { tenant, object } = lender.principal;
-            let name = trail::printable(lender.name.as_ref());
+            let name = shown_within(NAME_BYTES_MAX, &lender.name);
             format!("a linked place is permitted by the auxiliary token of `{name}` with object id `{object}` of tenant `{tenant}`")
         })
     }

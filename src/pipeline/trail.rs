@@ -22,6 +22,7 @@ use crate::https::Connection;
 use crate::identity::{Caller, GroupSource};
 use crate::ids::{RequestId, TenantId};
 use crate::rejection::Rejection;
+use crate::shown::{TEXT_BYTES_MAX, into_shown};
 
 /// The ten checks, in the order they are shown. The names are a promise: they stand in records, metrics and error bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,7 +129,7 @@ pub struct Trail {
     pub started: Instant,
     /// The method as sent, cut.
     pub method: String,
-    /// The canonical path; the raw one, cut, where there is none. Never the query.
+    /// The canonical path; the raw one, cut and escaped, where there is none. Never the query.
     pub path: String,
     /// The words of the Azure CLI command.
     pub command: Option<String>,
@@ -165,7 +166,6 @@ struct Lap {
     seen: Option<String>,
 }
 
-const TEXT_CHARS_MAX: usize = 256;
 const METHOD_CHARS_MAX: usize = 32;
 
 /// What the trails of a request and of its parts have in common.
@@ -224,27 +224,27 @@ impl TrailSeed {
     /// The trail of a request that nobody sent: nothing of it is proven.
     pub(super) fn supposed(&self, supposed: &Supposed<'_>, context: &Context<'_>) -> Trail {
         let (path, _query) = supposed.url.split_once('?').unwrap_or((supposed.url, ""));
-        self.begin(&printable(shown_method(supposed.method)), &printable(path), Some(&supposed.caller), context)
+        self.begin(&into_shown(shown_method(supposed.method)), &into_shown(path), Some(&supposed.caller), context)
     }
 
     /// The trail of a request that a batch carries: nothing of it is proven.
     pub(super) fn carried(&self, carried: &Carried<'_>, caller: &Arc<Caller>, context: &Context<'_>) -> Trail {
         let (path, _query) = carried.url.split_once('?').unwrap_or((carried.url, ""));
-        let mut trail = self.begin(&printable(shown_method(carried.method)), &printable(path), Some(caller), context);
+        let mut trail = self.begin(&into_shown(shown_method(carried.method)), &into_shown(path), Some(caller), context);
         trail.notes.push(Cow::Borrowed("carried by a batch of the same correlation id"));
         let own = |name: HeaderName| carried.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_str()));
         if let Some((_, id)) = own(CLIENT_REQUEST_ID) {
-            trail.client_request_id = Some(printable(*id));
+            trail.client_request_id = Some(into_shown(*id));
         }
         if let Some((_, command)) = own(COMMAND_NAME) {
-            trail.command = Some(printable(*command));
+            trail.command = Some(into_shown(*command));
         }
         trail
     }
 
     /// The trail of a request of another interface.
     pub(super) fn arrived(&self, arrived: &Arrived<'_>, context: &Context<'_>) -> Trail {
-        self.begin(&printable(shown_method(arrived.method)), &printable(arrived.path), arrived.caller, context)
+        self.begin(&into_shown(shown_method(arrived.method)), &into_shown(arrived.path), arrived.caller, context)
     }
 
     fn begin(&self, method: &str, path: &str, caller: Option<&Arc<Caller>>, context: &Context<'_>) -> Trail {
@@ -323,7 +323,7 @@ impl Trail {
     pub fn fail(&mut self, rejection: &Rejection) {
         self.lap(rejection.check(), Outcome::Fail);
         if let Some(lap) = self.laps.get_mut(rejection.check() as usize) {
-            lap.seen = Some(printable(text_of(rejection)));
+            lap.seen = Some(into_shown(text_of(rejection)));
         }
     }
 
@@ -390,7 +390,7 @@ impl Sighting {
         let (mut head, ()) = Request::new(()).into_parts();
         (head.method, head.uri, head.version) = (self.method, self.target, self.version);
         let trail = Trail::begin(&head, &self.connection, self.id, context);
-        Box::new(Trail { path: printable(head.uri.path()), ..trail })
+        Box::new(Trail { path: into_shown(head.uri.path()), ..trail })
     }
 }
 
@@ -422,24 +422,15 @@ fn shown_method(method: &str) -> String {
 }
 
 fn text_field(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(into_shown)
 }
 
 /// A text as it is displayed; one of usual length does not grow meanwhile.
 pub(super) fn text_of(shown: &impl fmt::Display) -> String {
-    let mut text = String::with_capacity(TEXT_CHARS_MAX);
+    let mut text = String::with_capacity(TEXT_BYTES_MAX);
     // Writing to a string cannot fail.
     write!(text, "{shown}").unwrap_or_default();
     text
-}
-
-/// Bounded, and free of control characters that could forge lines or colours in a terminal.
-pub(super) fn printable(text: impl AsRef<str> + Into<String>) -> String {
-    let shown = text.as_ref();
-    if shown.len() <= TEXT_CHARS_MAX && shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return text.into();
-    }
-    shown.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -469,16 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_text_is_bounded_and_forges_nothing() {
-        for (text, kept) in [
-            (" a~".to_owned(), " a~".to_owned()),
-            ("x".repeat(256), "x".repeat(256)),
-            ("x".repeat(257), "x".repeat(256)),
-            ("ö".repeat(257), "ö".repeat(256)),
-            ("a\u{1b}[31m\nb\u{7f}".to_owned(), "a\u{fffd}[31m\u{fffd}b\u{fffd}".to_owned()),
-        ] {
-            assert_eq!(printable(text.as_str()), kept);
-        }
+    fn what_is_kept_of_a_method_is_bounded_and_what_is_displayed_is_kept() {
         assert_eq!([shown_method(&"M".repeat(32)), shown_method(&"M".repeat(33))], ["M".repeat(32), "M".repeat(32)]);
         assert_eq!(text_of(&"as it is displayed"), "as it is displayed");
     }

@@ -1,5 +1,8 @@
 //! The record itself: its JSON form is a promise, `steward.record/1`, and grows only by adding. In files it stands in a shorter one.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Finished;
@@ -13,9 +16,13 @@ use crate::identity::{Caller, CallerKind};
 use crate::ids::{ObjectId, RequestId, SubscriptionId, TenantId};
 use crate::pipeline::{CheckName, Outcome, ScopeError, ScoredGrant, Trail};
 use crate::rejection::Rejection;
+use crate::shown::{TEXT_BYTES_MAX, shown, shown_within};
 
 /// The name and version of the form.
 pub(super) const SCHEMA: &str = "steward.record/1";
+
+/// A path or scope that a proven caller asked for: a resource inside others, with a role assignment on it, is named in full.
+const PLACE_BYTES_MAX: usize = 1_024;
 
 /// Allowed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +91,24 @@ pub struct Record {
     pub notes: Vec<String>,
     /// The ten checks, in their order.
     pub checks: Vec<CheckEntry>,
+    /// In a summary: the requests that it stands for. All but its id tells of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// Its places in the logs of tenants; the last member of the document, see `docs/audit.md`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Link>,
+}
+
+/// Requests that have no records of their own, since too many of their kind came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// When the last of them arrived, RFC 3339.
+    pub until: String,
+    /// How many they are.
+    pub requests: u64,
+    /// Of these, how many were refused for which reason code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, u64>,
 }
 
 /// What the caller's own tenant may read of a request to another tenant.
@@ -123,7 +145,7 @@ impl Record {
             check.grants.clear();
         }
         let reason = Some(UNKNOWN_TARGET.to_owned());
-        Self { reason, hint: None, customer: None, notes: Vec::new(), checks, ..self.clone() }
+        Self { reason, hint: None, customer: None, notes: Vec::new(), checks, counted: None, ..self.clone() }
     }
 }
 
@@ -235,13 +257,20 @@ pub struct GrantEntry {
 
 impl From<Finished> for Record {
     fn from(finished: Finished) -> Self {
+        Self::of(&finished)
+    }
+}
+
+impl Record {
+    /// All that is known of a request.
+    pub(super) fn of(finished: &Finished) -> Self {
         let Finished { trail, status, rejection, took } = finished;
         let directory = &trail.directory;
         Self {
             schema: SCHEMA.to_owned(),
             id: trail.id,
-            correlation_id: trail.correlation_id.clone(),
-            client_request_id: trail.client_request_id.clone(),
+            correlation_id: shown(&trail.correlation_id).into_owned(),
+            client_request_id: trail.client_request_id.as_deref().map(owned),
             time: format!("{:.3}", trail.received),
             outcome: if rejection.is_some() { Verdict::Deny } else { Verdict::Allow },
             reason: rejection.as_ref().map(|rejection| rejection.reason().to_owned()),
@@ -249,17 +278,18 @@ impl From<Finished> for Record {
             status: status.as_u16(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             policy: Policy::of(directory),
-            method: trail.method.clone(),
-            path: trail.path.clone(),
-            command: trail.command.clone(),
+            method: owned(&trail.method),
+            path: path(trail).into_owned(),
+            command: trail.command.as_deref().map(owned),
             client: trail.peer.to_string(),
-            principal: trail.caller.as_deref().map(|caller| principal(caller, &trail)),
-            actions: trail.actions.iter().map(ToString::to_string).collect(),
+            principal: trail.caller.as_deref().map(|caller| principal(caller, trail)),
+            actions: trail.actions.iter().map(|action| owned(action.as_str())).collect(),
             exposes: exposed_by(trail.actions.iter().map(Action::as_str)),
-            scope: trail.scope.as_ref().map(ToString::to_string),
+            scope: scope(trail),
             customer: trail.customer.map(|tenant| Customer::of(tenant, directory)),
-            notes: trail.notes.iter().map(ToString::to_string).collect(),
-            checks: CheckName::ALL.map(|name| check(name, &trail)).into(),
+            notes: trail.notes.iter().map(|note| owned(note)).collect(),
+            checks: CheckName::ALL.map(|name| check(name, trail)).into(),
+            counted: None,
             chain: Vec::new(),
         }
     }
@@ -277,8 +307,26 @@ impl Customer {
     }
 }
 
+/// A text of somebody else's, as records hold it.
+fn owned(text: &str) -> String {
+    shown(text).into_owned()
+}
+
+/// The path that was asked for. Of a stranger's no more is kept than of its other texts.
+pub(super) fn path(trail: &Trail) -> Cow<'_, str> {
+    shown_within(place_bytes_max(trail), &trail.path)
+}
+
+fn scope(trail: &Trail) -> Option<String> {
+    trail.scope.as_ref().map(|scope| shown_within(place_bytes_max(trail), &scope.to_string()).into_owned())
+}
+
+pub(super) fn place_bytes_max(trail: &Trail) -> usize {
+    if trail.caller.is_some() { PLACE_BYTES_MAX } else { TEXT_BYTES_MAX }
+}
+
 fn name_of(directory: &Directory, tenant: TenantId) -> Option<String> {
-    directory.tenant(tenant).map(|tenant| tenant.name.to_string())
+    directory.tenant(tenant).map(|tenant| owned(&tenant.name))
 }
 
 pub(super) fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
@@ -288,7 +336,7 @@ pub(super) fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
     };
     PrincipalEntry {
         id: caller.principal.object,
-        name: caller.name.to_string(),
+        name: owned(&caller.name),
         tenant: caller.principal.tenant,
         tenant_name: name_of(&trail.directory, caller.principal.tenant),
         kind: kind.to_owned(),
@@ -316,13 +364,13 @@ fn seen(name: CheckName, trail: &Trail) -> Option<String> {
         CheckName::Token => caller.map(|caller| genuine(&token_end(caller.expires_at))),
         CheckName::Audience => caller.map(|caller| caller.audience.to_string()),
         CheckName::Tenant => caller.and_then(|caller| name_of(&trail.directory, caller.principal.tenant)),
-        CheckName::Plane => Some(trail.path.clone()),
+        CheckName::Plane => Some(path(trail).into_owned()),
         CheckName::Scope => {
-            let scope = trail.scope.as_ref().map(ToString::to_string)?;
+            let scope = scope(trail)?;
             let owner = trail.customer.and_then(|tenant| name_of(&trail.directory, tenant));
             Some(placed(&scope, owner.as_deref()))
         }
-        CheckName::Delegation => trail.grants.first().map(|scored| delegated(offer(scored)).to_owned()),
+        CheckName::Delegation => trail.grants.first().map(|scored| delegated(offer(scored).as_deref()).to_owned()),
         CheckName::Role | CheckName::Rules | CheckName::Forward => None,
     }
 }
@@ -364,9 +412,9 @@ pub(super) const fn kind(window: Window) -> &'static str {
 }
 
 /// The delegation that a grant is part of.
-pub(super) fn offer(scored: &ScoredGrant) -> Option<&str> {
+pub(super) fn offer(scored: &ScoredGrant) -> Option<Cow<'_, str>> {
     match &scored.grant.origin.kind {
-        OriginKind::Delegation { offer, .. } => Some(offer),
+        OriginKind::Delegation { offer, .. } => Some(shown(offer)),
         OriginKind::RoleAssignment => None,
     }
 }
@@ -380,11 +428,11 @@ fn grant(scored: &ScoredGrant, directory: &Directory) -> GrantEntry {
     let grant = &scored.grant;
     GrantEntry {
         role: role_name(grant, directory).to_owned(),
-        granted_to: grant.origin.principal_name.to_string(),
+        granted_to: owned(&grant.origin.principal_name),
         granted_to_id: Some(grant.principal.object),
         granted_on: grant.scope.to_string(),
         kind: kind(*grant.window).to_owned(),
-        delegation: offer(scored).map(str::to_owned),
+        delegation: offer(scored).map(Cow::into_owned),
         principal: scored.principal,
         scope: scored.scope,
         action: scored.action,

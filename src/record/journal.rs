@@ -18,6 +18,7 @@ use super::ledger::{GrantKey, Ledger, Uses};
 use super::sealer::{Heads, Job, Sealer, Stated};
 use super::segments::Segments;
 use super::stored::{Evidence, Frames, Scribe};
+use super::tally::Tally;
 use super::{Activities, ActivityQuery, Filter, Finished, Found, Recent, Record, RecordConfig, Told};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::RequestId;
@@ -61,6 +62,7 @@ pub struct Journal {
     ledger: Ledger,
     frames: Frames,
     scribe: Scribe,
+    tally: Tally,
     sealer: Sealer,
     key: PublicKey,
     /// Since when something has no head.
@@ -94,8 +96,8 @@ impl Journal {
         let sealer = Sealer::start(heads_files, Arc::clone(&health)).map_err(failed)?;
         let segments = Segments::open(config, Arc::clone(&health)).map_err(failed)?;
         let ledger = Ledger::new(now);
-        let (frames, scribe) = (Frames::default(), Scribe::default());
-        let mut journal = Self { segments, chains, ledger, frames, scribe, sealer, key, unsealed_since: None, health };
+        let (frames, scribe, tally) = (Frames::default(), Scribe::default(), Tally::new());
+        let mut journal = Self { segments, chains, ledger, frames, scribe, tally, sealer, key, unsealed_since: None, health };
         journal.take_up(config, &heads).map_err(failed)?;
         Ok(journal)
     }
@@ -120,13 +122,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends the record of a request to the logs it belongs to. When the disk has taken nothing for long, the record is lost, and that
-    /// is said.
+    /// Appends the record of a request to the logs it belongs to, or counts it there for a summary. When the disk has taken nothing for long,
+    /// the record is lost, and that is said.
     pub fn record(&mut self, finished: &Finished) {
         if !self.is_ready() {
             return self.lose(finished.trail.id);
         }
-        let evidence = Evidence::of(finished);
+        let (evidence, now) = (Evidence::of(finished), Clock::instant());
+        if self.tally.is_to_count(&evidence, || self.segments.has_share_for_strangers(), now) {
+            return self.tally.count(finished, now);
+        }
         match (evidence.logs(), evidence.told()) {
             ((log, Some(home)), Told::NoSuchTarget) => {
                 self.write_evidence(&evidence, (log, None));
@@ -169,7 +174,7 @@ impl Journal {
             self.ledger.note_evidence(evidence, frame.grant_key.as_ref());
         }
         let (scribe, chains) = (&mut self.scribe, &mut self.chains);
-        self.segments.write(evidence.trail().id, |line| {
+        self.segments.write(evidence.trail().id, evidence.trail().caller.is_none(), |line| {
             let hasher = scribe.write(line, evidence, frame);
             chains.link(line, hasher, logs);
         });
@@ -183,10 +188,22 @@ impl Journal {
         json.pop();
         let mut hasher = LineHasher::default();
         hasher.update(&json);
-        self.segments.write(record.id, |line| {
+        self.segments.write(record.id, record.principal.is_none(), |line| {
             line.extend_from_slice(&json);
             self.chains.link(line, hasher, logs);
         });
+    }
+
+    /// Writes summaries of what was counted. Those that the disk has no room for are lost.
+    fn sum_up(&mut self) {
+        for (log, record) in self.tally.take() {
+            if !self.is_ready() {
+                self.lose(record.id);
+                continue;
+            }
+            self.ledger.note(&record);
+            self.write(&record, (log, None));
+        }
     }
 
     fn lose(&mut self, id: RequestId) {
@@ -227,10 +244,24 @@ impl Journal {
         self.segments.flush()
     }
 
-    /// When the next heads are due; none while heads cover everything.
+    /// When summaries or the next heads are due; none while nothing is counted and heads cover everything.
     #[must_use]
-    pub fn seal_due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Option<Instant> {
+        self.seal_due().into_iter().chain(self.tally.due()).min()
+    }
+
+    fn seal_due(&self) -> Option<Instant> {
         self.unsealed_since.map(|since| since + SEAL_TIME_MAX)
+    }
+
+    /// Does what is due at this time.
+    pub fn keep_up(&mut self, now: Instant) {
+        if self.tally.due().is_some_and(|due| due <= now) {
+            self.sum_up();
+        }
+        if self.seal_due().is_some_and(|due| due <= now) {
+            self.seal();
+        }
     }
 
     /// Has heads signed for every log that has grown. While the disk is behind, they come later and for more.
@@ -299,13 +330,15 @@ impl Journal {
     pub(super) fn abandon(mut self) -> u64 {
         // Nothing else of it is used again.
         let flushed = panics::contain(|| self.segments.flush());
-        let lost = if flushed == Ok(true) { 0 } else { self.segments.unwritten() };
+        let unwritten = if flushed == Ok(true) { 0 } else { self.segments.unwritten() };
+        let counted = self.tally.counted();
         self.sealer.join();
-        lost
+        unwritten + counted
     }
 
     /// Writes everything, signs for it and waits for the disk.
     pub fn close(mut self) {
+        self.sum_up();
         if self.segments.flush() {
             match self.segments.handle() {
                 Ok(file) => self.order_heads(self.segments.newest(), file),

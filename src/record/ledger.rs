@@ -13,6 +13,7 @@ use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{Grant, OriginKind};
 use crate::ids::{PrincipalId, RequestId, SubscriptionId, TenantId};
 use crate::pipeline::{CheckName, Outcome};
+use crate::shown::shown;
 
 /// Grants whose last use is remembered. When there are more, the half that was not used for longest goes.
 const USES_MAX: usize = 65_536;
@@ -42,7 +43,7 @@ impl GrantKey {
             role: roles.role(grant.role).map(|role| role.name().to_lowercase().into()).unwrap_or_default(),
             scope: grant.scope.to_string().to_ascii_lowercase().into(),
             delegation: match &grant.origin.kind {
-                OriginKind::Delegation { offer, .. } => Some((**offer).into()),
+                OriginKind::Delegation { offer, .. } => Some((*shown(offer)).into()),
                 OriginKind::RoleAssignment => None,
             },
         }

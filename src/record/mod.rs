@@ -1,4 +1,4 @@
-//! Decision records: one for every request, allowed or not, made from the evidence its stages left.
+//! Decision records: one for every request, allowed or not, made from the evidence its stages left. What is refused faster than a pace has summaries.
 //!
 //! A record never holds a token, a query, a body or an assertion. The request path hands over the evidence and goes on;
 //! one writer thread makes the record, appends it to a segment file and answers searches. The queue to it is bounded, and a
@@ -19,6 +19,7 @@ mod ledger;
 mod sealer;
 mod segments;
 mod stored;
+mod tally;
 mod writer;
 
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ use crate::pipeline::Trail;
 use crate::rejection::Rejection;
 
 use audit::PublicKey;
-pub use entry::{CheckEntry, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
+pub use entry::{CheckEntry, Counted, Customer, GrantEntry, Policy, PrincipalEntry, Record, Told, Verdict};
 pub use health::{Health, Loss};
 pub use journal::{Journal, SegmentError};
 pub use key_file::{KeyFileError, public_key_beside};

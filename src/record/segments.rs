@@ -18,6 +18,8 @@ use crate::ids::RequestId;
 
 /// A segment is closed at this size, or at a sixteenth of what is kept if that is less.
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Records without a proven caller have one part of so many of all bytes.
+const STRANGERS_SHARE: u64 = 4;
 /// Lines go to the file in pieces of this size while there is more to write, and at once when there is not.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Lines that wait while the disk takes none; further records are lost, and that is said.
@@ -40,6 +42,8 @@ struct Place {
 struct Segment {
     number: u64,
     size: u64,
+    /// Bytes of records without a proven caller.
+    strangers: u64,
     places: Vec<Place>,
     /// So many of the places are in the order of their ids.
     sorted: usize,
@@ -64,7 +68,7 @@ pub(super) struct Segments {
 
 impl Segment {
     const fn new(number: u64) -> Self {
-        Self { number, size: 0, places: Vec::new(), sorted: 0 }
+        Self { number, size: 0, strangers: 0, places: Vec::new(), sorted: 0 }
     }
 
     /// The first line of an id counts: what follows it is the same for other eyes.
@@ -132,6 +136,7 @@ impl Segments {
             // A line that a crash tore stays in the file and means nothing.
             if let Ok(record) = Record::read(line.text) {
                 segment.remember(record.id, segment.size, line.length);
+                segment.strangers += if record.principal.is_none() { line.length as u64 } else { 0 };
                 note(&record);
             }
             if let Ok(linked) = Linked::parse(line.text) {
@@ -173,14 +178,20 @@ impl Segments {
         self.segments.back().is_some_and(|segment| segment.size >= self.segment_bytes_max)
     }
 
+    /// Whether another record without a proven caller may be kept: all of them together have a share of their own.
+    pub(super) fn has_share_for_strangers(&self) -> bool {
+        self.segments.iter().map(|segment| segment.strangers).sum::<u64>() < self.bytes_max / STRANGERS_SHARE
+    }
+
     /// Has a line appended to those that wait, line feed included.
-    pub(super) fn write(&mut self, id: RequestId, append: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, id: RequestId, is_strangers: bool, append: impl FnOnce(&mut Vec<u8>)) {
         let Some(segment) = self.segments.back_mut() else { return };
         let before = self.waiting.len();
         append(&mut self.waiting);
         let length = self.waiting.len() - before;
         segment.remember(id, segment.size, length);
         segment.size += length as u64;
+        segment.strangers += if is_strangers { length as u64 } else { 0 };
         if self.waiting.len() >= PIECE_BYTES {
             self.flush();
         }
@@ -296,13 +307,15 @@ impl Segments {
 }
 
 impl Filter {
-    /// Whether a record has this verdict and reason.
+    /// Whether a record has this verdict and reason, or stands for one with the reason.
     #[must_use]
     pub fn admits(&self, record: &Record) -> bool {
         let reason = record.reason.as_deref().unwrap_or_default();
+        let mut reasons =
+            std::iter::once(reason).chain(record.counted.iter().flat_map(|counted| counted.reasons.keys().map(String::as_str)));
         let reason_fits = self.reason.as_deref().is_none_or(|wanted| match wanted.strip_suffix('*') {
-            Some(beginning) => reason.starts_with(beginning),
-            None => reason == wanted,
+            Some(beginning) => reasons.any(|reason| reason.starts_with(beginning)),
+            None => reasons.any(|reason| reason == wanted),
         });
         reason_fits && self.verdict.is_none_or(|wanted| wanted == record.outcome)
     }

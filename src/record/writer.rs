@@ -118,11 +118,11 @@ enum Left {
     Done,
 }
 
-/// The thread's work. Waiting ends when heads are due.
+/// The thread's work. Waiting ends when summaries or heads are due.
 async fn write(journal: &mut Journal, queue: &mut Queue, health: &Health) -> Left {
     loop {
         health.rest();
-        let woken = queue.next(journal.seal_due()).await;
+        let woken = queue.next(journal.due()).await;
         health.work();
         match woken {
             Woken::Asked(question) => {
@@ -138,9 +138,7 @@ async fn write(journal: &mut Journal, queue: &mut Queue, health: &Health) -> Lef
             }
         }
         journal.flush();
-        if journal.seal_due().is_some_and(|due| due <= Clock::instant()) {
-            journal.seal();
-        }
+        journal.keep_up(Clock::instant());
         if journal.is_broken() {
             return Left::Broken;
         }
@@ -160,7 +158,7 @@ pub(super) struct Queue {
 /// Why the writer has something to do.
 enum Woken {
     Asked(Question),
-    /// Heads are due.
+    /// Summaries or heads are due.
     Due,
     /// Nobody can hand over anything any more.
     Done,

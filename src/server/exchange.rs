@@ -236,6 +236,7 @@ impl Gateway {
         let reason = rejection.as_ref().map(Rejection::reason);
         self.metrics.request(response.status(), reason, took);
         match &rejection {
+            Some(Rejection::Forward(error)) if error.is_of_the_client() => told_of_the_client(trail.id, error),
             Some(failed) if failed.is_of_the_backend() => UNANSWERED.note((trail.id, chain(failed))),
             Some(Rejection::Panicked(panicked)) => PANICKED.note((trail.id, panicked.place.clone())),
             Some(_) | None => {}
@@ -243,6 +244,11 @@ impl Gateway {
         self.recorder.record(Finished { status: response.status(), trail, rejection, took }).await;
         response
     }
+}
+
+/// What its client has to put right is in the record; the log says that nothing was wrong with the backend.
+fn told_of_the_client(id: RequestId, error: &ForwardError) {
+    tracing::debug!(%id, cause = %error, "the client of a permitted request did not wait for its answer, or sent no body that can be passed on");
 }
 
 /// Of a backend that is away there would be a line for each request.
@@ -322,6 +328,7 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         let Some(mut trail) = self.trail.take() else { return };
+        told_of_the_client(trail.id, &ForwardError::ClientGone);
         let rejection = Rejection::Forward(ForwardError::ClientGone);
         trail.fail(&rejection);
         let took = Clock::instant().duration_since(trail.started);

@@ -30,8 +30,8 @@ pub(super) struct Echo<'a> {
     revision: u64,
     /// What the caller has left of requests of the kind.
     remaining: Option<Remaining>,
-    /// The state that the request was judged by; for a write, one that holds what it wrote.
-    state_revision: Revision,
+    /// The state that the request was judged by; for a write, one that holds what it wrote. Strangers would learn from it when something changes.
+    state_revision: Option<Revision>,
 }
 
 impl<'a> Echo<'a> {
@@ -43,7 +43,7 @@ impl<'a> Echo<'a> {
             client_request_id,
             revision: trail.directory.revision,
             remaining: trail.remaining,
-            state_revision: written.unwrap_or_else(|| trail.directory.registry().revision()),
+            state_revision: trail.caller.as_ref().map(|_proven| written.unwrap_or_else(|| trail.directory.registry().revision())),
         }
     }
 }
@@ -73,7 +73,9 @@ pub(super) fn complete<B: Body>(response: &mut Response<B>, echo: &Echo<'_>, now
     insert(headers, REQUEST_ID, id);
     insert(headers, CORRELATION_REQUEST_ID, echo.correlation_id.to_owned());
     headers.insert(REVISION, HeaderValue::from(echo.revision));
-    headers.insert(STATE_REVISION, HeaderValue::from(echo.state_revision.0));
+    if let Some(revision) = echo.state_revision {
+        headers.insert(STATE_REVISION, HeaderValue::from(revision.0));
+    }
     if let Some(remaining) = echo.remaining {
         let name = remaining_header(remaining);
         // The backend counts as well, and what it has left may be less.

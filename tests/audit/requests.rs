@@ -11,7 +11,7 @@ use steward::clock::{Clock, Timestamp};
 use steward::delegation::{Grant, Window};
 use steward::directory::{Directory, Subscription};
 use steward::https::{Connection, HeadLimits};
-use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, Verifier};
+use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, TokenError, Verifier};
 use steward::ids::{RequestId, TenantId};
 use steward::pipeline::{
     Arrival, AssertionSigner, AuthorizeError, CheckName, Context, OperationOwners, Outcome, ScopeError, ScoredGrant, Site, Throttle, Trail,
@@ -127,6 +127,38 @@ impl Requests {
         Finished { trail, status: StatusCode::OK, rejection: None, took: Duration::from_micros(217) }
     }
 
+    /// The caller of a request under another name.
+    pub fn rename(&self, finished: &mut Finished, name: &str) {
+        let principal = finished.trail.caller.as_ref().unwrap().principal;
+        let supposed = Caller::supposed(principal, &self.directories[0], NOON.parse().unwrap());
+        finished.trail.caller = Some(Arc::new(Caller { name: name.into(), ..supposed }));
+    }
+
+    /// A request without a token.
+    pub fn stranger(&self, path: &str) -> Finished {
+        let rejection = Rejection::Token { error: TokenError::Missing, authority: None };
+        let mut trail = self.trail(RequestId::random(), "192.0.2.7:40000", "/");
+        path.clone_into(&mut trail.path);
+        trail.fail(&rejection);
+        Finished { trail, status: StatusCode::UNAUTHORIZED, rejection: Some(rejection), took: Duration::from_micros(80) }
+    }
+
+    /// A request that is refused before anything is sent. A hidden one is told that there is no such target, and of one that does not exist
+    /// nothing else is known.
+    pub fn refused(&self, target: Target) -> Finished {
+        let Finished { mut trail, took, .. } = self.usual(RequestId::random(), 0);
+        let subscription = self.subscription();
+        let owner = (target != Target::Missing).then_some(subscription.tenant);
+        let error = ScopeError::Subscription { id: subscription.id, owner };
+        let rejection = match target {
+            Target::Known => Rejection::Stale,
+            Target::Hidden | Target::Missing => Rejection::Scope { error, wrong_tenant: WrongTenant::Hide, authority: None },
+        };
+        trail.customer = owner;
+        trail.fail(&rejection);
+        Finished { trail, status: StatusCode::FORBIDDEN, rejection: Some(rejection), took }
+    }
+
     /// Any request.
     pub fn any(&self, random: &mut Random) -> Finished {
         let mut pick = |end: usize| random.below(end);
@@ -171,6 +203,17 @@ impl Requests {
             took: Duration::from_nanos(pick(1 << 40) as u64),
         }
     }
+}
+
+/// What a refused request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Something that its caller may know of.
+    Known,
+    /// Something that is there and is not its caller's to know.
+    Hidden,
+    /// Nothing.
+    Missing,
 }
 
 fn scored(grants: &[Grant], pick: &mut impl FnMut(usize) -> usize) -> ScoredGrant {

@@ -87,6 +87,7 @@ pub fn record(random: &mut Random) -> (Record, Told) {
         customer: customer.map(|tenant| Customer { tenant, name: Some(secret(tenant)) }),
         notes: Vec::new(),
         checks,
+        counted: None,
         chain: Vec::new(),
     };
     (record, if is_stranger { Told::NoSuchTarget } else { Told::Everything })

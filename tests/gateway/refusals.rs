@@ -29,6 +29,20 @@ fn check_shape(answer: &Answer) {
     check_headers(answer);
 }
 
+#[tokio::test]
+async fn only_a_proven_caller_is_told_the_revision_of_the_state() {
+    let path = groups("alder-prod");
+    let revision = "x-steward-state-revision";
+    let stranger = check(get(path.as_str()), "401 AuthenticationFailed token.missing").await;
+    let forged = check(get(path.as_str()).bearer("not-a-token"), "401 InvalidAuthenticationToken token.malformed").await;
+    let discovery = SHARED.client.send(get("/metadata/endpoints?api-version=2022-09-01")).await;
+    assert_eq!(discovery.status, 200);
+    for answer in [stranger, forged, discovery] {
+        assert!(!answer.headers.contains_key(revision), "{:?}", answer.headers);
+    }
+    assert!(SHARED.ask("reader", get(path.as_str())).await.header(revision).parse::<u64>().is_ok());
+}
+
 /// What every answer carries, whoever gave it.
 #[track_caller]
 fn check_headers(answer: &Answer) {

@@ -9,17 +9,20 @@ use crate::ids::RequestId;
 use crate::record::archive::Spot;
 use crate::record::audit::Linked;
 use crate::record::{Filter, Record, Verdict};
+use crate::shown::{shown_json, shown_within};
 
 /// Records shown at once.
 const LIMIT_MAX: usize = 100_000;
+/// What is printed of one record, which may be of an earlier version that cut and escaped less.
+const ROW_BYTES_MAX: usize = 4_096;
 
 pub(super) fn run(args: &SearchArgs, global: &Global, console: &mut Console) -> Result<Exit, Exit> {
     let folder = args.source.folder(global, console)?;
     let query = Query::of(args);
     let found = gather(&folder, console, Found::default, |found, spot| query.take(found, spot))?.lines;
     match global.output {
-        Output::Json => found.iter().for_each(|line| console.line(&line.text)),
-        Output::Table => found.iter().for_each(|line| console.line(row(&line.record))),
+        Output::Json => found.iter().for_each(|line| console.line(shown_json(&line.text))),
+        Output::Table => found.iter().for_each(|line| console.line(shown_within(ROW_BYTES_MAX, &row(&line.record)))),
     }
     Ok(if found.is_empty() { Exit::No } else { Exit::Done })
 }
@@ -125,8 +128,10 @@ fn row(record: &Record) -> String {
     let exposes = record.exposes.iter().fold(String::new(), |all, class| all + " [" + class.name() + "]");
     let reason = record.reason.as_deref().unwrap_or_default();
     let id = record.id.to_string();
+    let counted = record.counted.as_ref().map(|counted| format!("  × {}", counted.requests)).unwrap_or_default();
     let target = record.scope.as_deref().unwrap_or(&record.path);
-    format!("{}  {verdict:<5}  {principal}  {action}{exposes}  {target}  {reason}  {}", record.time, id.get(..8).unwrap_or_default())
+    let id = id.get(..8).unwrap_or_default();
+    format!("{}  {verdict:<5}  {principal}  {action}{exposes}  {target}  {reason}  {id}{counted}", record.time)
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use crate::cli::{Console, Exit, Global, Output};
 use crate::record::archive::{Spot, read_lines};
 use crate::record::audit::{Ending, InclusionProof, LogReport, PublicKey, Report, Verifier};
 use crate::record::public_key_beside;
+use crate::shown::{shown_json, shown_within};
+
+/// What is printed of one line: a file may say anything.
+const LINE_BYTES_MAX: usize = 4_096;
 
 pub(super) fn run(args: &VerifyArgs, global: &Global, console: &mut Console) -> Result<Exit, Exit> {
     let given = match &args.key {
@@ -37,8 +41,8 @@ pub(super) fn run(args: &VerifyArgs, global: &Global, console: &mut Console) -> 
     }
     let report = reading.verifier.finish();
     match global.output {
-        Output::Json => console.line(document(&report)),
-        Output::Table => lines(&report).iter().for_each(|line| console.line(line)),
+        Output::Json => console.line(shown_json(&document(&report).to_string())),
+        Output::Table => lines(&report).iter().for_each(|line| console.line(shown_within(LINE_BYTES_MAX, line))),
     }
     if report.logs.is_empty() && report.faults.is_empty() {
         console.error("there is neither a record nor a head to verify");
@@ -100,8 +104,11 @@ fn show_proof(proof: &InclusionProof, keys: &[PublicKey], output: Output, consol
         Err(error) => error.to_string(),
     };
     match output {
-        Output::Json => console.line(json!({ "schema": "steward.verify/1", "verified": verified.is_ok(), "message": text })),
-        Output::Table => console.line(text),
+        Output::Json => {
+            let document = json!({ "schema": "steward.verify/1", "verified": verified.is_ok(), "message": text });
+            console.line(shown_json(&document.to_string()));
+        }
+        Output::Table => console.line(shown_within(LINE_BYTES_MAX, &text)),
     }
     if verified.is_ok() { Exit::Done } else { Exit::No }
 }

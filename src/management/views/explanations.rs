@@ -116,7 +116,7 @@ impl Call<'_> {
 
     fn asked(&self, record: &Record) -> bool {
         let caller = self.request.caller.principal;
-        record.principal.as_ref().is_some_and(|who| (who.tenant, who.id) == (caller.tenant, caller.object))
+        record.counted.is_none() && record.principal.as_ref().is_some_and(|who| (who.tenant, who.id) == (caller.tenant, caller.object))
     }
 
     fn owns_scope_of(&self, record: &Record) -> bool {

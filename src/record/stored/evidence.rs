@@ -59,7 +59,7 @@ impl<'a> Evidence<'a> {
         what.filter(|_| self.told == Told::Everything)
     }
 
-    pub(super) fn reason(&self) -> Option<&'a str> {
+    pub(in crate::record) fn reason(&self) -> Option<&'static str> {
         match self.told {
             Told::Everything => self.finished.rejection.as_ref().map(Rejection::reason),
             Told::NoSuchTarget => Some(UNKNOWN_TARGET),

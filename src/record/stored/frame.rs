@@ -24,6 +24,7 @@ use crate::identity::{Caller, CallerKind, GroupSource};
 use crate::ids::{ObjectId, PrincipalId, TenantId};
 use crate::json::push_member;
 use crate::pipeline::ScoredGrant;
+use crate::shown::shown;
 
 /// Bytes of frames kept; one has about 2 KB. When there are more, all are made again as they are needed.
 const FRAMES_BYTES_MAX: usize = 8 << 20;
@@ -150,8 +151,8 @@ impl Frame {
             text.extend_from_slice(br#","grants":"#);
             push_grants(&mut text, evidence.grants(), directory);
         }
-        push_member(&mut text, br#","method":"#, &trail.method);
-        push_list(&mut text, br#","actions":"#, trail.actions.iter().map(Action::as_str));
+        push_member(&mut text, br#","method":"#, &shown(&trail.method));
+        push_list(&mut text, br#","actions":"#, trail.actions.iter().map(|action| shown(action.as_str())));
         push_member(&mut text, br#","transport":"#, &trail.transport);
         text.extend_from_slice(br#","status":"#);
         push_number(&mut text, evidence.status().into());

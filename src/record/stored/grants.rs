@@ -6,6 +6,7 @@ use crate::delegation::SourceLocation;
 use crate::directory::Directory;
 use crate::json::push_member;
 use crate::pipeline::ScoredGrant;
+use crate::shown::shown;
 
 /// A list of them.
 pub(super) fn push_grants(out: &mut Vec<u8>, grants: &[ScoredGrant], directory: &Directory) {
@@ -21,14 +22,14 @@ pub(super) fn push_grants(out: &mut Vec<u8>, grants: &[ScoredGrant], directory: 
 fn push_grant(out: &mut Vec<u8>, scored: &ScoredGrant, directory: &Directory) {
     let grant = &scored.grant;
     push_member(out, br#"{"role":"#, entry::role_name(grant, directory));
-    push_member(out, br#","granted_to":"#, &grant.origin.principal_name);
+    push_member(out, br#","granted_to":"#, &shown(&grant.origin.principal_name));
     out.extend_from_slice(br#","granted_to_id":""#);
     push_guid(out, grant.principal.object.as_bytes());
     out.extend_from_slice(br#"","granted_on":"#);
     push_quoted_scope(out, &grant.scope);
     push_member(out, br#","kind":"#, entry::kind(*grant.window));
     if let Some(offer) = entry::offer(scored) {
-        push_member(out, br#","delegation":"#, offer);
+        push_member(out, br#","delegation":"#, &offer);
     }
     push_tick(out, br#","principal":"#, scored.principal);
     push_tick(out, br#","scope":"#, scored.scope);

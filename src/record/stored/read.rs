@@ -118,6 +118,7 @@ impl Stored {
             customer: self.customer,
             notes: self.notes,
             checks,
+            counted: None,
             chain: self.chain,
         })
     }

@@ -64,14 +64,14 @@ pub(in crate::record) fn push_number(out: &mut Vec<u8>, number: u64) {
 }
 
 /// A name, with what stands around it, and texts; nothing when there are none.
-pub(super) fn push_list<'a>(out: &mut Vec<u8>, name: &[u8], texts: impl Iterator<Item = &'a str>) {
+pub(super) fn push_list(out: &mut Vec<u8>, name: &[u8], texts: impl Iterator<Item = impl AsRef<str>>) {
     let mut before: &[u8] = name;
     let mut bracket: &[u8] = b"[";
     let mut end: &[u8] = b"";
     for text in texts {
         out.extend_from_slice(before);
         out.extend_from_slice(bracket);
-        push_text(out, text);
+        push_text(out, text.as_ref());
         (before, bracket, end) = (b",", b"", b"]");
     }
     out.extend_from_slice(end);

@@ -1,11 +1,13 @@
 //! A line, from the evidence of a request.
 
 use super::super::audit::LineHasher;
+use super::super::entry;
 use super::evidence::Evidence;
 use super::frame::Frame;
 use super::text::{Times, push_guid, push_list, push_number, push_peer, push_scope};
 use crate::json::{push_member, push_text};
 use crate::pipeline::{CheckName, Outcome};
+use crate::shown::{shown, shown_within};
 
 /// Writes lines up to their links.
 #[derive(Debug, Default)]
@@ -41,28 +43,31 @@ impl Scribe {
             push_number(line, until);
         }
         if !is_own_correlation {
-            push_member(line, br#","correlation_id":"#, &trail.correlation_id);
+            push_member(line, br#","correlation_id":"#, &shown(&trail.correlation_id));
         }
         if let Some(id) = &trail.client_request_id {
-            push_member(line, br#","client_request_id":"#, id);
+            push_member(line, br#","client_request_id":"#, &shown(id));
         }
     }
 
     fn request(&mut self, line: &mut Vec<u8>, evidence: &Evidence<'_>) {
         let trail = evidence.trail();
-        push_member(line, br#","path":"#, &trail.path);
+        let path = entry::path(trail);
+        push_member(line, br#","path":"#, &path);
         if let Some(scope) = &trail.scope {
             self.scope.clear();
             push_scope(&mut self.scope, scope);
             line.extend_from_slice(br#","scope":"#);
-            match std::str::from_utf8(&self.scope) {
-                Ok(scope) if trail.path.starts_with(scope) => push_number(line, scope.len() as u64),
-                Ok(scope) => push_text(line, scope),
-                Err(_cut) => push_text(line, &scope.to_string()),
+            let scope = String::from_utf8_lossy(&self.scope);
+            let scope = shown_within(entry::place_bytes_max(trail), &scope);
+            if path.starts_with(&*scope) {
+                push_number(line, scope.len() as u64);
+            } else {
+                push_text(line, &scope);
             }
         }
         if let Some(command) = &trail.command {
-            push_member(line, br#","command":"#, command);
+            push_member(line, br#","command":"#, &shown(command));
         }
         line.extend_from_slice(br#","client":"#);
         push_peer(line, trail.peer);
@@ -78,7 +83,7 @@ fn answer(line: &mut Vec<u8>, evidence: &Evidence<'_>) {
     if let Some(hint) = evidence.hint() {
         push_member(line, br#","hint":"#, hint);
     }
-    push_list(line, br#","notes":"#, evidence.notes().iter().map(AsRef::as_ref));
+    push_list(line, br#","notes":"#, evidence.notes().iter().map(|note| shown(note)));
 }
 
 /// How the checks ended, unless all passed; how long those took that were reached; why those failed that did.
