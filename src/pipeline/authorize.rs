@@ -201,7 +201,7 @@ impl Scoped {
                     _ if !falls_short(&reason) => reason,
                     Decision::Deny(of_all) if falls_short(&of_all) => of_all,
                     // Other roles of the tenant do reach the scope: what is missing is the role for this.
-                    _ => onboarding::role_missing(actions, reason),
+                    Decision::Deny(_) | Decision::Permit { .. } => onboarding::role_missing(actions, reason),
                 };
                 Err(AuthorizeError::Denied { reason: Box::new(reason) })
             }

@@ -29,7 +29,7 @@ use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::portal::NoRandomness;
 use crate::record::{Recorder, SegmentError, Writer};
-use crate::server::{self, BackendsConfig, Gateway, Listening, StartError, Workers};
+use crate::server::{self, BackendsConfig, Gateway, Held, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::{Metrics, Need, Vitals, repeats};
@@ -178,6 +178,7 @@ impl Service {
             operations: OperationOwners::default(),
             signer,
             throttle: Throttle::new(config.throttling),
+            held: Held::default(),
             recorder,
             metrics,
             clock,
