@@ -11,6 +11,27 @@ pub fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_cause| UNWRITABLE.to_owned())
 }
 
+/// Bytes of the value as JSON text.
+#[must_use]
+pub fn length(value: &impl Serialize) -> usize {
+    let mut counted = Counted(0);
+    // Nothing is written that could fail; of a value that cannot be written there is no more to count.
+    serde_json::to_writer(&mut counted, value).map_or(UNWRITABLE.len(), |()| counted.0)
+}
+
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Appends a text in quotation marks; one that needs no escapes, as nearly all do, is copied as it is.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {

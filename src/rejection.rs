@@ -631,7 +631,7 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Fabric(FabricError::Assertion(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
         OwnError::Fabric(FabricError::Forward(error)) => return forward(error),
         OwnError::Fabric(FabricError::Refused { status, problem }) => (*status, fabric_code(&problem.code)),
-        OwnError::Full { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
+        OwnError::Full { .. } | OwnError::Over { .. } => (StatusCode::CONFLICT, "QuotaExceeded"),
         OwnError::Machine { .. } | OwnError::SignUp(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
         OwnError::NoFabric => (StatusCode::BAD_GATEWAY, "BadGateway"),
         OwnError::Part(answer) => return part(answer),
@@ -656,6 +656,7 @@ fn check_of_own(error: &OwnError) -> CheckName {
         | OwnError::Deployment(_)
         | OwnError::Fabric(FabricError::Refused { .. })
         | OwnError::Full { .. }
+        | OwnError::Over { .. }
         | OwnError::Machine { .. }
         | OwnError::SignUp(_)
         | OwnError::ManagingTenant { .. }

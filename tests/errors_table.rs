@@ -295,6 +295,7 @@ fn denials() -> Vec<Row> {
     let overloads = every!(Overload {
         Overload::Late => [Overload::Late],
         Overload::Many { .. } => [Overload::Many { max: 8_192 }],
+        Overload::Unread { .. } => [Overload::Unread { max: 67_108_864 }],
     });
     rows.extend(overloads.into_iter().map(|error| Row::new(&error, Rejection::Overload { error })));
     rows.push(Row { variant: text("Stale"), rejection: Rejection::Stale });
@@ -400,6 +401,7 @@ fn own() -> Vec<Row> {
         ],
         OwnError::Fabric(_) => [fabric("QuotaExceeded", "the role has 4 machines of 4"), fabric("VmmGone", "the stamp is not known")],
         OwnError::Full { .. } => [OwnError::Full { what: "registration definitions", max: 500 }],
+        OwnError::Over { .. } => [OwnError::Over { count: 4_300_000, what: "bytes of registration definitions", max: 4_194_304 }],
         OwnError::Machine { .. } => [OwnError::Machine { target: "hardwareProfile.cpuCount", problem: text("has to be a number from 1") }],
         OwnError::Method { .. } => [OwnError::Method { method: Method::Post, path: path() }],
         OwnError::NoFabric => [OwnError::NoFabric],

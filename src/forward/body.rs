@@ -249,6 +249,14 @@ struct Streamed {
 }
 
 impl AnswerBody {
+    /// The same, with something else in place of all of it where it is there as a whole.
+    pub(crate) fn map_whole(self, change: impl FnOnce(Bytes) -> Bytes) -> Self {
+        match self.0 {
+            Kind::Full(whole) => Self(Kind::Full(whole.map(change))),
+            Kind::Streamed(streamed) => Self(Kind::Streamed(streamed)),
+        }
+    }
+
     pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, watch: &Watch, patience: Patience) -> Self {
         let (pool, watch) = (Arc::clone(pool), watch.clone());
         Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool, watch, patience })))

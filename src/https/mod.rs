@@ -42,6 +42,7 @@ use self::idle::Idle;
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};
 pub use self::peers::Capacity;
+pub(crate) use self::peers::network;
 use self::room::Fitted;
 use self::streams::{Bounds, Streams, Watched};
 use self::turns::Turns;

@@ -286,6 +286,18 @@ pub enum OwnError {
         /// How many.
         max: usize,
     },
+    /// A subscription would hold more of something than it may.
+    #[error(
+        "with this the subscription would hold {count} {what}, and may hold {max}; make it smaller, or remove some that are not needed"
+    )]
+    Over {
+        /// How many.
+        count: usize,
+        /// What.
+        what: &'static str,
+        /// How many it may hold.
+        max: usize,
+    },
     /// What was said of a machine cannot be.
     #[error("`{target}` {problem}")]
     Machine {
@@ -399,7 +411,7 @@ impl OwnError {
             Self::Fabric(FabricError::Assertion(_)) => "internal.assertion",
             Self::Fabric(FabricError::Forward(error)) => error.reason(),
             Self::Fabric(FabricError::Refused { .. }) => "fabric.refused",
-            Self::Full { .. } => "limit.kept",
+            Self::Full { .. } | Self::Over { .. } => "limit.kept",
             Self::Machine { .. } | Self::SignUp(_) => "machine.invalid",
             Self::NoFabric => "fabric.absent",
             Self::Part(_) => "role.other_side",

@@ -54,6 +54,12 @@ impl Entity {
         self.values.get(column.index).unwrap_or(&Value::Null)
     }
 
+    /// Bytes of its texts, and a few for each other value.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.values.iter().map(Value::length).sum()
+    }
+
     fn put(&mut self, column: Column, value: Value) {
         if let Some(place) = self.values.get_mut(column.index) {
             *place = value;

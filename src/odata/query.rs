@@ -177,11 +177,11 @@ impl Query {
         u64::try_from(self.top.map_or(left, |top| left.min(top))).unwrap_or(u64::MAX)
     }
 
-    /// The page that was asked for, of at most `page_max` entities.
+    /// The page that was asked for, of at most `page_max` entities and `bytes_max` bytes of their values; the first is on it in any case.
     ///
     /// Pages are told apart by what stood last on the one before, and not by numbers: what comes or goes meanwhile shifts nothing.
     #[must_use]
-    pub fn page(&self, set: &EntitySet, entities: impl Iterator<Item = Entity>, page_max: usize) -> Page {
+    pub fn page(&self, set: &EntitySet, entities: impl Iterator<Item = Entity>, page_max: usize, bytes_max: usize) -> Page {
         let order = self.whole_order(set.entity_type);
         let mut entities: Vec<Entity> = entities.filter(|entity| self.matches(entity)).collect();
         let count = self.count.then_some(u64::try_from(entities.len()).unwrap_or(u64::MAX));
@@ -191,9 +191,10 @@ impl Query {
         entities.sort_by(|one, another| compared(one, another, &order));
         entities.drain(..self.skip.min(entities.len()));
         entities.truncate(self.top.unwrap_or(usize::MAX));
-        let more = entities.len() > page_max;
-        entities.truncate(page_max);
-        let next = entities.last().filter(|_| more).map(|last| self.next(last, &order, page_max));
+        let fitting = fitting(&entities, bytes_max).min(page_max);
+        let more = entities.len() > fitting;
+        entities.truncate(fitting);
+        let next = entities.last().filter(|_| more).map(|last| self.next(last, &order, fitting));
         Page { entities, count, next }
     }
 
@@ -201,11 +202,11 @@ impl Query {
         self.filter.as_ref().is_none_or(|filter| filter.holds(entity))
     }
 
-    fn next(&self, last: &Entity, order: &[Order], page_max: usize) -> String {
+    fn next(&self, last: &Entity, order: &[Order], shown: usize) -> String {
         let kept = self.options.iter().filter(|(name, _)| !matches!(&**name, "$skip" | "$skiptoken" | "$top"));
         let mut pairs: Vec<_> = kept.cloned().collect();
         if let Some(top) = self.top {
-            pairs.push(("$top".to_owned(), top.saturating_sub(page_max).to_string()));
+            pairs.push(("$top".to_owned(), top.saturating_sub(shown).to_string()));
         }
         let token: Vec<_> = order.iter().map(|part| last.at(part.column).to_string()).collect();
         pairs.push(("$skiptoken".to_owned(), token.join(",")));
@@ -213,6 +214,17 @@ impl Query {
             pairs.iter().map(|(name, value)| format!("{}={}", text::encoded_value(name), text::encoded_value(value))).collect();
         written.join("&")
     }
+}
+
+/// How many of the first have so many bytes together at most, and one at least.
+fn fitting(entities: &[Entity], bytes_max: usize) -> usize {
+    let mut left = bytes_max;
+    let fits = |entity: &&Entity| {
+        let rest = left.checked_sub(entity.length());
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    entities.iter().take_while(fits).count().max(1)
 }
 
 fn applies(option: &str, resource: &Resource) -> bool {
@@ -319,7 +331,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: &[i64]) {
-        let page = read("Machines", query).unwrap().page(machines_set(), machines(6), 100);
+        let page = read("Machines", query).unwrap().page(machines_set(), machines(6), 100, usize::MAX);
         assert_eq!(numbers(&page), expected, "{query}");
         assert_eq!(page.next, None, "{query}");
     }
@@ -360,7 +372,7 @@ mod tests {
     #[test]
     fn the_count_is_of_all_pages() {
         let query = read("Machines", "$inlinecount=allpages&$top=1&$filter=Cores lt 6").unwrap();
-        assert_eq!(query.page(machines_set(), machines(6), 100).count, Some(5));
+        assert_eq!(query.page(machines_set(), machines(6), 100, usize::MAX).count, Some(5));
         assert_eq!(read("Machines/$count", "$filter=Cores lt 6").unwrap().count(machines(6)), 5);
         assert_eq!(read("Machines/$count", "$skip=1&$top=3").unwrap().count(machines(6)), 3);
     }
@@ -371,7 +383,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut pages = 0;
         loop {
-            let page = read("Machines", &query).unwrap().page(machines_set(), machines(6), 2);
+            let page = read("Machines", &query).unwrap().page(machines_set(), machines(6), 2, usize::MAX);
             assert_eq!(page.count, Some(6));
             seen.extend(numbers(&page));
             pages += 1;
@@ -383,9 +395,24 @@ mod tests {
     }
 
     #[test]
+    fn a_page_ends_before_it_has_too_many_bytes_and_has_one_entity_at_least() {
+        let length = machines(1).next().unwrap().length();
+        let shown = |bytes: usize, query: &str| {
+            let page = read("Machines", query).unwrap().page(machines_set(), machines(5), 4, bytes);
+            (numbers(&page), page.next)
+        };
+        let (first, next) = shown(2 * length, "$orderby=Cores&$top=3");
+        assert_eq!(first, [1, 2]);
+        assert_eq!(shown(2 * length, &next.unwrap()), (vec![3], None));
+        for (bytes, expected) in [(0, vec![1]), (length - 1, vec![1]), (usize::MAX, vec![1, 2, 3, 4])] {
+            assert_eq!(shown(bytes, "$orderby=Cores").0, expected, "{bytes}");
+        }
+    }
+
+    #[test]
     fn what_comes_meanwhile_shifts_no_page() {
-        let first = read("Machines", "$orderby=Cores desc").unwrap().page(machines_set(), machines(4), 2);
-        let second = read("Machines", &first.next.unwrap()).unwrap().page(machines_set(), machines(9), 2);
+        let first = read("Machines", "$orderby=Cores desc").unwrap().page(machines_set(), machines(4), 2, usize::MAX);
+        let second = read("Machines", &first.next.unwrap()).unwrap().page(machines_set(), machines(9), 2, usize::MAX);
         assert_eq!(numbers(&second), [2, 1]);
         assert_eq!(second.next, None);
     }
@@ -440,11 +467,11 @@ mod tests {
 
         #[test]
         fn pages_of_any_size_make_the_whole(page_max in 1_usize..7, order in prop::sample::select(vec!["", "&$orderby=Name", "&$orderby=Owner desc,Name desc"])) {
-            let all = read("Machines", order).unwrap().page(machines_set(), machines(12), 100);
+            let all = read("Machines", order).unwrap().page(machines_set(), machines(12), 100, usize::MAX);
             let mut query = order.to_owned();
             let mut seen = Vec::new();
             loop {
-                let page = read("Machines", &query).unwrap().page(machines_set(), machines(12), page_max);
+                let page = read("Machines", &query).unwrap().page(machines_set(), machines(12), page_max, usize::MAX);
                 seen.extend(numbers(&page));
                 let Some(next) = page.next else { break };
                 query = next;

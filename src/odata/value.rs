@@ -28,7 +28,19 @@ pub enum Value {
     String(Box<str>),
 }
 
+/// What a value that is no text counts, printed.
+const OTHER_BYTES: usize = 36;
+
 impl Value {
+    /// Bytes of a text; of all else as much as an id has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        match self {
+            Self::String(text) => text.len(),
+            Self::Boolean(_) | Self::DateTime(_) | Self::Guid(_) | Self::Int32(_) | Self::Int64(_) | Self::Null => OTHER_BYTES,
+        }
+    }
+
     /// An id made of these sixteen bytes, in the order they are printed.
     #[must_use]
     pub const fn guid(bytes: [u8; 16]) -> Self {

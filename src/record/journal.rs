@@ -310,7 +310,7 @@ impl Journal {
                 page.next = Some(place);
                 break;
             }
-            page.records.extend(self.segments.get(id).filter(|record| (query.wanted)(record)));
+            page.records.extend(self.segments.get(id).filter(|record| (query.wanted)(record)).map(|record| (place, record)));
         }
         page
     }

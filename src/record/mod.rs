@@ -115,8 +115,8 @@ pub struct ActivityQuery {
 /// Some of it.
 #[derive(Debug, Default)]
 pub struct Activities {
-    /// The records.
-    pub records: Vec<Record>,
+    /// The records, each with how many to skip to begin with it.
+    pub records: Vec<(usize, Record)>,
     /// How many to skip to go on, if there may be more.
     pub next: Option<usize>,
 }

@@ -1,6 +1,7 @@
 //! One request and its answer: the only place that times, counts, records and logs a request.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ impl Gateway {
         connection: Arc<Connection>,
     ) -> Response<AnswerBody> {
         let (head, body) = request.into_parts();
-        let counted = load.take();
+        let (counted, peer) = (load.take(), connection.peer);
         let heard = counted.is_err() || self.wait_for(headers::min_revision(&head.headers, head.uri.query())).await;
         let context = Context { is_current: heard && self.state.is_current(), ..self.context() };
         let id = RequestId::random();
@@ -59,7 +60,21 @@ impl Gateway {
             Ok(_counted) => judged(pin!(pipeline::admit(arrival, &context)), sighting, &context).await,
             Err(overload) => Err(arrival.turn_away(*overload)),
         };
-        self.end(backends, admitted, RequestBody::Client(body), &context).await
+        let is_own = matches!(admitted, Ok(Admitted::CarryOut(..) | Admitted::Own(_)));
+        let admitted = admitted.and_then(|admitted| self.with_room(admitted, peer));
+        let response = self.end(backends, admitted, RequestBody::Client(body), &context).await;
+        if is_own { response.map(|body| body.map_whole(|whole| self.held.keep(peer, whole))) } else { response }
+    }
+
+    /// Refuses what the gateway would answer itself, as long as enough of its answers wait for this peer.
+    fn with_room(&self, admitted: Admitted, peer: SocketAddr) -> Result<Admitted, Refused> {
+        let Err(error) = self.held.check(peer) else { return Ok(admitted) };
+        let trail = match admitted {
+            Admitted::CarryOut(_, trail) => trail,
+            Admitted::Own(question) => question.trail,
+            passed @ (Admitted::Discovery(_) | Admitted::Forward(_)) => return Ok(passed),
+        };
+        Err(Refused { rejection: Box::new(Rejection::Overload { error }), trail })
     }
 
     /// What was admitted is carried out, and whatever came of it is recorded.

@@ -4,6 +4,7 @@
 
 mod exchange;
 mod headers;
+mod held;
 mod load;
 mod parts;
 mod permission;
@@ -15,6 +16,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::rustls::ServerConfig;
 
+pub use self::held::Held;
 use self::load::Load;
 
 use crate::bodies::{Room, Turns};
@@ -54,6 +56,8 @@ pub struct Gateway {
     pub throttle: Throttle,
     /// Whose large body is looked into next.
     pub turns: Arc<Turns>,
+    /// Counts the bytes of answers that nobody has taken yet.
+    pub held: Held,
     /// Keeps decisions.
     pub recorder: Recorder,
     /// Counts.

@@ -30,7 +30,7 @@ use crate::policy::diagnostics::Diagnostics;
 use crate::policy::watch::{PolicyHandle, PolicySource, Watcher};
 use crate::portal::NoRandomness;
 use crate::record::{Recorder, SegmentError, Writer};
-use crate::server::{self, BackendsConfig, Gateway, Listening, StartError, Workers};
+use crate::server::{self, BackendsConfig, Gateway, Held, Listening, StartError, Workers};
 use crate::state::{State, StateError};
 use crate::store::{self, StoreConfig, StoreError, StoreUrl};
 use crate::telemetry::{Metrics, Need, Vitals, repeats};
@@ -180,6 +180,7 @@ impl Service {
             signer,
             throttle: Throttle::new(config.throttling),
             turns: Turns::new(config.workers),
+            held: Held::default(),
             recorder,
             metrics,
             clock,

@@ -35,7 +35,7 @@ fn summary(journal: &mut Journal, requests: &Requests) -> (Vec<Option<Timestamp>
     let done = directory.subscriptions().flat_map(|subscription| {
         let (from, until) = (Timestamp::MIN, Timestamp::MAX);
         let query = ActivityQuery { subscription: subscription.id, from, until, skip: 0, wanted: Box::new(|_| true) };
-        journal.activities(&query).records.into_iter().map(|record| record.id)
+        journal.activities(&query).records.into_iter().map(|(_, record)| record.id)
     });
     let done: Vec<RequestId> = done.collect();
     (journal.uses(&keys).last, done)

@@ -170,6 +170,127 @@ async fn long_lists_come_in_pages_that_miss_nothing() {
     front.drain().await;
 }
 
+/// Of a page: its bytes, its items by name, and where the next one is.
+async fn page(front: &Front, identity: &str, target: String) -> (usize, Value, Option<String>) {
+    let answer = ok(front, identity, get(target), 200).await;
+    let page = answer.json();
+    let next = page["nextLink"].as_str().map(|link| format!("/{}", link.splitn(4, '/').nth(3).unwrap()));
+    (answer.body.len(), page, next)
+}
+
+/// All pages of a list.
+async fn pages(front: &Front, identity: &str, target: String) -> Vec<(usize, Value)> {
+    let (mut all, mut next) = (Vec::new(), Some(target));
+    while let Some(target) = next {
+        let (bytes, shown, link) = page(front, identity, target).await;
+        all.push((bytes, shown));
+        next = link;
+    }
+    all
+}
+
+fn items<'p>(pages: &'p [(usize, Value)], member: &'p str) -> impl Iterator<Item = &'p Value> {
+    pages.iter().flat_map(move |(_, page)| page[member].as_array().unwrap())
+}
+
+/// As much as an offer can have, of 500 principals from this number on.
+fn large(first: u32) -> Value {
+    long(first, 500)
+}
+
+fn long(first: u32, count: u32) -> Value {
+    let name = "\u{1F600}".repeat(256);
+    let authorizations: Vec<Value> = (first..first + count)
+        .map(|n| json!({ "principalId": guid(n), "principalIdDisplayName": name, "roleDefinitionId": READER }))
+        .collect();
+    offer("Large", &authorizations.into(), &json!([]))
+}
+
+/// Bytes of a page, and of the item with which it can be larger.
+const PAGE_BYTES: usize = 1 << 20;
+
+#[tokio::test]
+async fn what_is_large_comes_in_small_pages_and_only_so_much_of_it_is_kept() {
+    let front = started("agreements-large").await;
+    for n in 0..7 {
+        ok(&front, "alder-owner", put(definition(n), &large(1000 * (n + 1))), 201).await;
+    }
+    let refused = told(&front, "alder-owner", put(definition(7), &large(1)), "409 QuotaExceeded limit.kept").await.json();
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("bytes of registration definitions, and may hold 4194304; make it smaller, or remove"), "{message}");
+    ok(&front, "alder-owner", put(definition(5), &large(1)), 200).await;
+    ok(&front, "alder-owner", call("DELETE", definition(5)), 200).await;
+    ok(&front, "alder-owner", put(definition(7), &large(1)), 201).await;
+
+    let group = |n: u32| format!("{}/resourceGroups/rg-{n}/providers", SHARED.subscription("alder-dev"));
+    for n in 0..4 {
+        let target = format!("{}/Microsoft.ManagedServices/registrationAssignments/{}?{MS}", group(n), guid(100 + n));
+        ok(&front, "alder-owner", put(target, &binding(n)), 201).await;
+    }
+    let lists = [("registrationDefinitions", "", 7), ("registrationAssignments", "&$expandRegistrationDefinition=true", 4)];
+    for (kind, more, count) in lists {
+        let all = pages(&front, "alder-owner", in_dev(&format!("Microsoft.ManagedServices/{kind}?{MS}{more}"))).await;
+        assert_eq!(all.len(), count, "each is more than half a page");
+        assert!(all.iter().all(|(bytes, _)| *bytes < PAGE_BYTES), "{kind}");
+        let mut names: Vec<&str> = items(&all, "value").map(|one| one["name"].as_str().unwrap()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        names.dedup();
+        assert_eq!(names.len(), count, "{kind}");
+    }
+    let partner = format!("/providers/Steward.Delegation/serviceProviders/{}?api-version=2026-11-01", tenant("ostra"));
+    let (bytes, partner, _) = page(&front, "alder-owner", partner).await;
+    let partner = &partner["properties"];
+    assert!(bytes < PAGE_BYTES + 4096, "{bytes}");
+    assert_eq!((&partner["complete"], partner["delegations"].as_array().unwrap().len()), (&json!(false), 1));
+    assert!(partner["delegatedResourceGroups"].as_u64() >= Some(4));
+
+    let dev = SHARED.subscription("alder-dev");
+    let report = format!("/providers/Steward.Delegation/accessReport?scope={dev}&api-version=2026-11-01");
+    for action in ["", "&action=Microsoft.Compute/virtualMachines/read"] {
+        let all = pages(&front, "alder-owner", format!("{report}{action}")).await;
+        assert!(all.len() >= 4 && all.iter().all(|(bytes, _)| *bytes < PAGE_BYTES + 4096), "{}", all.len());
+        let holders: Vec<&str> = items(&all, "value").map(|one| one["holder"]["objectId"].as_str().unwrap()).collect();
+        let ours: Vec<String> = (0..4).flat_map(|n| (1000 * (n + 1)..1000 * (n + 1) + 500).map(guid)).collect();
+        assert!(ours.iter().all(|one| holders.iter().filter(|holder| *holder == one).count() == 1));
+        if action.is_empty() {
+            continue;
+        }
+        let permitted: Vec<&str> = items(&all, "permitted").map(|one| one["objectId"].as_str().unwrap()).collect();
+        assert!(permitted.contains(&object("alder-owner").as_str()), "{permitted:?}");
+    }
+    front.drain().await;
+}
+
+/// Full pages that wait for one address before it gets no more.
+const UNREAD_MAX: usize = 80;
+
+#[tokio::test]
+async fn who_reads_nothing_of_long_answers_is_given_no_more_of_them() {
+    let front = started("agreements-unread").await;
+    for n in 0..2 {
+        // Two of them are almost a page.
+        ok(&front, "alder-owner", put(definition(n), &long(1000 * (n + 1), 430)), 201).await;
+    }
+    let list = in_dev(&format!("Microsoft.ManagedServices/registrationDefinitions?{MS}"));
+    let (host, token) = (front.client.authority(), SHARED.token("alder-owner").await);
+    let mut unread = Vec::new();
+    while front.ask("alder-owner", look()).await.status == 200 {
+        assert!(unread.len() < UNREAD_MAX, "more was given");
+        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
+        stream.write_all(format!("GET {list} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n").as_bytes()).await.unwrap();
+        // It is being answered.
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        unread.push(stream);
+    }
+    assert!(unread.len() > 60, "{}", unread.len());
+    told(&front, "alder-owner", get(list.clone()), "503 ServerBusy limit.overload").await;
+    told(&front, "alder-owner", put(definition(3), &long(1, 1)), "503 ServerBusy limit.overload").await;
+    drop(unread);
+    let answered = async { while front.ask("alder-owner", get(list.clone())).await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, answered).await.expect("what nobody can read any more is not held");
+    front.drain().await;
+}
+
 #[tokio::test]
 async fn a_template_that_would_be_refused_is_found_before_it_is_deployed() {
     let front = started("agreements-rehearsal").await;

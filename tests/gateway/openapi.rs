@@ -87,6 +87,8 @@ fn value_of(parameter: &str, path: &str, refused: &str) -> String {
         "delegable" => "false".to_owned(),
         "name" => "storage".to_owned(),
         "after" | "top" => "1".to_owned(),
+        // The first row.
+        "$skipToken" if path.contains("accessReport") => "MA".to_owned(),
         // The page after a tenant id that sorts before all others.
         "$skipToken" => "MDAwMDAwMDAtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAw".to_owned(),
         other => panic!("`{other}` is described and has no value here"),

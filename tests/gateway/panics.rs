@@ -21,7 +21,7 @@ use steward::pipeline::{AssertionSigner, CheckName, OperationOwners, Outcome, Si
 use steward::policy::LoadOptions;
 use steward::policy::watch::{PolicySource, Watcher};
 use steward::record::{Found, Record, Recorder, Writer};
-use steward::server::{self, BackendsConfig, Gateway, Listening, Workers};
+use steward::server::{self, BackendsConfig, Gateway, Held, Listening, Workers};
 use steward::state::State;
 use steward::store::{self, Answer, Change, CommitError, Epoch, Heard, Plan, Revision, Snapshot, Store, Tail, Write};
 use steward::telemetry::{Condition, Metrics, Vitals};
@@ -129,6 +129,7 @@ impl Served {
             signer: AssertionSigner::new(pkcs8.as_ref(), format!("https://{authority}"), config.backend.url.clone()).unwrap(),
             throttle: Throttle::default(),
             turns: Turns::new(1),
+            held: Held::default(),
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
             clock,

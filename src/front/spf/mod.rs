@@ -35,6 +35,8 @@ pub(super) use address::Address;
 
 /// Entities of one answer.
 const PAGE_MAX: usize = 200;
+/// Bytes of their values; one entity is shown however large it is.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The version of answers without a document.
 const VERSION: &str = "2.0;";
 
@@ -153,7 +155,7 @@ impl Spf<'_> {
             Resource::ServiceDocument => Ok(written(StatusCode::OK, writer.service_document())),
             Resource::Set(set) => {
                 let entities = self.entities(set, narrow).await?;
-                let page = asked.query.page(set, entities.into_iter(), PAGE_MAX);
+                let page = asked.query.page(set, entities.into_iter(), PAGE_MAX, PAGE_BYTES_MAX);
                 Ok(written(StatusCode::OK, writer.feed(set, &asked.query.select, &page)))
             }
             Resource::Count(set) => {

@@ -53,8 +53,7 @@ impl Call<'_> {
         if filter.contains("asapprover()") {
             near.retain(|one| self.is_approver(self.directory(), one));
         }
-        let value: Vec<Value> = near.iter().map(|one| self.show_activation(one)).collect();
-        paged(self.request, value)
+        paged(self.request, near, |one| activation_id(one), |one| self.show_activation(one))
     }
 
     pub(super) fn activation(&self, name: &str) -> Result<OwnAnswer, OwnError> {

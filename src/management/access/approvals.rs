@@ -26,8 +26,7 @@ impl Call<'_> {
     pub(super) fn approvals(&self) -> Result<OwnAnswer, OwnError> {
         let mut near = self.near_activations()?;
         near.retain(|one| !one.stages.is_empty() && self.may_see(one));
-        let value: Vec<Value> = near.iter().map(|one| self.show_approval(one)).collect();
-        paged(self.request, value)
+        paged(self.request, near, |one| approval_path(one), |one| self.show_approval(one))
     }
 
     pub(super) fn approval(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -85,8 +85,7 @@ impl Call<'_> {
             let groups = kin.map(|known| known.groups.clone()).unwrap_or_default();
             listed.retain(|one| one.assignment.principal.object == object || groups.contains(&one.assignment.principal.object));
         }
-        let value: Vec<Value> = listed.iter().map(|one| show(&one.assignment)).collect();
-        paged(self.request, value)
+        paged(self.request, listed, |one| id(&one.assignment), |one| show(&one.assignment))
     }
 
     pub(super) fn role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {

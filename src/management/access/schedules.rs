@@ -1,5 +1,7 @@
 //! Eligible roles and active ones, as seen by who may use them. Source: role eligibility and assignment schedules, 2020-10-01.
 
+use std::fmt::Display;
+
 use serde_json::{Value, json};
 
 use super::activations::{activation_id, approval_path};
@@ -17,8 +19,7 @@ impl Call<'_> {
         let mine = self.my_eligibilities(self.directory())?;
         let here = &self.request.scope;
         let near = mine.iter().filter(|one| one.assignment.scope.covers(here) || here.covers(&one.assignment.scope));
-        let value: Vec<Value> = near.map(|one| self.show_eligibility(kind, one)).collect();
-        paged(self.request, value)
+        paged(self.request, near, |one| schedule_id(kind, &one.assignment.scope, &one.id), |one| self.show_eligibility(kind, one))
     }
 
     pub(super) fn my_eligibilities(&self, directory: &Directory) -> Result<Vec<Eligibility>, OwnError> {
@@ -38,7 +39,7 @@ impl Call<'_> {
         let principal = PrincipalId { tenant: one.definition.managing_tenant, object: one.authorization.principal };
         let known = self.directory().principal(principal);
         json!({
-            "id": format!("{scope}/providers/Microsoft.Authorization/{kind}/{}", one.id),
+            "id": schedule_id(kind, scope, &one.id),
             "name": one.id.to_string(),
             "type": format!("Microsoft.Authorization/{kind}"),
             "properties": {
@@ -70,28 +71,27 @@ impl Call<'_> {
         let mine = self.near_activations()?.into_iter().filter(|one| {
             one.principal == self.request.caller.principal && one.status == ActivationStatus::Granted && one.from <= now && now < one.until
         });
-        let value: Vec<Value> = mine
-            .map(|one| {
-                json!({
-                    "id": format!("{}/providers/Microsoft.Authorization/{kind}/{}", one.scope, one.name),
-                    "name": one.name,
-                    "type": format!("Microsoft.Authorization/{kind}"),
-                    "properties": {
-                        "scope": one.scope.to_string(),
-                        "roleDefinitionId": role_path(one.subscription, one.role),
-                        "principalId": one.principal.object,
-                        "principalType": "User",
-                        "assignmentType": "Activated",
-                        "status": "Provisioned",
-                        "startDateTime": one.from,
-                        "endDateTime": one.until,
-                        "roleAssignmentScheduleRequestId": activation_id(&one),
-                        "expandedProperties": self.expanded(&one.scope, one.role, Some(&one.principal_name)),
-                    },
-                })
-            })
-            .collect();
-        paged(self.request, value)
+        paged(self.request, mine, |one| schedule_id(kind, &one.scope, &one.name), |one| self.show_active(kind, one))
+    }
+
+    fn show_active(&self, kind: &str, one: &Activation) -> Value {
+        json!({
+            "id": schedule_id(kind, &one.scope, &one.name),
+            "name": one.name,
+            "type": format!("Microsoft.Authorization/{kind}"),
+            "properties": {
+                "scope": one.scope.to_string(),
+                "roleDefinitionId": role_path(one.subscription, one.role),
+                "principalId": one.principal.object,
+                "principalType": "User",
+                "assignmentType": "Activated",
+                "status": "Provisioned",
+                "startDateTime": one.from,
+                "endDateTime": one.until,
+                "roleAssignmentScheduleRequestId": activation_id(one),
+                "expandedProperties": self.expanded(&one.scope, one.role, Some(&one.principal_name)),
+            },
+        })
     }
 
     /// The activations of the subscription at, above or below the request's scope.
@@ -132,6 +132,11 @@ impl Call<'_> {
             },
         })
     }
+}
+
+/// The full id of a schedule, or of an instance of one.
+fn schedule_id(kind: &str, scope: &Scope, name: &impl Display) -> String {
+    format!("{scope}/providers/Microsoft.Authorization/{kind}/{name}")
 }
 
 /// The status as Azure names it.

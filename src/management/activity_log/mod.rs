@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::events::{Done, FIELDS, Notice};
 use self::filter::Filter;
+use super::pages::Left;
 use super::views::{self, changes};
 use super::{Desk, OwnAnswer, OwnError, pages};
 use crate::arm::action::Method;
@@ -91,9 +92,9 @@ impl<'a> Call<'a> {
         };
         let query = ActivityQuery { subscription: id, from: self.from, until: self.until, skip: self.skip, wanted: Box::new(wanted) };
         let found = self.desk.recorder.activities(query).await?;
-        let events = found.records.iter().filter_map(|record| Done::new(record, directory));
-        let value = events.map(|done| self.cut(done.describe(&self.request.authority, directory))).collect::<Vec<_>>();
-        Ok(self.answer(&value, found.next))
+        let events = found.records.iter().filter_map(|(place, record)| Some((*place, Done::new(record, directory)?)));
+        let shown = events.map(|(place, done)| (place, self.cut(done.describe(&self.request.authority, directory))));
+        Ok(self.answer(shown, found.next))
     }
 
     /// Where the caller may read the log.
@@ -120,8 +121,8 @@ impl<'a> Call<'a> {
         let mut page: Vec<_> = ours.skip(self.skip).take(NOTICES_SHOWN_MAX + 1).collect();
         let next = (page.len() > NOTICES_SHOWN_MAX).then_some(self.skip + NOTICES_SHOWN_MAX);
         page.truncate(NOTICES_SHOWN_MAX);
-        let value = page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory))).collect::<Vec<_>>();
-        Ok(self.answer(&value, next))
+        let shown = page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory)));
+        Ok(self.answer((self.skip..).zip(shown), next))
     }
 
     /// The fields that were asked for.
@@ -135,7 +136,16 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn answer(&self, value: &[Value], next: Option<usize>) -> OwnAnswer {
+    /// Events that come with their places in the log, as many as fit on a page; `next` is where the log goes on after all of them.
+    fn answer(&self, events: impl Iterator<Item = (usize, Value)>, next: Option<usize>) -> OwnAnswer {
+        let (mut value, mut left, mut next) = (Vec::new(), Left::default(), next);
+        for (place, event) in events {
+            if !left.takes(&event) {
+                next = Some(place);
+                break;
+            }
+            value.push(event);
+        }
         let mut answer = json!({ "value": value });
         if let (Some(next), Value::Object(members)) = (next, &mut answer) {
             members.insert("nextLink".to_owned(), self.next_link(next).into());

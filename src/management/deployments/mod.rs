@@ -168,8 +168,7 @@ impl Call<'_> {
         if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
             here.retain(|one| scopes.iter().any(|scope| scope.covers(&one.body.scope)));
         }
-        let value: Vec<Value> = here.into_iter().map(|one| self.show(one)).collect();
-        paged(self.request, value)
+        paged(self.request, here, |one| self.resource_id(&one.body.name), |one| self.show(one))
     }
 
     async fn delete(&self, name: &str) -> Result<OwnAnswer, OwnError> {

@@ -53,9 +53,14 @@ impl Call<'_> {
         self.resource(&plan.name, &plan.location, &properties)
     }
 
+    /// The full id of a deployment where the request asks.
+    pub(super) fn resource_id(&self, name: &str) -> String {
+        format!("{}/providers/Microsoft.Resources/deployments/{name}", self.request.scope)
+    }
+
     fn resource(&self, name: &str, location: &str, properties: &Value) -> Value {
         let mut resource = json!({
-            "id": format!("{}/providers/Microsoft.Resources/deployments/{name}", self.request.scope),
+            "id": self.resource_id(name),
             "name": name,
             "type": "Microsoft.Resources/deployments",
             "properties": properties,

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::definitions::{allowed_manager, bound, refer, refuse_declared};
-use super::{Call, OwnAnswer, OwnError};
+use super::{Call, OwnAnswer, OwnError, sizes};
 use crate::delegation::offer::{self, AssignmentContext, Document, ProvisioningState, RegistrationAssignment, RegistrationDefinition};
 use crate::directory::Directory;
 use crate::directory::entity::{self, Entity, EventKind};
@@ -23,14 +23,12 @@ impl Call<'_> {
         let filter = self.filter()?;
         let directory = &self.desk.context.directory;
         let definitions = shown::definitions(directory, subscription);
-        let mut value: Vec<Value> = Vec::new();
-        for one in self.visible_assignments(subscription) {
-            let definition = definitions.iter().find(|known| known.body.name == one.body.definition.name);
-            if filter.as_ref().is_none_or(|filter| definition.is_some_and(|known| filter.matches(&known.body))) {
-                value.push(self.show_assignment(&one, definition.filter(|_| self.expands())));
-            }
-        }
-        paged(self.request, value)
+        let definition_of =
+            |one: &Shown<RegistrationAssignment>| definitions.iter().find(|known| known.body.name == one.body.definition.name);
+        let mut shown = self.visible_assignments(subscription);
+        shown.retain(|one| filter.as_ref().is_none_or(|filter| definition_of(one).is_some_and(|known| filter.matches(&known.body))));
+        let show = |one: &Shown<RegistrationAssignment>| self.show_assignment(one, definition_of(one).filter(|_| self.expands()));
+        paged(self.request, shown, |one| one.body.id(), show)
     }
 
     /// The assignments at and below the request's scope that the caller may read.
@@ -122,6 +120,7 @@ impl Call<'_> {
         if known.is_none() {
             room(bound_count, "registration assignments", ASSIGNMENTS_MAX)?;
         }
+        sizes::check_assignment(assignment, &definition, directory.registry().holdings(subscription).map(AsRef::as_ref))?;
         let (_, customer) = self.place()?;
         allowed_manager(directory, customer, &definition)?;
         let operation = self.operation(&assignment.id(), false)?;

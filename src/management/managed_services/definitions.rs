@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::{Call, OwnAnswer, OwnError, marketplace};
+use super::{Call, OwnAnswer, OwnError, marketplace, sizes};
 use crate::clock::Timestamp;
 use crate::delegation::offer::{
     self, Bound, DefinitionContext, DefinitionKey, Document, Filter, PrincipalKind, ProvisioningState, RegistrationAssignment,
@@ -30,8 +30,7 @@ impl Call<'_> {
             shown.retain(|one| used.contains(&one.body.name));
         }
         shown.retain(|one| filter.as_ref().is_none_or(|filter| filter.matches(&one.body)));
-        let value: Vec<Value> = shown.iter().map(|one| self.show_definition(one)).collect();
-        paged(self.request, value)
+        paged(self.request, shown, |one| one.body.key().to_string(), |one| self.show_definition(one))
     }
 
     pub(super) fn definition(&self, name: &str) -> Result<OwnAnswer, OwnError> {
@@ -103,6 +102,7 @@ impl Call<'_> {
         if shown.is_none() {
             room(held.map_or(0, |held| held.definitions.len()), "registration definitions", DEFINITIONS_MAX)?;
         }
+        sizes::check_definition(&definition, held.map(AsRef::as_ref))?;
         let operation = self.operation(&definition.key().to_string(), false)?;
         let id = operation.id;
         let events = bound_by(held.map(AsRef::as_ref), name).map(|one| self.event(EventKind::Updated, &one, &definition));

@@ -7,6 +7,7 @@ mod assignments;
 mod definitions;
 mod marketplace;
 mod operations;
+mod sizes;
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -26,8 +26,7 @@ impl Call<'_> {
     }
 
     pub(super) async fn groups(&self) -> Result<OwnAnswer, OwnError> {
-        let groups = self.group_names().await?.iter().map(|name| self.show_group(name)).collect();
-        self.listed(groups)
+        self.listed(self.group_names().await?, |name| self.resource_group_id(name), |name| self.show_group(name))
     }
 
     /// A group that is there can be written as it is; there is no other one to make.
@@ -44,9 +43,13 @@ impl Call<'_> {
         }
     }
 
+    fn resource_group_id(&self, name: &str) -> String {
+        format!("/subscriptions/{}/resourceGroups/{name}", self.subscription)
+    }
+
     fn show_group(&self, name: &str) -> Value {
         json!({
-            "id": format!("/subscriptions/{}/resourceGroups/{name}", self.subscription),
+            "id": self.resource_group_id(name),
             "name": name,
             "type": "Microsoft.Resources/resourceGroups",
             "location": "private",
@@ -62,7 +65,8 @@ impl Call<'_> {
         for cloud in offered.clouds.iter().filter(|cloud| self.has_cloud(cloud)).filter(in_group) {
             items.extend(self.offered_in(kind, cloud, &offered));
         }
-        let Some(name) = name else { return self.listed(items) };
+        let id = |item: &Value| item.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(name) = name else { return self.listed(items, id, Value::clone) };
         let is_it = |item: &Value| item.get("name").and_then(Value::as_str).is_some_and(|known| known.eq_ignore_ascii_case(name));
         items.into_iter().find(is_it).map(OwnAnswer::ok).ok_or_else(|| self.not_found())
     }
@@ -158,13 +162,13 @@ impl Call<'_> {
         let visible = |stamp: &&vmm::Stamp| offered.clouds.iter().any(|cloud| cloud.stamp == stamp.id && self.has_cloud(cloud));
         let is_operator = matches!(self.side, Side::Operator);
         let shown = offered.stamps.iter().filter(|stamp| is_operator || visible(stamp));
-        self.listed(shown.map(|stamp| self.own("stamps", &stamp.name, json!(stamp))).collect())
+        self.listed(shown, |stamp| self.own_id("stamps", &stamp.name), |stamp| self.own("stamps", &stamp.name, json!(stamp)))
     }
 
     pub(super) async fn hosts(&self) -> Result<OwnAnswer, OwnError> {
         self.require_operator()?;
         let hosts: Vec<vmm::Host> = self.read_all("/hosts", "").await?;
-        self.listed(hosts.iter().map(|host| self.own("hosts", &host.name, json!(host))).collect())
+        self.listed(hosts, |host| self.own_id("hosts", &host.name), |host| self.own("hosts", &host.name, json!(host)))
     }
 
     pub(super) async fn host(&self, name: &str) -> Result<OwnAnswer, OwnError> {
@@ -198,10 +202,14 @@ impl Call<'_> {
     }
 
     /// A document of one of our own types.
+    pub(super) fn own_id(&self, kind: &str, name: &str) -> String {
+        format!("/subscriptions/{}/providers/Steward.PrivateCloud/{kind}/{name}", self.subscription)
+    }
+
     pub(super) fn own(&self, kind: &str, name: &str, properties: impl Into<Value>) -> Value {
         let properties: Value = properties.into();
         json!({
-            "id": format!("/subscriptions/{}/providers/Steward.PrivateCloud/{kind}/{name}", self.subscription),
+            "id": self.own_id(kind, name),
             "name": name,
             "type": format!("Steward.PrivateCloud/{kind}"),
             "properties": properties,

@@ -106,8 +106,8 @@ impl Wanted {
 impl Call<'_> {
     pub(super) async fn machines(&self, group: Option<&str>) -> Result<OwnAnswer, OwnError> {
         let offered = self.offered().await?;
-        let shown = self.vms(group, &offered).await?.iter().map(|vm| self.show_machine(vm, &offered)).collect();
-        self.listed(shown)
+        let id = |vm: &vmm::Vm| self.machine_id(&self.group_of(vm, &offered), &vm.name);
+        self.listed(self.vms(group, &offered).await?, id, |vm| self.show_machine(vm, &offered))
     }
 
     pub(super) async fn machine(&self, machine: Machine<'_>) -> Result<OwnAnswer, OwnError> {
@@ -135,7 +135,8 @@ impl Call<'_> {
         let offered = self.offered().await?;
         let mut vms = self.vms(group, &offered).await?;
         vms.retain(|vm| name.is_none_or(|name| vm.name.eq_ignore_ascii_case(name)));
-        self.listed(vms.iter().map(|vm| self.show_instance(vm, &offered, None)).collect())
+        let id = |vm: &vmm::Vm| self.instance_id(&self.group_of(vm, &offered), &vm.name);
+        self.listed(vms, id, |vm| self.show_instance(vm, &offered, None))
     }
 
     /// The machines that belong to the tenant, or to nobody.

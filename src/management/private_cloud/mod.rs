@@ -194,9 +194,15 @@ impl<'a> Call<'a> {
         Scope::from_segments(&segments).is_ok_and(|scope| scopes.iter().any(|granted| granted.covers(&scope)))
     }
 
-    fn listed(&self, mut items: Vec<Value>) -> Result<OwnAnswer, OwnError> {
-        items.retain(|item| item.get("id").and_then(Value::as_str).is_some_and(|id| self.may_see(id)));
-        super::pages::paged(self.request, items)
+    /// A page of those that the caller may see.
+    fn listed<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        id: impl Fn(&T) -> String,
+        show: impl Fn(&T) -> Value,
+    ) -> Result<OwnAnswer, OwnError> {
+        let visible = items.into_iter().filter(|item| self.may_see(&id(item)));
+        super::pages::paged(self.request, visible, &id, show)
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, OwnError> {

@@ -105,11 +105,11 @@ fn show_member(member: &Member) -> Value {
 impl Call<'_> {
     pub(super) fn tenants(&self) -> Result<OwnAnswer, OwnError> {
         let directory = &self.desk.context.directory;
-        let shown = match self.side {
-            Side::Operator => directory.clouds().map(|cloud| self.show_tenant(cloud, None)).collect(),
-            Side::Tenant(cloud, _) => vec![self.show_tenant(cloud, None)],
+        let clouds: Vec<&CloudSubscription> = match self.side {
+            Side::Operator => directory.clouds().collect(),
+            Side::Tenant(cloud, _) => vec![cloud],
         };
-        self.listed(shown)
+        self.listed(clouds, |cloud| self.own_id("tenants", &cloud.id.to_string()), |cloud| self.show_tenant(cloud, None))
     }
 
     pub(super) async fn tenant(&self, id: UserRoleId) -> Result<OwnAnswer, OwnError> {
@@ -307,7 +307,7 @@ impl Call<'_> {
         let roles: Vec<vmm::UserRole> = self.read_all("/roles", "").await?;
         let known: HashSet<UserRoleId> = self.desk.context.directory.clouds().map(|cloud| cloud.id.into()).collect();
         let visible = roles.iter().filter(|role| self.shows(role, &known));
-        self.listed(visible.map(|role| self.show_role(role)).collect())
+        self.listed(visible, |role| self.own_id("userRoles", &role.id.to_string()), |role| self.show_role(role))
     }
 
     /// The role of a tenant is there when the tenant is: both or neither.

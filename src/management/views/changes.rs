@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use super::shapes::{Actor, Change, ChangeKind, Changes, Item, Party};
 use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, item};
 use crate::arm::scope::{Anchor, Scope};
 use crate::directory::entity::{DelegationEvent, EventKind};
 use crate::directory::{Directory, Versioned};
 use crate::ids::{PrincipalId, TenantId};
+use crate::management::pages::Left;
 use crate::store::Revision;
 
-/// Changes of one page, when nobody says how many; and at most. A revision is never split over pages.
+/// Changes of one page, when nobody says how many; and at most. A revision is never split over pages, and
+/// does not begin on one that is full.
 const TOP_DEFAULT: usize = 100;
 const TOP_MAX: usize = 1_000;
 
@@ -30,11 +34,11 @@ impl Call<'_> {
             return Err(OwnError::Parameter { name: "epoch", problem });
         }
         let mut sight = self.sight();
-        let (page, more) = page(events_after(self.directory(), after).filter(|event| sight.sees(&event.body)), top);
-        let last = page.last().filter(|_| more).map_or_else(|| registry.revision(), |event| event.revision);
+        let events = events_after(self.directory(), after).filter(|event| sight.sees(&event.body));
+        let (value, end) = page(events.map(|event| (event.revision, describe(self.directory(), event))), top);
+        let last = end.unwrap_or_else(|| registry.revision());
         let complete = !registry.forgets_events() || self.kept_of_all().is_none_or(|oldest| after >= oldest);
-        let value = page.iter().map(|event| describe(self.directory(), event)).collect();
-        let next_link = more.then(|| self.next_link(last, top));
+        let next_link = end.map(|end| self.next_link(end, top));
         Ok(document(&Changes { value, after: last.0, epoch, complete, next_link }))
     }
 
@@ -103,16 +107,18 @@ pub(in crate::management) fn events_after(directory: &Directory, after: Revision
     events.into_iter()
 }
 
-/// At least `top` events, unless there are fewer, to the end of the last one's revision; and whether there are more.
-fn page<'e>(events: impl Iterator<Item = &'e Versioned<DelegationEvent>>, top: usize) -> (Vec<&'e Versioned<DelegationEvent>>, bool) {
-    let mut page: Vec<&Versioned<DelegationEvent>> = Vec::new();
-    for event in events {
-        if page.len() >= top && page.last().is_some_and(|last| last.revision != event.revision) {
-            return (page, true);
+/// Events up to the end of the revision with which there are `top` of them, or the page is full of bytes; and that revision, if there are more.
+fn page<T: Serialize>(events: impl Iterator<Item = (Revision, T)>, top: usize) -> (Vec<T>, Option<Revision>) {
+    let (mut page, mut left, mut is_full, mut end) = (Vec::new(), Left::default(), false, None);
+    for (revision, event) in events {
+        is_full = !left.takes(&event) || is_full || page.len() >= top;
+        if is_full && end.is_some_and(|end| end != revision) {
+            return (page, end);
         }
+        end = Some(revision);
         page.push(event);
     }
-    (page, false)
+    (page, None)
 }
 
 pub(super) fn describe(directory: &Directory, event: &Versioned<DelegationEvent>) -> Item<Change> {
@@ -138,4 +144,37 @@ pub(super) fn describe(directory: &Directory, event: &Versioned<DelegationEvent>
         correlation_id: event.body.correlation_id.to_string(),
     };
     item(CHANGES, name, properties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::management::pages::PAGE_BYTES_MAX;
+
+    /// What a page has of events of these revisions and lengths, and where it ends.
+    #[track_caller]
+    fn check(events: &[(u64, usize)], top: usize, expected: (usize, Option<u64>)) {
+        let events = events.iter().map(|(revision, length)| (Revision(*revision), "x".repeat(*length - 2)));
+        let (shown, end) = page(events, top);
+        assert_eq!((shown.len(), end.map(|end| end.0)), expected);
+    }
+
+    #[test]
+    fn a_page_of_changes_ends_with_a_revision() {
+        check(&[], 1, (0, None));
+        check(&[(1, 9), (2, 9)], 2, (2, None));
+        check(&[(1, 9), (2, 9), (3, 9)], 2, (2, Some(2)));
+        check(&[(1, 9), (2, 9), (2, 9), (3, 9)], 2, (3, Some(2)));
+        check(&[(1, 9), (1, 9)], 1, (2, None));
+    }
+
+    #[test]
+    fn a_page_of_changes_that_is_full_of_bytes_ends_with_the_revision_before() {
+        const HALF: usize = PAGE_BYTES_MAX / 2;
+        check(&[(1, HALF), (2, HALF), (3, 9)], 9, (2, Some(2)));
+        check(&[(1, HALF), (2, HALF + 1), (3, 9)], 9, (1, Some(1)));
+        check(&[(1, 3 * HALF), (2, 9)], 9, (1, Some(1)));
+        // What is of one revision stays together, and what follows waits.
+        check(&[(1, HALF), (1, 3 * HALF), (1, 9), (2, 9)], 9, (3, Some(1)));
+    }
 }

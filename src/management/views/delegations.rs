@@ -1,5 +1,7 @@
 //! Delegations in one form for both sides, wherever they are kept.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::delegation::{RoleIndex, SourceLocation, Window};
@@ -29,6 +31,10 @@ pub(super) fn bound<'d>(directory: &Directory, subscription: &'d Subscription) -
 impl Bound<'_> {
     pub(super) fn is_resource_group(&self) -> bool {
         self.assignment.body.scope.resource_group_name().is_some()
+    }
+
+    pub(super) fn subscription_name(&self) -> Arc<str> {
+        Arc::clone(&self.subscription.name)
     }
 
     pub(super) fn offer(&self) -> Offer {

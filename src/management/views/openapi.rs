@@ -41,6 +41,7 @@ fn truth() -> Value {
     json!({ "type": "boolean" })
 }
 
+const PAGE: Parameter = query("$skipToken", text, "The page: follow `nextLink` as it stands.");
 const TENANT: Parameter = path("tenantId", "The tenant on the other side.");
 
 /// The document. `server` is the URL that the API is found at, where that is known.
@@ -113,18 +114,17 @@ impl Describer {
 
     fn partners(&mut self) {
         let (all, one) = ("The customers of the caller's tenant.", "One customer of the caller's tenant.");
-        let page = query("$skipToken", text, "The page: follow `nextLink` as it stands.");
-        self.get::<List<Item<Partner>>>("customers", "customers", all, &[page]);
+        self.get::<List<Item<Partner>>>("customers", "customers", all, &[PAGE]);
         self.get::<Item<Partner>>("customers/{tenantId}", "customer", one, &[TENANT]);
         let (all, one) = ("The service providers of the caller's tenant.", "One service provider of the caller's tenant.");
-        self.get::<List<Item<Partner>>>("serviceProviders", "serviceProviders", all, &[]);
+        self.get::<List<Item<Partner>>>("serviceProviders", "serviceProviders", all, &[PAGE]);
         self.get::<Item<Partner>>("serviceProviders/{tenantId}", "serviceProvider", one, &[TENANT]);
     }
 
     fn reports(&mut self) {
         let scope = Parameter { is_required: true, ..query("scope", text, "A subscription, or something in one: its resource id.") };
         let action = query("action", text, "An action such as `Microsoft.Storage/storageAccounts/listKeys/action`: who may do it, now.");
-        self.get::<AccessReport>("accessReport", "accessReport", "Who can touch a scope, and through what.", &[scope, action]);
+        self.get::<AccessReport>("accessReport", "accessReport", "Who can touch a scope, and through what.", &[scope, action, PAGE]);
         let delegable = query("delegable", truth, "Only roles that can be delegated, or only those that cannot.");
         let name = query("name", text, "Only roles with this in their name.");
         self.get::<List<Item<CatalogueRole>>>(

@@ -6,34 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::delegations::{Bound, bound};
-use super::shapes::{Item, List, Offer, Partner};
-use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, is_reachable, item, list};
+use super::shapes::{List, Offer, Partner};
+use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, is_reachable, item};
 use crate::directory::Subscription;
 use crate::ids::TenantId;
-use crate::management::pages;
+use crate::management::pages::{self, Left};
 
 const CUSTOMERS: &str = "Steward.Delegation/customers";
-/// Each with all its delegations, by tenant id; those of one page by name.
-const CUSTOMERS_PER_PAGE: usize = 100;
+/// Each with its delegations, by tenant id; those of one page by name.
+const PARTNERS_PER_PAGE: usize = 100;
 const SERVICE_PROVIDERS: &str = "Steward.Delegation/serviceProviders";
 
 impl Call<'_> {
     pub(super) fn customers(&self) -> Result<OwnAnswer, OwnError> {
-        let last: Option<TenantId> =
-            pages::shown_so_far(self.request)?.map(|last| last.parse().map_err(|_cause| pages::foreign())).transpose()?;
+        let last = self.shown_so_far()?;
         let mut owners: BTreeMap<TenantId, Vec<&Subscription>> = BTreeMap::new();
         for subscription in self.directory().reach(self.home()).filter(|found| last.is_none_or(|last| found.tenant > last)) {
             owners.entry(subscription.tenant).or_default().push(subscription);
         }
         let customers =
             owners.into_iter().map(|(tenant, owned)| (tenant, owned.into_iter().flat_map(|one| self.ours(one)).collect::<Vec<_>>()));
-        let mut customers = customers.filter(|(_, bound)| !bound.is_empty());
-        let page: BTreeMap<_, _> = customers.by_ref().take(CUSTOMERS_PER_PAGE).collect();
-        let next_link = match (customers.next(), page.last_key_value()) {
-            (Some(_), Some((last, _))) => Some(pages::next_link(self.request, &pages::token(&last.to_string()))),
-            _ => None,
-        };
-        Ok(document(&List { value: self.items(CUSTOMERS, &page), next_link }))
+        Ok(self.page(CUSTOMERS, customers.filter(|(_, bound)| !bound.is_empty())))
     }
 
     pub(super) fn customer(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
@@ -42,12 +35,35 @@ impl Call<'_> {
     }
 
     pub(super) fn service_providers(&self) -> Result<OwnAnswer, OwnError> {
-        Ok(list(self.items(SERVICE_PROVIDERS, &self.of_service_providers())))
+        let last = self.shown_so_far()?;
+        let providers = self.of_service_providers().into_iter();
+        Ok(self.page(SERVICE_PROVIDERS, providers.filter(|(tenant, _)| last.is_none_or(|last| *tenant > last))))
     }
 
     pub(super) fn service_provider(&self, tenant: &str) -> Result<OwnAnswer, OwnError> {
         let tenant = tenant.parse().ok();
         self.one(SERVICE_PROVIDERS, tenant.and_then(|tenant| self.of_service_providers().remove_entry(&tenant)))
+    }
+
+    /// The partner that the page before ended with.
+    fn shown_so_far(&self) -> Result<Option<TenantId>, OwnError> {
+        pages::shown_so_far(self.request)?.map(|last| last.parse().map_err(|_cause| pages::foreign())).transpose()
+    }
+
+    /// As many partners as fit on a page, of those that come by tenant id. On the page they stand by name.
+    fn page<'d>(&self, kind: &'static str, partners: impl Iterator<Item = (TenantId, Vec<Bound<'d>>)>) -> OwnAnswer {
+        let (mut value, mut left, mut last, mut next_link) = (Vec::new(), Left::default(), None, None);
+        for (tenant, bound) in partners {
+            let partner = item(kind, tenant, self.partner(tenant, bound));
+            if value.len() >= PARTNERS_PER_PAGE || !left.takes(&partner) {
+                next_link = last.map(|last: TenantId| pages::next_link(self.request, &pages::token(&last.to_string())));
+                break;
+            }
+            last = Some(tenant);
+            value.push(partner);
+        }
+        value.sort_by(|a, b| a.properties.display_name.cmp(&b.properties.display_name).then(a.name.cmp(&b.name)));
+        document(&List { value, next_link })
     }
 
     /// What one customer delegated to the caller's tenant. Its own subscriptions are looked at, for the caller's may be many more.
@@ -86,27 +102,23 @@ impl Call<'_> {
 
     fn one(&self, kind: &'static str, found: Option<(TenantId, Vec<Bound<'_>>)>) -> Result<OwnAnswer, OwnError> {
         let (id, bound) = found.filter(|(_, bound)| !bound.is_empty()).ok_or_else(|| self.not_found())?;
-        Ok(document(&item(kind, id, self.partner(id, &bound))))
+        Ok(document(&item(kind, id, self.partner(id, bound))))
     }
 
-    fn items(&self, kind: &'static str, all: &BTreeMap<TenantId, Vec<Bound<'_>>>) -> Vec<Item<Partner>> {
-        let mut items: Vec<_> = all.iter().map(|(tenant, bound)| item(kind, tenant, self.partner(*tenant, bound))).collect();
-        items.sort_by(|a, b| a.properties.display_name.cmp(&b.properties.display_name).then(a.name.cmp(&b.name)));
-        items
-    }
-
-    fn partner(&self, tenant: TenantId, bound: &[Bound<'_>]) -> Partner {
+    fn partner(&self, tenant: TenantId, mut bound: Vec<Bound<'_>>) -> Partner {
+        bound.sort_by_cached_key(|one| (one.subscription_name(), one.assignment.body.scope.to_string()));
         let scopes = |groups: bool| {
             let wanted = bound.iter().filter(|one| one.is_resource_group() == groups);
             wanted.map(|one| one.assignment.body.scope.to_string().to_ascii_lowercase()).collect::<BTreeSet<_>>().len()
         };
         let readable: Vec<&Bound<'_>> = bound.iter().filter(|one| self.may_read(one)).collect();
-        let mut delegations: Vec<_> = readable.iter().map(|one| one.describe(self.directory(), self.now())).collect();
-        delegations.sort_by(|a, b| a.subscription_name.cmp(&b.subscription_name).then_with(|| a.scope.cmp(&b.scope)));
+        let offers = pages::fitting(offers(&readable));
+        let delegations = pages::fitting(readable.iter().map(|one| one.describe(self.directory(), self.now())));
         Partner {
             tenant_id: tenant,
             display_name: self.tenant_name(tenant),
-            offers: offers(&readable),
+            complete: delegations.len() == readable.len(),
+            offers,
             delegated_subscriptions: scopes(false),
             delegated_resource_groups: scopes(true),
             delegations,

@@ -3,6 +3,8 @@
 //! In the tenant that owns the scope, who may read who has access sees all of it, and everybody else what they hold themselves. The
 //! people of a managing tenant see what their tenant holds. For all others there is no such scope.
 
+use serde::Serialize;
+
 use super::delegations::{force, kept, principal_name, role_of};
 use super::shapes::{Access, AccessReport, Holder, Party, Reach, Shows, Through};
 use super::{Call, OwnAnswer, OwnError, READ_ACCESS, document, is_reachable};
@@ -14,6 +16,7 @@ use crate::delegation::roles::Exposures;
 use crate::delegation::{Grant, OriginKind};
 use crate::directory::{Directory, Subscription};
 use crate::ids::PrincipalId;
+use crate::management::pages::{self, Left};
 use crate::record::{GrantKey, Uses};
 
 impl Call<'_> {
@@ -27,22 +30,35 @@ impl Call<'_> {
         let survey = Survey { directory, subscription, scope: &scope, now: self.now() };
         let shows = self.shows(subscription, &scope);
         let grants: Vec<&Grant> = survey.grants().filter(|grant| self.is_shown(shows, grant.principal)).collect();
-        let keys = grants.iter().map(|grant| GrantKey::of(grant, directory.roles())).collect();
+        let before = self.rows_before()?;
+        let mut page = Page { number: before, left: Left::default() };
+        let rest = grants.iter().skip(before).take(ROWS_PER_PAGE);
+        let keys = rest.clone().map(|grant| GrantKey::of(grant, directory.roles())).collect();
         let nothing = |_unanswered| Uses { since: self.now(), last: Vec::new() };
         let uses = self.desk.recorder.uses(keys).await.unwrap_or_else(nothing);
         let exposures = Exposures::of(directory.roles());
         let last = uses.last.into_iter().chain(std::iter::repeat(None));
-        let value = grants.iter().zip(last).map(|(grant, last)| {
+        let value = page.take(rest.zip(last).map(|(grant, last)| {
             let permits = action.as_ref().map(|action| survey.permits(grant, action));
             Access { last_used: last, permits, ..survey.describe(grant, &exposures) }
+        }));
+        let mut rows = grants.len();
+        // Who is permitted comes after the grants, on the page that these end on.
+        let permitted = action.as_ref().filter(|_| page.number >= grants.len()).map(|action| {
+            let all: Vec<_> = survey.permitted(action).into_iter().filter(|who| self.is_shown(shows, *who)).collect();
+            rows += all.len();
+            page.take(all.into_iter().skip(page.number - grants.len()).map(|who| survey.holder(who)))
         });
-        let permitted = action.as_ref().map(|action| {
-            let all = survey.permitted(action).into_iter().filter(|who| self.is_shown(shows, *who));
-            all.map(|who| survey.holder(who)).collect()
-        });
+        let next_link = (page.number < rows).then(|| pages::next_link(self.request, &pages::token(&page.number.to_string())));
         let customer = Party { tenant_id: subscription.tenant, name: self.tenant_name(subscription.tenant) };
-        let value = value.collect();
-        Ok(document(&AccessReport { scope: scope.to_string(), customer, shows, used_since: uses.since, value, permitted }))
+        let permitted = permitted.or_else(|| action.map(|_| Vec::new()));
+        Ok(document(&AccessReport { scope: scope.to_string(), customer, shows, used_since: uses.since, value, permitted, next_link }))
+    }
+
+    /// How many rows the pages before this one had.
+    fn rows_before(&self) -> Result<usize, OwnError> {
+        let shown = pages::shown_so_far(self.request)?.map(|number| number.parse().map_err(|_cause| pages::foreign()));
+        Ok(shown.transpose()?.unwrap_or(0))
     }
 
     fn scope_asked(&self) -> Result<Scope, OwnError> {
@@ -75,6 +91,24 @@ impl Call<'_> {
             Shows::Oneself => self.principals.contains(&principal),
             Shows::OwnTenant => principal.tenant == self.home(),
         }
+    }
+}
+
+/// Grants of which one page tells, however small they are.
+const ROWS_PER_PAGE: usize = 1_000;
+
+/// A page that is being filled.
+struct Page {
+    /// Of the row that comes next.
+    number: usize,
+    left: Left,
+}
+
+impl Page {
+    fn take<T: Serialize>(&mut self, rows: impl Iterator<Item = T>) -> Vec<T> {
+        let taken: Vec<T> = rows.take_while(|row| self.left.takes(row)).collect();
+        self.number = self.number.saturating_add(taken.len());
+        taken
     }
 }
 

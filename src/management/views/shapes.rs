@@ -42,14 +42,16 @@ pub(super) struct Partner {
     pub(super) tenant_id: TenantId,
     /// Its display name, where the gateway knows one.
     pub(super) display_name: Option<String>,
-    /// The offers of the delegations below, by name.
+    /// The offers of its delegations, by name: as many as fit.
     pub(super) offers: Vec<Offer>,
     /// Subscriptions that are delegated as a whole.
     pub(super) delegated_subscriptions: usize,
     /// Resource groups that are delegated by themselves.
     pub(super) delegated_resource_groups: usize,
-    /// The delegations whose scope the caller may read.
+    /// The delegations whose scope the caller may read: as many as fit.
     pub(super) delegations: Vec<Delegation>,
+    /// Whether these are all of them. If not, the rest is in the lists of registration assignments of the subscriptions.
+    pub(super) complete: bool,
 }
 
 /// An offer, as its delegations refer to it.
@@ -319,9 +321,12 @@ pub(super) struct AccessReport {
     #[schemars(with = "String")]
     pub(super) used_since: Timestamp,
     pub(super) value: Vec<Access>,
-    /// Who may do what was asked about, now; only with `action`.
+    /// Who may do what was asked about, now; only with `action`. It begins on the page that `value` ends on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) permitted: Option<Vec<Holder>>,
+    /// The next page, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_link: Option<String>,
 }
 
 /// How much of a report the caller may see.
