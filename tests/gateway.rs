@@ -27,6 +27,8 @@ mod batch;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/deployments.rs"]
+mod deployments;
 #[path = "gateway/graph.rs"]
 mod graph;
 

@@ -40,6 +40,7 @@ use self::framing::{Heads, ReadAlong};
 pub(crate) use self::patience::Patience;
 use self::patience::{Impatient, bytes_at_rate};
 use self::peers::Peers;
+pub(crate) use self::peers::network;
 use self::room::Fitted;
 pub use self::streams::TAKEN_BACK_TIME;
 use self::streams::{Bounds, Streams, Watched};

@@ -51,7 +51,7 @@ impl Drop for Counted {
 }
 
 /// What one peer has to itself: an address, and of IPv6 a network of 64 bits. Source: RFC 6177 §2.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

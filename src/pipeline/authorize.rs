@@ -201,7 +201,7 @@ impl Scoped {
                     _ if !falls_short(&reason) => reason,
                     Decision::Deny(of_all) if falls_short(&of_all) => of_all,
                     // Other roles of the tenant do reach the scope: what is missing is the role for this.
-                    _ => onboarding::role_missing(actions, reason),
+                    Decision::Deny(_) | Decision::Permit { .. } => onboarding::role_missing(actions, reason),
                 };
                 Err(AuthorizeError::Denied { reason: Box::new(reason) })
             }
@@ -368,6 +368,9 @@ impl Scoped {
         };
         let is_own = owner == self.caller.principal.tenant;
         let owner = directory.tenant(owner).map_or_else(|| Cow::Owned(owner.to_string()), |tenant| Cow::Borrowed(&*tenant.name));
+        if is_own && falls_short(reason) {
+            return Some(format!("No delegation is needed here: what is missing is a role assignment in {owner} itself."));
+        }
         let onboards = self.derived.actions.iter().find_map(onboarding::Change::of);
         match onboards.filter(|_| !is_own) {
             Some(onboarding::Change::RemoveAssignment) | None => hint(reason, &owner, directory),

@@ -177,6 +177,7 @@ impl Service {
             state,
             operations: OperationOwners::default(),
             signer,
+            deployments: Arc::default(),
             throttle: Throttle::new(config.throttling),
             recorder,
             metrics,

@@ -126,6 +126,7 @@ impl Served {
             state,
             operations: OperationOwners::default(),
             signer: AssertionSigner::new(pkcs8.as_ref(), format!("https://{authority}"), config.backend.url.clone()).unwrap(),
+            deployments: Arc::default(),
             throttle: Throttle::default(),
             recorder: recorder.clone(),
             metrics: Arc::clone(&metrics),
