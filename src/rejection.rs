@@ -12,7 +12,7 @@ use crate::forward::{FabricError, ForwardError};
 use crate::identity::{AuxiliaryError, TokenError};
 use crate::ids::{PrincipalId, RequestId};
 use crate::json::{self, push_member, push_text};
-use crate::management::{BodyError, OwnError, PartAnswer};
+use crate::management::{BodyError, DeploymentError, OwnError, PartAnswer};
 use crate::panics::Panicked;
 use crate::pipeline::{
     AssertionError, AuthorizeError, CheckName, ClassifyError, LinkError, Overload, RuleError, ScopeError, WrongTenant, seconds,
@@ -627,6 +627,10 @@ fn own(error: &OwnError) -> Answer {
         OwnError::Busy | OwnError::Records(_) | OwnError::State(_) | OwnError::Unknown | OwnError::Unsettled => return busy(error),
         OwnError::Refused(rejection) => return rejection.answer(),
         OwnError::Declared { .. } => (StatusCode::CONFLICT, "RequestDisallowedByPolicy"),
+        OwnError::Deployment(error @ DeploymentError::Many { .. }) => {
+            return Answer { retry_after_s: Some(1), ..Answer::new(StatusCode::TOO_MANY_REQUESTS, error.code(), sentence(error)) };
+        }
+        OwnError::Deployment(error @ DeploymentError::Stopping) => return busy(error),
         OwnError::Deployment(error) => (StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error.code()),
         OwnError::Fabric(FabricError::Assertion(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
         OwnError::Fabric(FabricError::Forward(error)) => return forward(error),

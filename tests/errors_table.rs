@@ -382,8 +382,11 @@ fn own() -> Vec<Row> {
         ],
         OwnError::Declared { .. } => [OwnError::Declared { at }],
         OwnError::Deployment(_) => [
+            OwnError::Deployment(DeploymentError::Active { name: text("web") }),
             OwnError::Deployment(DeploymentError::Body { member: "properties.template", problem: text("is missing") }),
+            OwnError::Deployment(DeploymentError::Ended { name: text("web"), state: "Succeeded" }),
             OwnError::Deployment(DeploymentError::Group { name: text("rg-web") }),
+            OwnError::Deployment(DeploymentError::Many { max: 16, of_tenant: true }),
             OwnError::Deployment(DeploymentError::Name { name: text("a b") }),
             OwnError::Deployment(DeploymentError::Refused {
                 count: 1,
@@ -392,6 +395,7 @@ fn own() -> Vec<Row> {
                 code: text("AuthorizationFailed"),
                 message: text("the client … does not have authorization"),
             }),
+            OwnError::Deployment(DeploymentError::Stopping),
             OwnError::Deployment(DeploymentError::WouldFail {
                 id: text("/subscriptions/…"),
                 code: text("InvalidRegistrationDefinitionCreateRequest"),

@@ -34,6 +34,8 @@ mod bodies;
 #[path = "gateway/coverage.rs"]
 mod coverage;
 
+#[path = "gateway/deployments.rs"]
+mod deployments;
 #[path = "gateway/graph.rs"]
 mod graph;
 

@@ -128,6 +128,57 @@ async fn resources_of_any_depth_can_be_put_read_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_query_of_the_resource_graph_finds_what_its_subscriptions_hold() {
+    let backend = Backend::start().await;
+    backend.put(&account(), somewhere()).await;
+    let disk = format!("{}/providers/Microsoft.Compute/disks/data", group());
+    backend.put(&disk, somewhere()).await;
+    let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources";
+    let ask = async |subscriptions: &[&str], query: &str, options: Value| {
+        let subscriptions: Vec<String> = subscriptions.iter().map(|path| id(path)).collect();
+        backend.call("POST", GRAPH, Some(json!({ "subscriptions": subscriptions, "query": query, "options": options })), &[]).await
+    };
+    let all = ask(&[ALDER], "Resources", Value::Null).await;
+    assert_eq!(all.told(), "200");
+    let total = all.body["totalRecords"].as_u64().unwrap();
+    assert!(total >= 2 && all.body["count"] == total && all.body["resultTruncated"] == "false", "{:?}", all.body);
+    let disks =
+        ask(&[ALDER], "resources | where type =~ 'microsoft.compute/DISKS' | project name, type, resourceGroup, none", json!({})).await;
+    let row = json!({ "name": "data", "type": "microsoft.compute/disks", "resourceGroup": "rg-web", "none": null });
+    assert_eq!(disks.body["data"], json!([row]));
+    assert_eq!(ask(&[ALDER], "Resources | count", Value::Null).await.body["data"], json!([{ "Count": total }]));
+    let page = ask(&[ALDER], "Resources", json!({ "$top": 1 })).await.body;
+    assert_eq!((&page["count"], &page["resultTruncated"], &page["$skipToken"]), (&json!(1), &json!("true"), &json!("1")));
+    let next = ask(&[ALDER], "Resources", json!({ "$top": 1, "$skipToken": "1" })).await.body;
+    assert_ne!(page["data"][0]["id"], next["data"][0]["id"]);
+    assert_eq!(ask(&[ALDER], "Resources | take 1", Value::Null).await.body["totalRecords"], 1);
+
+    let unknown = ask(&[ALDER], "Resources | summarize count() by type", Value::Null).await;
+    assert_eq!(unknown.told(), "400 InvalidRequestContent");
+    let message = unknown.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("`summarize count() by type`") && message.contains("| project a, b"), "{message}");
+    assert_eq!(ask(&[], "Resources", Value::Null).await.told(), "400 InvalidRequestContent");
+    assert_eq!(
+        ask(&["/subscriptions/0f000000-0000-4000-8000-00000000000f"], "Resources", Value::Null).await.told(),
+        "404 SubscriptionNotFound"
+    );
+    assert_eq!(backend.get(GRAPH).await.told(), "405 MethodNotAllowed");
+    // An assertion for one subscription asks that one.
+    let caller = backend.assertion(&claims(&backend.clock, ALDER));
+    let caller = [
+        ("authorization", caller.as_str()),
+        ("x-ms-client-object-id", CALLER),
+        ("x-ms-client-tenant-id", HOME),
+        ("content-type", "application/json"),
+    ];
+    for (subscription, expected) in [(ALDER, "200"), (CEDAR, "403 AuthorizationFailed")] {
+        let body = json!({ "subscriptions": [id(subscription)], "query": "Resources" }).to_string().into();
+        assert_eq!(backend.send("POST", GRAPH, Some(body), &caller).await.unwrap().told(), expected);
+    }
+}
+
+#[tokio::test]
 async fn what_is_new_is_answered_as_the_clients_of_its_type_take_it() {
     let backend = Backend::start().await;
     let made = async |kind: &str| backend.put(&format!("{}/providers/{kind}/new", group()), somewhere()).await.told();

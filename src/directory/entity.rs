@@ -146,6 +146,9 @@ pub struct Deployment {
     pub location: Box<str>,
     /// When it began.
     pub started_at: Timestamp,
+    /// When the gateway that carries it out was last known to do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -180,6 +183,8 @@ pub struct DeployedResource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentState {
+    /// Ended before all of it was asked for: somebody wanted that, or the gateway was stopped.
+    Canceled,
     /// A part was refused or failed.
     Failed,
     /// It has begun.

@@ -37,8 +37,8 @@ pub(super) enum Refusal {
     Host { host: String },
     #[error("nothing is served at `{path}`")]
     NotFound { path: String },
-    #[error("{max} visitors have signed up just now; try again in {wait_s} s")]
-    Pace { max: u32, wait_s: u64 },
+    #[error("{max} visitors have {} just now; try again in {wait_s} s", if *.of_address { "tried to sign up from this address" } else { "signed up" })]
+    Pace { max: u32, of_address: bool, wait_s: u64 },
     #[error("the header `x-ms-principal-id` is missing; the tenant API needs it on every request")]
     PrincipalMissing,
     /// What the request stands for was refused, in its own words.

@@ -29,7 +29,7 @@ use crate::https::Connection;
 use crate::identity::Caller;
 use crate::ids::RequestId;
 use crate::management::PartAnswer;
-use crate::pace::{Pace, Rate};
+use crate::pace::{Pace, Paces, Rate};
 use crate::panics::contained;
 use crate::pipeline::{Arrived, CameIn, ClassifyError, Meant, RuleError, require_one_reading};
 use crate::rejection::Rejection;
@@ -49,6 +49,8 @@ const VISITOR_TIME_MAX: Duration = Duration::from_secs(5);
 const VISITORS_MAX: usize = 32;
 /// Visitors who sign up while nobody else has for long, and how often another one may after that; see `docs/limits.md`.
 const VISITORS_PACE: (u32, Duration) = (60, Duration::from_secs(1));
+/// The same of one address, or one network of 64 bits of IPv6: attempts, whatever comes of them.
+const VISITORS_OF_AN_ADDRESS_PACE: (u32, Duration) = (30, Duration::from_secs(2));
 /// Requests at once. Source: Service Provider Foundation, its default.
 const REQUESTS_MAX: usize = 1000;
 
@@ -61,6 +63,7 @@ pub struct Front {
     turns: Semaphore,
     visitors: Semaphore,
     visitors_pace: Pace,
+    addresses_paces: Paces,
 }
 
 /// A request whose caller is known.
@@ -82,6 +85,7 @@ impl Front {
             turns: Semaphore::new(REQUESTS_MAX),
             visitors: Semaphore::new(VISITORS_MAX),
             visitors_pace: Pace::new(Rate::new(VISITORS_PACE.0, VISITORS_PACE.1)),
+            addresses_paces: Paces::default(),
         }
     }
 

@@ -78,8 +78,9 @@ impl Product for Front {
         Box::pin(async move {
             let wanted = wanted(form)?;
             let unfinished = |message: String| SignUpProblem { field: None, message };
-            self.visitors_turn().map_err(|refusal| unfinished(refusal.message()))?;
             let arrived = Arrived { caller: None, method: "POST", path: "/portal/sign-up", came_in: &came_in() };
+            self.require_possible(&wanted, &arrived).await.map_err(|not_taken| problem(&not_taken.error))?;
+            self.visitors_turn().map_err(|refusal| unfinished(refusal.message()))?;
             let taken = self.take_plan(&wanted, &arrived).await.map_err(|not_taken| problem(&not_taken.error))?;
             match taken.outcome {
                 Outcome::Done(cloud) => {

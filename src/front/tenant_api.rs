@@ -1,5 +1,6 @@
 //! The tenant API: plans, sign-up, subscriptions. Source: Windows Azure Pack, tenant API.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,14 @@ use super::answer::{Answer, Refusal};
 use super::{CREATED, Call, Front};
 use crate::arm::action::Method;
 use crate::arm::query;
+use crate::clock::Clock;
 use crate::directory::entity::CloudSubscription;
 use crate::forward::FabricError;
+use crate::https::network;
 use crate::identity::Caller;
 use crate::ids::{ObjectId, RequestId, SubscriptionId};
 use crate::management::{self, OwnError, PartAnswer};
+use crate::pace::Rate;
 use crate::pipeline::{Arrived, CameIn};
 use crate::rejection::Rejection;
 use crate::sign_up::{self, Applicant, Outcome, SignUpError, Wanted};
@@ -79,6 +83,10 @@ impl NewSubscription {
     }
 }
 
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().max(1)
+}
+
 /// Somebody took a plan.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -104,7 +112,6 @@ impl Front {
     }
 
     pub(super) async fn sign_up(&self, body: Bytes, came_in: &CameIn) -> Result<Answer, Refusal> {
-        self.visitors_turn()?;
         let NewAccount { organisation, administrator, issuer, subscription } = super::json(&body)?;
         let name = organisation.to_string();
         let who = Applicant::Visitor {
@@ -114,7 +121,11 @@ impl Front {
             identity: administrator.identity,
             issuer: Some((issuer.name, issuer.keys)),
         };
-        self.begin(&subscription.wanted(who, &name), "/accounts", None, came_in).await
+        let wanted = subscription.wanted(who, &name);
+        self.address_turn(came_in.peer)?;
+        self.require_possible(&wanted, &Arrived { caller: None, method: "POST", path: "/accounts", came_in }).await?;
+        self.visitors_turn()?;
+        self.begin(&wanted, "/accounts", None, came_in).await
     }
 
     async fn begin(&self, wanted: &Wanted, path: &str, caller: Option<&Arc<Caller>>, came_in: &CameIn) -> Result<Answer, Refusal> {
@@ -130,8 +141,28 @@ impl Front {
 
     /// Whether there is room for another visitor now.
     pub(super) fn visitors_turn(&self) -> Result<(), Refusal> {
-        let wait_s = |wait: Duration| wait.as_secs().max(1);
-        self.visitors_pace.take().map(drop).map_err(|wait| Refusal::Pace { max: super::VISITORS_PACE.0, wait_s: wait_s(wait) })
+        let taken = self.visitors_pace.take();
+        taken.map(drop).map_err(|wait| Refusal::Pace { max: super::VISITORS_PACE.0, of_address: false, wait_s: whole_seconds(wait) })
+    }
+
+    /// Whether this address may try now: it must not be able to use up what all visitors have together.
+    fn address_turn(&self, peer: SocketAddr) -> Result<(), Refusal> {
+        let (max, interval) = super::VISITORS_OF_AN_ADDRESS_PACE;
+        let taken = self.addresses_paces.take(&network(peer.ip()), Rate::new(max, interval), Clock::instant());
+        taken.map(drop).map_err(|wait| Refusal::Pace { max, of_address: true, wait_s: whole_seconds(wait) })
+    }
+
+    /// Who cannot sign up is told so before anybody's turn is taken.
+    pub(super) async fn require_possible(&self, wanted: &Wanted, arrived: &Arrived<'_>) -> Result<(), NotTaken> {
+        match sign_up::possible(&self.directory(), wanted, self.gateway.clock.now()) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.not_taken(error, arrived).await),
+        }
+    }
+
+    async fn not_taken(&self, error: SignUpError, arrived: &Arrived<'_>) -> NotTaken {
+        let record = self.gateway.refuse_arrived(arrived, Rejection::Own(OwnError::SignUp(error.clone()))).await;
+        NotTaken { error: ChangeError::Refused(error), record: Some(record) }
     }
 
     /// Signs somebody up, and records that.
@@ -139,10 +170,7 @@ impl Front {
         let state = &self.gateway.state;
         let subscription = match sign_up::begin(state, wanted, self.gateway.clock.now()).await {
             Ok(subscription) => subscription,
-            Err(ChangeError::Refused(error)) => {
-                let record = self.gateway.refuse_arrived(arrived, Rejection::Own(OwnError::SignUp(error.clone()))).await;
-                return Err(NotTaken { error: ChangeError::Refused(error), record: Some(record) });
-            }
+            Err(ChangeError::Refused(error)) => return Err(self.not_taken(error, arrived).await),
             Err(error) => return Err(NotTaken { error, record: None }),
         };
         let outcome = sign_up::wait(state, subscription).await;

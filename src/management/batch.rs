@@ -83,10 +83,14 @@ const NOT_BEGUN: &str =
     "The requests before this one took all the time, or gave all the bytes, that a batch may; nothing was done. Send it again.";
 
 async fn carry(item: &Item, request: &OwnRequest, answer_bytes_max: usize, desk: &Desk<'_>) -> PartAnswer {
-    let malformed = |what: &str| PartAnswer::error(StatusCode::BAD_REQUEST, "InvalidRequestContent", what);
-    let Some(url) = item.url() else { return malformed("A request of a batch needs either `url` or `relativeUrl`.") };
-    let Some(fields) = item.fields() else { return malformed("A header of a request of a batch is no text.") };
-    let carried = Carried { method: &item.http_method, url, fields: &fields };
+    let (url, fields) = (item.url(), item.fields());
+    let fault = match (url, &fields) {
+        (None, _) => Some("it needs either `url` or `relativeUrl`"),
+        (Some(_), None) => Some("a header of it is no text"),
+        (Some(_), Some(_)) => None,
+    };
+    let fields = fields.unwrap_or_default();
+    let carried = Carried { method: &item.http_method, url: url.unwrap_or_default(), fields: &fields, fault };
     let body = item.content.as_ref().filter(|content| !content.is_null());
     desk.parts.carry(Carry { request, carried, body, answer_bytes_max }).await
 }

@@ -17,6 +17,7 @@ mod views;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ use crate::store::{Revision, Write};
 pub use access::AccessError;
 pub use body::BodyError;
 use body::Sent;
-pub use deployments::DeploymentError;
+pub use deployments::{DeploymentError, Deployments, Run, go_on};
 pub use discovery::{Discovery, document};
 pub use private_cloud::show_plan;
 pub use rehearsal::Rehearsal;
@@ -101,6 +102,12 @@ impl PartAnswer {
         let body = json!({ "error": { "code": code, "message": message.into() } });
         Self { status, body, id: None, headers: Box::default(), length: 0 }
     }
+
+    /// How long to wait before asking again, if it says so.
+    fn retry_after(&self) -> Option<Duration> {
+        let (_, seconds) = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+        seconds.parse().ok().map(Duration::from_secs)
+    }
 }
 
 /// Judges and carries out parts, each like a request of its own.
@@ -127,6 +134,12 @@ pub trait Perform: Sync {
     /// Carries out what a batch carries.
     fn carry<'p>(&'p self, carry: Carry<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
 
+    /// Carries a part out that counts among what its caller may send.
+    fn perform_counted<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
+
+    /// Carries on with a deployment apart from its request.
+    fn go_on(&self, request: Arc<OwnRequest>, run: Run);
+
     /// Carries a part out.
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>>;
 }
@@ -150,6 +163,8 @@ pub struct Desk<'a> {
     pub room: &'a Room,
     /// Who looks into large ones, and when.
     pub turns: &'a Arc<Turns>,
+    /// What is deployed at the moment.
+    pub deployments: &'a Arc<Deployments>,
     /// Set when nothing is to be changed but this copy.
     pub rehearsal: Option<&'a Rehearsal>,
 }
@@ -225,7 +240,7 @@ const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnErro
 ///
 /// # Errors
 /// When it cannot be carried out; nothing was changed then, unless the error says otherwise.
-pub async fn carry_out(request: &OwnRequest, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub async fn carry_out(request: &Arc<OwnRequest>, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     let reader = Reader { tenant: request.caller.principal.tenant, room: desk.room, turns: desk.turns };
     let held = OnceLock::new();
     let body = Sent { body, reader, held: &held };
@@ -407,7 +422,7 @@ impl OwnError {
             Self::Body(BodyError::TooLarge) => "request.too_large",
             Self::Busy | Self::Records(_) | Self::State(_) | Self::Unknown | Self::Unsettled => "state.unavailable",
             Self::Declared { .. } => "rule.grants_in_files",
-            Self::Deployment(_) => "deployment.invalid",
+            Self::Deployment(error) => error.reason(),
             Self::Fabric(FabricError::Assertion(_)) => "internal.assertion",
             Self::Fabric(FabricError::Forward(error)) => error.reason(),
             Self::Fabric(FabricError::Refused { .. }) => "fabric.refused",

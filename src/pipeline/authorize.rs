@@ -368,6 +368,9 @@ impl Scoped {
         };
         let is_own = owner == self.caller.principal.tenant;
         let owner = directory.tenant(owner).map_or_else(|| Cow::Owned(owner.to_string()), |tenant| Cow::Borrowed(&*tenant.name));
+        if is_own && falls_short(reason) {
+            return Some(format!("No delegation is needed here: what is missing is a role assignment in {owner} itself."));
+        }
         let onboards = self.derived.actions.iter().find_map(onboarding::Change::of);
         match onboards.filter(|_| !is_own) {
             Some(onboarding::Change::RemoveAssignment) | None => hint(reason, &owner, directory),

@@ -23,6 +23,8 @@ pub struct Carried<'a> {
     pub url: &'a str,
     /// Its header fields: names and values as they were sent.
     pub fields: &'a [(&'a str, &'a str)],
+    /// Why it cannot be read, where that is known already.
+    pub fault: Option<&'static str>,
 }
 
 /// The fields that a carried request may have of its own.
@@ -74,6 +76,9 @@ impl OwnRequest {
 }
 
 fn target(carried: &Carried<'_>, context: &Context<'_>) -> Result<Target, ClassifyError> {
+    if let Some(what) = carried.fault {
+        return Err(ClassifyError::Carried { what });
+    }
     let method = carried.method.parse().map_err(|_cause| ClassifyError::Method { method: carried.method.chars().take(32).collect() })?;
     let (length, max) = (carried.url.len(), context.site.head.target_bytes_max);
     if length > max {
@@ -105,7 +110,7 @@ mod tests {
 
     fn read(method: &str, url: &str) -> Result<String, ClassifyError> {
         let world = World::new();
-        let Target { method, path, query } = target(&Carried { method, url, fields: &[] }, &world.context())?;
+        let Target { method, path, query } = target(&Carried { method, url, fields: &[], fault: None }, &world.context())?;
         Ok(format!("{method} {} {}", path.as_str(), query.as_deref().unwrap_or("-")))
     }
 
@@ -128,6 +133,12 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_refused_whatever_it_says() {
+        let carried = Carried { method: "GET", url: "/providers", fields: &[], fault: Some("it has no method") };
+        assert_eq!(target(&carried, &World::new().context()).map(drop), Err(ClassifyError::Carried { what: "it has no method" }));
+    }
+
+    #[test]
     fn the_target_of_a_carried_request_is_as_long_as_any_other() {
         let url = |bytes: usize| format!("/providers?{}", "a".repeat(bytes - 11));
         assert!(read("GET", &url(8_192)).is_ok());
@@ -139,7 +150,7 @@ mod tests {
         let world = World::new();
         let own = world.own("reader", "POST /batch");
         let carried = |fields: &[(&str, &str)]| match own
-            .carried(&Carried { method: "GET", url: "/tenants?api-version=1", fields }, &world.context())
+            .carried(&Carried { method: "GET", url: "/tenants?api-version=1", fields, fault: None }, &world.context())
         {
             Ok(_) => "",
             Err(refused) => refused.rejection.reason(),
@@ -149,7 +160,7 @@ mod tests {
         for (name, value) in [("authorization", "Bearer x"), ("x-ms-authorization-auxiliary", "x"), ("", ""), ("commandname", "a\nb")] {
             assert_eq!(carried(&[("commandname", "vm list"), (name, value)]), "request.malformed", "{name}");
         }
-        let fields = own.fields_of(&Carried { method: "GET", url: "/", fields: &[("CommandName", "vm list")] }).unwrap();
+        let fields = own.fields_of(&Carried { method: "GET", url: "/", fields: &[("CommandName", "vm list")], fault: None }).unwrap();
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         assert_eq!(fields, ["content-type: application/json", "commandname: vm list"]);
     }

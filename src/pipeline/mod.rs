@@ -138,7 +138,7 @@ pub async fn admit(arrival: Arrival, context: &Context<'_>) -> Result<Admitted, 
 }
 
 /// Takes a request whose caller is proven, and that is no part of another one, through the other stages. What a batch carries is none: it is counted
-/// as if it had come by itself, or a batch would be a way around what a caller may send.
+/// as if it had come by itself, or a batch would be a way around what a caller may send; so is what a deployment writes.
 ///
 /// # Errors
 /// The first refusal of any stage.

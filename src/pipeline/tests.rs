@@ -149,6 +149,9 @@ fn a_denial_names_what_would_help() {
     assert_eq!(hint("editor", &definition("PUT")), "");
     assert_eq!(hint("remover", &definition("DELETE").replace('~', BARE)), only_they);
     assert_eq!(hint("reader", &format!("GET {BARE}/resourceGroups")), "Customer would have to delegate this scope.");
+    let own = |name: &str| format!("No delegation is needed here: what is missing is a role assignment in {name} itself.");
+    assert_eq!(hint("owner", "POST /subscriptions"), own("Customer"));
+    assert_eq!(hint("reader", "POST /subscriptions"), own("Provider"));
     assert_eq!(hint("eligible", &format!("DELETE {VM}")), "`Contributor` is available on request and has to be activated.");
 }
 

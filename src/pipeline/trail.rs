@@ -503,8 +503,11 @@ mod tests {
         let supposed = own.seed.supposed(&Supposed { method: "GET", url: "/providers?sig=secret", caller }, &world.context());
         assert_eq!((&*supposed.method, &*supposed.path, checks(&supposed)), ("GET", "/providers", 0));
         let fields = [("X-Ms-Client-Request-Id", "mine"), ("commandName", "vm list")];
-        let carried =
-            own.seed.carried(&Carried { method: "GET", url: "/providers?sig=secret", fields: &fields }, &own.caller, &world.context());
+        let carried = own.seed.carried(
+            &Carried { method: "GET", url: "/providers?sig=secret", fields: &fields, fault: None },
+            &own.caller,
+            &world.context(),
+        );
         assert_eq!(
             (&*carried.path, carried.client_request_id.as_deref(), carried.command.as_deref()),
             ("/providers", Some("mine"), Some("vm list"))

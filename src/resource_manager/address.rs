@@ -12,6 +12,8 @@ use super::refusal::Refusal;
 pub(super) enum Address {
     /// `/providers[/{namespace}]`.
     Catalogue(Option<&'static Namespace>),
+    /// `/providers/Microsoft.ResourceGraph/resources`.
+    Graph,
     /// `/subscriptions`.
     Subscriptions,
     /// Something in a subscription.
@@ -111,6 +113,9 @@ impl Address {
             }
             [first] if is(first, "providers") => Ok(Self::Catalogue(None)),
             [first, name] if is(first, "providers") => namespace(name).map(|namespace| Self::Catalogue(Some(namespace))),
+            [first, name, table] if is(first, "providers") && is(name, "Microsoft.ResourceGraph") && is(table, "resources") => {
+                Ok(Self::Graph)
+            }
             _ => Err(malformed()),
         }
     }
@@ -120,7 +125,7 @@ impl Address {
         match self {
             Self::In(_, Within::Group(item) | Within::Resource(item) | Within::Action { item, .. }) => Some(item.kind),
             Self::In(_, Within::Collection { kind, .. }) => Some(kind),
-            Self::Catalogue(_) | Self::Subscriptions | Self::In(..) => None,
+            Self::Catalogue(_) | Self::Graph | Self::Subscriptions | Self::In(..) => None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod database;
 pub mod fabric;
 mod faults;
 mod filter;
+mod graph;
 mod journal;
 mod lists;
 mod operations;

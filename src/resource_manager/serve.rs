@@ -28,7 +28,7 @@ use super::faults::Fault;
 use super::refusal::Refusal;
 use super::resource::Document;
 use super::world::World;
-use super::{ResourceManager, actions, lists, operations, subscriptions, virtual_machines, writes};
+use super::{ResourceManager, actions, graph, lists, operations, subscriptions, virtual_machines, writes};
 
 /// Source: Azure Resource Manager, limits: a request body has at most 4 MB.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -126,7 +126,8 @@ impl ResourceManager {
     /// An operation lies above the group that a grant may be limited to, so its own rule holds besides.
     fn check_scope(&self, actor: &Actor, path: &str, address: &Address) -> Result<(), Refusal> {
         let inside = match address {
-            Address::Catalogue(_) => true,
+            // Of a query each subscription is looked at by itself.
+            Address::Catalogue(_) | Address::Graph => true,
             // The scope `/` covers lists of the tenant but no subscription: those hang from an anchor of their own.
             Address::Subscriptions | Address::In(..) => scope_of(path).is_some_and(|scope| actor.scope.covers(&scope)),
         };
@@ -150,6 +151,8 @@ fn scope_of(path: &str) -> Option<Scope> {
 fn plan(world: &World, call: &Call<'_>, address: &Address) -> Result<Plan, Refusal> {
     match address {
         Address::Catalogue(one) => only_get(call).and_then(|()| subscriptions::providers(world, call, None, *one)),
+        Address::Graph if *call.method == Method::POST => graph::query(world, call),
+        Address::Graph => Err(not_allowed(call)),
         Address::Subscriptions => only_get(call).and_then(|()| subscriptions::list(world, call)),
         Address::In(id, within) => plan_within(world, call, *id, within),
     }

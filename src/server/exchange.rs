@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
 use crate::https::{CloseAfter, Connection};
 use crate::ids::RequestId;
-use crate::management::{self, Desk, OwnAnswer, OwnError};
+use crate::management::{self, OwnAnswer, OwnError};
 use crate::panics::{Panicked, contain, contained};
 use crate::pipeline::{
     self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest,
@@ -44,7 +44,7 @@ impl Gateway {
     /// Answers one request.
     pub(super) async fn exchange(
         self: &Arc<Self>,
-        backends: &Backends,
+        backends: &Arc<Backends>,
         load: &Load,
         request: Request<Incoming>,
         connection: Arc<Connection>,
@@ -80,7 +80,7 @@ impl Gateway {
     /// What was admitted is carried out, and whatever came of it is recorded.
     pub(super) async fn end(
         self: &Arc<Self>,
-        backends: &Backends,
+        backends: &Arc<Backends>,
         admitted: Result<Admitted, Refused>,
         body: RequestBody,
         context: &Context<'_>,
@@ -89,7 +89,7 @@ impl Gateway {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, context),
             // A request can consist of others, which are carried out on the same stack.
-            Ok(Admitted::CarryOut(request, trail)) => Box::pin(self.carry_out(backends, &request, trail, body, context)).await,
+            Ok(Admitted::CarryOut(request, trail)) => Box::pin(self.carry_out(backends, &Arc::from(request), trail, body, context)).await,
             Ok(Admitted::Forward(request)) => self.forward(backends, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
         };
@@ -144,24 +144,14 @@ impl Gateway {
 
     async fn carry_out(
         self: &Arc<Self>,
-        backends: &Backends,
-        request: &OwnRequest,
+        backends: &Arc<Backends>,
+        request: &Arc<OwnRequest>,
         trail: Box<Trail>,
         body: RequestBody,
         context: &Context<'_>,
     ) -> Ended {
         let parts = Parts { gateway: self, backends, context };
-        let desk = Desk {
-            context,
-            state: &self.state,
-            clock: &self.clock,
-            recorder: &self.recorder,
-            parts: &parts,
-            fabric: backends.fabric.as_ref(),
-            room: &backends.room,
-            turns: &self.turns,
-            rehearsal: None,
-        };
+        let desk = parts.desk(None);
         let pending = Pending { gateway: self, trail: Some(trail) };
         let carried = contained(pin!(management::carry_out(request, body, &desk))).await;
         let mut trail = pending.disarm();

@@ -25,7 +25,7 @@ use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
 use crate::https::{self, Capacity, Drained, Limits, Stop};
 use crate::identity::Verifier;
-use crate::management::Discovery;
+use crate::management::{Deployments, Discovery};
 use crate::panics::contain;
 use crate::pipeline::{AssertionSigner, OperationOwners, Site, Throttle};
 use crate::record::Recorder;
@@ -52,6 +52,8 @@ pub struct Gateway {
     pub operations: OperationOwners,
     /// Signs what the backend trusts.
     pub signer: AssertionSigner,
+    /// What is deployed at the moment.
+    pub deployments: Arc<Deployments>,
     /// Counts requests.
     pub throttle: Throttle,
     /// Whose large body is looked into next.
@@ -165,11 +167,14 @@ pub fn start(
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let watched = Arc::clone(&load);
                 let watch = tokio::spawn(async move { watched.watch().await });
+                let (deployments, stopped, drain_time_max) = (Arc::clone(&gateway.deployments), stop.clone(), limits.drain_time_max);
                 let handler = move |request, connection| {
                     let (gateway, backends, load) = (Arc::clone(&gateway), Arc::clone(&backends), Arc::clone(&load));
                     async move { gateway.exchange(&backends, &load, request, connection).await }
                 };
-                let drained = https::serve_shared(capacity, listener, tls, limits, stop, handler).await;
+                let serving = https::serve_shared(capacity, listener, tls, limits, stop, handler);
+                let (drained, deployed) = tokio::join!(serving, deployments.drain(stopped, drain_time_max));
+                let drained = if deployed == Drained::Cut { deployed } else { drained };
                 watch.abort();
                 Ok::<_, std::io::Error>(drained)
             };

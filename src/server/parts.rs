@@ -16,8 +16,8 @@ use crate::arm::path::PathError;
 use crate::directory::Directory;
 use crate::forward::{AnswerBody, RequestBody};
 use crate::ids::{RequestId, TenantId};
-use crate::management::{self, Carry, Desk, Part, PartAnswer, Perform, Rehearsal};
-use crate::pipeline::{self, Admitted, Arrived, Context, Meant, OwnRequest, Refused};
+use crate::management::{self, Carry, Desk, Part, PartAnswer, Perform, Rehearsal, Run};
+use crate::pipeline::{self, Admitted, Arrived, Authenticated, Context, Meant, OwnRequest, Refused};
 use crate::rejection::Rejection;
 
 /// Bytes of the answer to a part that are looked at.
@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 impl Gateway {
     /// Carries out a management request that came in by another interface: judged, carried out and recorded as any other.
-    pub async fn perform(self: &Arc<Self>, backends: &Backends, meant: &Meant<'_>, body: Option<&Value>) -> PartAnswer {
+    pub async fn perform(self: &Arc<Self>, backends: &Arc<Backends>, meant: &Meant<'_>, body: Option<&Value>) -> PartAnswer {
         let context = self.context();
         let body = RequestBody::Whole(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
         match pipeline::admit_meant(meant, &context) {
@@ -57,8 +57,38 @@ impl Gateway {
 /// Carries out parts for one request.
 pub(super) struct Parts<'a> {
     pub(super) gateway: &'a Arc<Gateway>,
-    pub(super) backends: &'a Backends,
+    pub(super) backends: &'a Arc<Backends>,
     pub(super) context: &'a Context<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Everything that what consists of these parts is carried out with.
+    pub(super) fn desk(&'a self, rehearsal: Option<&'a Rehearsal>) -> Desk<'a> {
+        Desk {
+            context: self.context,
+            state: &self.gateway.state,
+            clock: &self.gateway.clock,
+            recorder: &self.gateway.recorder,
+            parts: self,
+            fabric: self.backends.fabric.as_ref(),
+            room: &self.backends.room,
+            turns: &self.gateway.turns,
+            deployments: &self.gateway.deployments,
+            rehearsal,
+        }
+    }
+
+    async fn ask(&self, part: Part<'_>, admit: impl FnOnce(Authenticated, &Context<'_>) -> Result<Admitted, Refused>) -> PartAnswer {
+        let body = RequestBody::Whole(part.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+        // The state may have moved since the whole was judged, by the parts before this one.
+        let context = self.gateway.context();
+        let admitted = match part.request.part(part.method, part.path, part.query, &context) {
+            Ok(authenticated) => admit(authenticated, &context),
+            Err(error) => return malformed(error),
+        };
+        let response = self.gateway.end(self.backends, admitted, body, &context).await;
+        read(response, ANSWER_BYTES_MAX).await
+    }
 }
 
 impl Perform for Parts<'_> {
@@ -93,39 +123,33 @@ impl Perform for Parts<'_> {
             let context = Context { directory: rehearsal.directory().await, ..gateway.context() };
             let authenticated = part.request.part(part.method, part.path, part.query, &context).map_err(malformed)?;
             let request = match pipeline::admit_part(authenticated, &context) {
-                Ok(Admitted::CarryOut(request, _trail)) => request,
+                Ok(Admitted::CarryOut(request, _trail)) => Arc::from(request),
                 Ok(Admitted::Discovery(_) | Admitted::Forward(_) | Admitted::Own(_)) => return Ok(()),
                 Err(Refused { rejection, .. }) => return Err(refused(&rejection)),
             };
             let body = RequestBody::Whole(part.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
-            let desk = Desk {
-                context: &context,
-                state: &gateway.state,
-                clock: &gateway.clock,
-                recorder: &gateway.recorder,
-                parts: self,
-                fabric: self.backends.fabric.as_ref(),
-                room: &self.backends.room,
-                turns: &gateway.turns,
-                rehearsal: Some(rehearsal),
-            };
+            let desk = Desk { context: &context, ..self.desk(Some(rehearsal)) };
             let tried = management::carry_out(&request, body, &desk).await;
             tried.map(drop).map_err(|error| refused(&Rejection::Own(error)))
         })
     }
 
     fn perform<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {
-        Box::pin(async move {
-            let body = RequestBody::Whole(part.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
-            // The state may have moved since the whole was judged, by the parts before this one.
-            let context = self.gateway.context();
-            let admitted = match part.request.part(part.method, part.path, part.query, &context) {
-                Ok(authenticated) => pipeline::admit_part(authenticated, &context),
-                Err(error) => return malformed(error),
-            };
-            let response = self.gateway.end(self.backends, admitted, body, &context).await;
-            read(response, ANSWER_BYTES_MAX).await
-        })
+        Box::pin(self.ask(part, pipeline::admit_part))
+    }
+
+    fn perform_counted<'p>(&'p self, part: Part<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {
+        Box::pin(self.ask(part, pipeline::admit_proven))
+    }
+
+    fn go_on(&self, request: Arc<OwnRequest>, run: Run) {
+        let (gateway, backends) = (Arc::clone(self.gateway), Arc::clone(self.backends));
+        // `Deployments` knows of it, and its worker waits for its end.
+        drop(tokio::spawn(async move {
+            let context = gateway.context();
+            let parts = Parts { gateway: &gateway, backends: &backends, context: &context };
+            management::go_on(&request, run, &parts.desk(None)).await;
+        }));
     }
 
     fn carry<'p>(&'p self, carry: Carry<'p>) -> Pin<Box<dyn Future<Output = PartAnswer> + Send + 'p>> {

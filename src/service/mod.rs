@@ -178,6 +178,7 @@ impl Service {
             state,
             operations: OperationOwners::default(),
             signer,
+            deployments: Arc::default(),
             throttle: Throttle::new(config.throttling),
             turns: Turns::new(config.workers),
             held: Held::default(),

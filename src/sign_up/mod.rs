@@ -97,6 +97,15 @@ pub fn require_open(directory: &Directory, plan: &str, code: Option<&str>) -> Re
     }
 }
 
+/// Whether somebody could sign up as things are.
+///
+/// # Errors
+/// With the rule that stands against it.
+pub fn possible(directory: &Directory, wanted: &Wanted, now: Timestamp) -> Result<(), SignUpError> {
+    let ids = (SubscriptionId::random(), TenantId::random(), ObjectId::random());
+    check::sign_up(directory, wanted, ids, now).map(drop)
+}
+
 /// Writes down that somebody signs up. From here on it goes on by itself.
 ///
 /// # Errors

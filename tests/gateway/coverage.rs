@@ -8,11 +8,12 @@ const UNREACHABLE: [(&str, &str); 2] = [
     ("role.condition", "no built-in role that can be granted has a condition"),
 ];
 
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 16] = [
     include_str!("../clients/test_spf.py"),
     include_str!("../fleet/away.rs"),
     include_str!("agreements.rs"),
     include_str!("auxiliary.rs"),
+    include_str!("deployments.rs"),
     include_str!("forwarding.rs"),
     include_str!("linked.rs"),
     include_str!("load.rs"),

@@ -127,6 +127,7 @@ impl Served {
             state,
             operations: OperationOwners::default(),
             signer: AssertionSigner::new(pkcs8.as_ref(), format!("https://{authority}"), config.backend.url.clone()).unwrap(),
+            deployments: Arc::default(),
             throttle: Throttle::default(),
             turns: Turns::new(1),
             held: Held::default(),

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::{PATIENCE, get};
+use crate::client::{PATIENCE, call, get};
 use crate::node::{Wire, eventually};
 use crate::world::{World, visitor};
 
@@ -45,6 +45,34 @@ async fn a_sign_up_goes_on_when_a_fabric_that_was_away_comes_back() {
     assert!(world.roles().await.unwrap().contains_key(&id) && world.tenants().await.unwrap().contains_key(&id));
     let state = Wire::to(world.front).ask(get(format!("/sign-ups/{id}"))).await.unwrap();
     assert_eq!(state.json()["state"], "Succeeded");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_sign_up_takes_nobodys_turn_and_one_address_not_all_turns() {
+    let world = World::start("paced", false).await;
+    let mut front = Wire::to(world.front);
+    for body in [json!("garbage"), json!({ "organisation": "x" })] {
+        for _ in 0..65 {
+            let refused = front.ask(call("POST", "/accounts").json(&body)).await.unwrap();
+            assert_eq!(refused.told(), "400 InvalidRequestContent");
+        }
+    }
+    assert_eq!(front.ask(visitor("maple")).await.unwrap().status, 201, "nobody had signed up before");
+    // What an address may try is bounded, whatever comes of it.
+    let mut tried = 1;
+    let paced = loop {
+        let again = front.ask(visitor("maple")).await.unwrap();
+        if again.status == 429 {
+            break again;
+        }
+        assert_eq!(again.told(), "409 SignUpRefused");
+        tried += 1;
+        assert!(tried < 60, "an address has fewer turns than all visitors together");
+    };
+    assert!(tried >= 30, "{tried}");
+    assert!(paced.header("retry-after").parse::<u32>().unwrap() > 0);
+    let message = paced.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("from this address"), "{message}");
 }
 
 /// What the private cloud's listener says to these bytes until it closes the connection.

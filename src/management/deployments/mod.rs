@@ -2,12 +2,16 @@
 //!
 //! A template is expanded here, and what it holds is asked for one by one in the caller's name: each resource is judged, carried out
 //! and recorded like a request of its own, so a deployment can do nothing that its caller could not do without it. All parts are judged
-//! before the first is carried out. Deployments are kept, with what became of each part; secure parameters are not.
+//! before the first is carried out. A deployment goes on without the request that began it: whoever wants to know asks for it. It is kept as
+//! it goes, with what became of each part; secure parameters are not.
 
 mod changes;
 mod plan;
 mod run;
 mod show;
+mod under_way;
+
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::Value;
@@ -16,15 +20,24 @@ use super::{BodyError, Desk, OwnAnswer, OwnError, Sent, body};
 use crate::arm::action::Method;
 use crate::clock::Timestamp;
 use crate::directory::Versioned;
-use crate::directory::entity::{self, Deployment};
+use crate::directory::entity::{self, Deployment, DeploymentState, Entity};
 use crate::ids::{SubscriptionId, TenantId};
 use crate::management::pages::paged;
 use crate::pipeline::{Basis, OwnRequest};
 use crate::template::{self, TemplateError};
 
+pub use run::{Run, go_on};
+pub use under_way::Deployments;
+
 /// A deployment that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeploymentError {
+    /// It is under way.
+    #[error("the deployment `{name}` is under way; wait until it has ended, or cancel it")]
+    Active {
+        /// Its name.
+        name: String,
+    },
     /// The name of the path cannot be one.
     #[error("`{name}` cannot name a deployment; expected 1 to 64 letters, digits, `-`, `_`, `.`, `(` or `)`")]
     Name {
@@ -39,11 +52,27 @@ pub enum DeploymentError {
         /// What is wrong, and what is expected.
         problem: String,
     },
+    /// It has ended, and cannot be cancelled.
+    #[error("the deployment `{name}` has ended and cannot be cancelled: it is {state}")]
+    Ended {
+        /// Its name.
+        name: String,
+        /// How it ended.
+        state: &'static str,
+    },
     /// The resource group is not there.
     #[error("the resource group `{name}` could not be found; create it first")]
     Group {
         /// Its name.
         name: String,
+    },
+    /// As many are under way as may be.
+    #[error("{max} deployments {} are under way, and no more are carried out at once; try again when one has ended", if *.of_tenant { "of your tenant" } else { "of all tenants" })]
+    Many {
+        /// How many that is.
+        max: usize,
+        /// Whether those of one tenant, and not all.
+        of_tenant: bool,
     },
     /// The caller may not do all of what the template asks for; nothing was changed.
     #[error(
@@ -61,6 +90,9 @@ pub enum DeploymentError {
         /// Why, for people.
         message: String,
     },
+    /// The gateway is about to end.
+    #[error("this gateway is stopping and begins no deployment; try again")]
+    Stopping,
     /// A rule stands against one of the resources.
     #[error("the resource `{id}` of the template would be refused: {code}: {message}")]
     WouldFail {
@@ -81,10 +113,14 @@ impl DeploymentError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Active { .. } => "DeploymentActive",
             Self::Body { .. } => "InvalidRequestContent",
+            Self::Ended { .. } => "DeploymentCannotBeCancelled",
             Self::Group { .. } => "ResourceGroupNotFound",
+            Self::Many { .. } => "TooManyRequests",
             Self::Name { .. } => "InvalidDeploymentName",
             Self::Refused { .. } | Self::WouldFail { .. } => "InvalidTemplateDeployment",
+            Self::Stopping => "ServerBusy",
             Self::Template(_) => "InvalidTemplate",
         }
     }
@@ -94,14 +130,34 @@ impl DeploymentError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Body { .. } | Self::Name { .. } | Self::Template(_) | Self::WouldFail { .. } => 400,
+            Self::Active { .. } | Self::Ended { .. } => 409,
             Self::Group { .. } => 404,
+            Self::Many { .. } => 429,
             Self::Refused { .. } => 403,
+            Self::Stopping => 503,
+        }
+    }
+
+    /// The stable reason code.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Many { .. } => "limit.share",
+            Self::Stopping => "state.unavailable",
+            Self::Active { .. }
+            | Self::Body { .. }
+            | Self::Ended { .. }
+            | Self::Group { .. }
+            | Self::Name { .. }
+            | Self::Refused { .. }
+            | Self::Template(_)
+            | Self::WouldFail { .. } => "deployment.invalid",
         }
     }
 }
 
 /// Carries out one request.
-pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
+pub(super) async fn carry_out(request: &Arc<OwnRequest>, body: Sent<'_>, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
     super::version(request.query.as_deref())?;
     let call = Call { request, desk };
     let rest: Vec<&str> = request.rest.iter().map(AsRef::as_ref).collect();
@@ -116,7 +172,7 @@ pub(super) async fn carry_out(request: &OwnRequest, body: Sent<'_>, desk: &Desk<
         (Method::Delete, [_, name], _) => call.delete(name).await,
         (Method::Post, [_, name, _], "validate") => call.validate(name, &read(body).await?).await,
         (Method::Post, [_, name, _], "whatif") => call.what_if(name, &read(body).await?).await,
-        (Method::Post, [_, name, _], "cancel") => call.cancel(name),
+        (Method::Post, [_, name, _], "cancel") => call.cancel(name).await,
         (Method::Get, [_, name, _], "operations") => call.operations(name),
         (Method::Get, [_, name, _, id], "operationstatuses") => call.operation_status(name, id).await,
         (method, _, _) => Err(OwnError::Method { method, path: request.path.as_str().to_owned() }),
@@ -134,7 +190,7 @@ async fn read(body: Sent<'_>) -> Result<Value, OwnError> {
 
 /// One request and everything it is answered with.
 struct Call<'a> {
-    request: &'a OwnRequest,
+    request: &'a Arc<OwnRequest>,
     desk: &'a Desk<'a>,
 }
 
@@ -176,17 +232,37 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription);
-            let is_there = held.is_some_and(|held| held.deployments.contains_key(&key.name));
-            Ok::<_, OwnError>((if is_there { vec![entity::removal(key.clone())] } else { Vec::new() }, ()))
+            let Some(found) = held.and_then(|held| held.deployments.get(&key.name)) else { return Ok((Vec::new(), ())) };
+            if show::is_under_way(&found.body, self.now()) {
+                return Err(DeploymentError::Active { name: name.to_owned() }.into());
+            }
+            Ok::<_, OwnError>((vec![entity::removal(key.clone())], ()))
         });
         changed.await?;
         Ok(OwnAnswer::empty(StatusCode::NO_CONTENT))
     }
 
-    /// What is asked for is done by the time its request is answered, so there is never anything to stop.
-    fn cancel(&self, name: &str) -> Result<OwnAnswer, OwnError> {
-        let found = self.find(name)?;
-        let problem = format!("names a deployment that has ended: it is {}", show::state(&found.body, self.now()));
-        Err(DeploymentError::Body { member: "name", problem }.into())
+    /// Whichever node carries it out finds out from what is kept, and begins no further part.
+    async fn cancel(&self, name: &str) -> Result<OwnAnswer, OwnError> {
+        let key = entity::deployment_key(&self.request.scope, name);
+        let (subscription, _) = self.place()?;
+        let changed = self.desk.change(self.request, |directory| {
+            let held = directory.registry().holdings(subscription);
+            let found = held.and_then(|held| held.deployments.get(&key.name)).ok_or_else(|| self.not_found())?;
+            if !show::is_under_way(&found.body, self.now()) {
+                let state = show::state(&found.body, self.now());
+                return Err(DeploymentError::Ended { name: name.to_owned(), state }.into());
+            }
+            let error = show::error("DeploymentCanceled", "The deployment was cancelled. What had been made by then stays.");
+            let ended = Deployment {
+                state: DeploymentState::Canceled,
+                ended_at: Some(self.now()),
+                error: Some(error),
+                ..Deployment::clone(&found.body)
+            };
+            Ok::<_, OwnError>((vec![Entity::Deployment(ended).into_write()], ()))
+        });
+        changed.await?;
+        Ok(OwnAnswer::empty(StatusCode::NO_CONTENT))
     }
 }

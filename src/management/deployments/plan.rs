@@ -23,6 +23,7 @@ const REHEARSAL_TIME_MAX: Duration = Duration::from_secs(20);
 const NAME_CHARS_MAX: usize = 64;
 
 /// A deployment that is known to be possible.
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) name: String,
     pub(super) mode: String,

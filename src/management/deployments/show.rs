@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::plan::Plan;
-use super::run::TIME_MAX;
+use super::run::SILENCE_MAX;
 use super::{Call, OwnAnswer, OwnError};
 use crate::clock::Timestamp;
 use crate::directory::Versioned;
@@ -22,6 +22,7 @@ impl Call<'_> {
     }
 
     fn render(&self, deployment: &Deployment, state: &str) -> Value {
+        let made = deployment.resources.iter().filter(|one| one.state == DeploymentState::Succeeded);
         let properties = json!({
             "provisioningState": state,
             "mode": deployment.mode,
@@ -30,10 +31,10 @@ impl Call<'_> {
             "duration": deployment.ended_at.map(|ended| format!("PT{}S", ended.duration_since(deployment.started_at).as_secs_f64().max(0.0))),
             "parameters": deployment.parameters,
             "outputs": deployment.outputs,
-            "outputResources": deployment.resources.iter().map(|one| json!({ "id": one.id })).collect::<Vec<_>>(),
+            "outputResources": made.map(|one| json!({ "id": one.id })).collect::<Vec<_>>(),
             "dependencies": [],
             "providers": [],
-            "error": deployment.error,
+            "error": why(deployment, self.now()),
         });
         self.resource(&deployment.name, &deployment.location, &properties)
     }
@@ -80,8 +81,8 @@ impl Call<'_> {
         let shown = state(&found.body, self.now());
         let status = if shown == "Succeeded" && !settled { "Running" } else { shown };
         let mut body = json!({ "id": self.request.path.as_str(), "name": id, "status": status, "startTime": found.body.started_at });
-        if let (Value::Object(members), Some(error)) = (&mut body, &found.body.error) {
-            members.insert("error".to_owned(), error.clone());
+        if let (Value::Object(members), Some(error)) = (&mut body, why(&found.body, self.now())) {
+            members.insert("error".to_owned(), error);
         }
         let answer = OwnAnswer::ok(body);
         Ok(if status == "Running" { answer.with("retry-after", "1") } else { answer })
@@ -95,11 +96,14 @@ impl Call<'_> {
 
     fn show_operation(&self, deployment: &Deployment, one: &crate::directory::entity::DeployedResource) -> Value {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{}|{}", deployment.operation, one.id).as_bytes());
+        let is_cut_off = !is_under_way(deployment, self.now());
         let (status, code) = match one.state {
+            DeploymentState::Running if !is_cut_off => ("Running", "Accepted"),
+            DeploymentState::Canceled | DeploymentState::Running => ("Canceled", "Conflict"),
             DeploymentState::Failed => ("Failed", "BadRequest"),
-            DeploymentState::Running => ("Running", "Accepted"),
             DeploymentState::Succeeded => ("Succeeded", "OK"),
         };
+        let unknown = (is_cut_off && one.state == DeploymentState::Running).then(|| error("Unknown", UNKNOWN));
         json!({
             "id": format!("{}/providers/Microsoft.Resources/deployments/{}/operations/{id}", self.request.scope, deployment.name),
             "operationId": id.to_string(),
@@ -109,23 +113,38 @@ impl Call<'_> {
                 "timestamp": deployment.ended_at.unwrap_or(deployment.started_at),
                 "statusCode": code,
                 "targetResource": { "id": one.id, "resourceType": one.kind, "resourceName": one.id.rsplit('/').next() },
-                "statusMessage": one.error.as_ref().map(|error| json!({ "error": error })),
+                "statusMessage": one.error.as_ref().or(unknown.as_ref()).map(|error| json!({ "error": error })),
             },
         })
     }
 }
 
-/// The state as Azure names it. One that began and never ended was cut off with its request or its process.
+/// The state as Azure names it. One that is silent was cut off with its gateway.
 pub(super) fn state(deployment: &Deployment, now: Timestamp) -> &'static str {
     match deployment.state {
         DeploymentState::Failed => "Failed",
         DeploymentState::Succeeded => "Succeeded",
-        DeploymentState::Running => {
-            let late = deployment.started_at.checked_add(TIME_MAX * 2).is_ok_and(|end| end < now);
-            if late { "Canceled" } else { "Running" }
-        }
+        DeploymentState::Running if is_under_way(deployment, now) => "Running",
+        DeploymentState::Canceled | DeploymentState::Running => "Canceled",
     }
 }
+
+/// Whether some gateway carries it out.
+pub(super) fn is_under_way(deployment: &Deployment, now: Timestamp) -> bool {
+    let seen = deployment.seen_at.unwrap_or(deployment.started_at);
+    let is_silent = seen.checked_add(SILENCE_MAX).is_ok_and(|end| end < now);
+    deployment.state == DeploymentState::Running && !is_silent
+}
+
+/// Why it did not come about as a whole.
+fn why(deployment: &Deployment, now: Timestamp) -> Option<Value> {
+    let is_cut_off = deployment.state == DeploymentState::Running && !is_under_way(deployment, now);
+    deployment.error.clone().or_else(|| is_cut_off.then(|| error("DeploymentCanceled", CUT_OFF)))
+}
+
+const CUT_OFF: &str = "The gateway that carried out the deployment ended before it. What is listed was made; what it asked for in its \
+                       last second may have been made as well. Deploy it again for the rest.";
+const UNKNOWN: &str = "This was asked for, and it is not known what became of it: look whether it is there.";
 
 /// `{code, message}`.
 pub(super) fn error(code: &str, message: &str) -> Value {
@@ -155,4 +174,62 @@ pub(super) fn deployment_failed(target: &str, cause: &Value) -> Value {
         "message": "A resource of the template could not be deployed; what stands before it in the list of operations was.",
         "details": [detail],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::entity::DeployedResource;
+    use crate::ids::{ObjectId, OperationId, PrincipalId, TenantId};
+
+    fn begun(at: Timestamp) -> Deployment {
+        let subscription = "8f2c1a10-0000-4000-8000-000000000001".parse().unwrap();
+        Deployment {
+            name: "d".into(),
+            subscription,
+            scope: crate::arm::scope::Scope::subscription(subscription),
+            operation: OperationId::random(),
+            correlation_id: "c".into(),
+            caller: PrincipalId { tenant: TenantId::random(), object: ObjectId::random() },
+            mode: "Incremental".into(),
+            location: "west".into(),
+            started_at: at,
+            seen_at: None,
+            ended_at: None,
+            state: DeploymentState::Running,
+            parameters: serde_json::Map::new(),
+            outputs: serde_json::Map::new(),
+            resources: vec![DeployedResource { id: "/a".into(), kind: "a".into(), state: DeploymentState::Running, error: None }],
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_deployment_without_a_sign_was_cut_off_with_its_gateway() {
+        let at = Clock::system().now();
+        let after = |time: Duration| at.checked_add(time).unwrap();
+        let mut one = begun(at);
+        assert_eq!((state(&one, after(SILENCE_MAX)), why(&one, after(SILENCE_MAX))), ("Running", None));
+        let later = after(SILENCE_MAX + Duration::from_millis(1));
+        assert_eq!(state(&one, later), "Canceled");
+        assert!(why(&one, later).unwrap().to_string().contains("ended before it"));
+        one.seen_at = Some(after(Duration::from_secs(60)));
+        assert_eq!((state(&one, later), why(&one, later)), ("Running", None));
+        for (ended, told) in
+            [(DeploymentState::Canceled, "Canceled"), (DeploymentState::Failed, "Failed"), (DeploymentState::Succeeded, "Succeeded")]
+        {
+            one.state = ended;
+            assert_eq!((state(&one, at), is_under_way(&one, at), why(&one, later)), (told, false, None));
+        }
+    }
+
+    #[test]
+    fn what_older_gateways_kept_is_read() {
+        let mut kept = serde_json::to_value(begun(Clock::system().now())).unwrap();
+        kept.as_object_mut().unwrap().remove("seen_at");
+        assert_eq!(serde_json::from_value::<Deployment>(kept).unwrap().seen_at, None);
+    }
 }

@@ -1,0 +1,129 @@
+//! The deployments that this gateway carries out at the moment: how many there may be, and how they end with it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::DeploymentError;
+use crate::https::{Drained, Stop};
+use crate::ids::TenantId;
+
+/// Deployments that a gateway carries out at once. Each holds its expanded template in memory.
+const AT_ONCE_MAX: usize = 64;
+/// Those of them whose callers are of one tenant.
+const OF_A_TENANT_MAX: usize = 16;
+/// How long deployments that have to stop may take to end what they are at, and to have that kept.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The deployments of a gateway that are under way.
+#[derive(Debug, Default)]
+pub struct Deployments {
+    taken: watch::Sender<HashMap<TenantId, usize>>,
+    is_stopped: watch::Sender<bool>,
+}
+
+/// A deployment that counts as long as this is there.
+#[derive(Debug)]
+pub(super) struct Turn {
+    all: Arc<Deployments>,
+    tenant: TenantId,
+}
+
+impl Deployments {
+    /// Counts one more deployment of this tenant's.
+    pub(super) fn take(self: &Arc<Self>, tenant: TenantId) -> Result<Turn, DeploymentError> {
+        if self.is_stopped() {
+            return Err(DeploymentError::Stopping);
+        }
+        let mut full = None;
+        let _is_taken = self.taken.send_if_modified(|taken| {
+            full = (taken.values().sum::<usize>() >= AT_ONCE_MAX).then_some(AT_ONCE_MAX);
+            let of_tenant = taken.get(&tenant).copied().unwrap_or_default();
+            full = (of_tenant >= OF_A_TENANT_MAX).then_some(OF_A_TENANT_MAX).or(full);
+            if full.is_none() {
+                taken.insert(tenant, of_tenant + 1);
+            }
+            full.is_none()
+        });
+        match full {
+            Some(max) => Err(DeploymentError::Many { max, of_tenant: max == OF_A_TENANT_MAX }),
+            None => Ok(Turn { all: Arc::clone(self), tenant }),
+        }
+    }
+
+    /// Whether no part may begin any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.is_stopped.borrow()
+    }
+
+    /// After the signal deployments have as long as requests in flight to end by themselves. Then they begin nothing further, and what
+    /// they came to is kept.
+    pub async fn drain(&self, mut stop: Stop, drain_time_max: Duration) -> Drained {
+        drop(stop.wait_for(|on| *on).await);
+        let drained = if timeout(drain_time_max, self.ended()).await.is_ok() { Drained::Clean } else { Drained::Cut };
+        self.is_stopped.send_replace(true);
+        // What does not end by then is told as cut off, by its silence.
+        drop(timeout(STOP_TIME_MAX, self.ended()).await);
+        drained
+    }
+
+    async fn ended(&self) {
+        drop(self.taken.subscribe().wait_for(HashMap::is_empty).await);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.all.taken.send_modify(|taken| {
+            let left = taken.remove(&self.tenant).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                taken.insert(self.tenant, left);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(number: usize) -> TenantId {
+        TenantId::from_bytes([u8::try_from(number).unwrap(); 16])
+    }
+
+    #[test]
+    fn a_tenant_has_its_share_of_what_there_is_and_gets_it_back() {
+        let all = Arc::new(Deployments::default());
+        let mut turns: Vec<Turn> = (0..OF_A_TENANT_MAX).map(|_| all.take(tenant(1)).unwrap()).collect();
+        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Many { max: OF_A_TENANT_MAX, of_tenant: true });
+        turns.extend((OF_A_TENANT_MAX..AT_ONCE_MAX).map(|number| all.take(tenant(2 + number / OF_A_TENANT_MAX)).unwrap()));
+        assert_eq!(all.take(tenant(9)).unwrap_err(), DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false });
+        drop(turns.remove(0));
+        turns.push(all.take(tenant(9)).unwrap());
+        assert!(all.take(tenant(9)).is_err());
+        turns.clear();
+        assert!(all.taken.borrow().is_empty(), "nothing is kept of tenants that have none");
+    }
+
+    #[tokio::test]
+    async fn who_is_under_way_at_the_end_has_time_and_is_then_told_to_stop() {
+        let (stop, stopped) = watch::channel(false);
+        let all = Arc::new(Deployments::default());
+        let turn = all.take(tenant(1)).unwrap();
+        let ending = tokio::spawn({
+            let all = Arc::clone(&all);
+            async move { all.drain(stopped, Duration::ZERO).await }
+        });
+        stop.send_replace(true);
+        all.is_stopped.subscribe().wait_for(|stopped| *stopped).await.unwrap();
+        drop(turn);
+        assert_eq!(ending.await.unwrap(), Drained::Cut);
+        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Stopping);
+
+        let all = Deployments::default();
+        assert_eq!(all.drain(stop.subscribe(), Duration::from_secs(30)).await, Drained::Clean);
+    }
+}
