@@ -198,7 +198,9 @@ impl Journal {
     fn sum_up(&mut self) {
         for (log, record) in self.tally.take() {
             if !self.is_ready() {
-                self.lose(record.id);
+                let requests = record.counted.as_ref().map_or(1, |counted| counted.requests);
+                self.health.lose_many(Loss::Disk, Some(record.id), requests);
+                self.segments.flush();
                 continue;
             }
             self.ledger.note(&record);

@@ -49,6 +49,11 @@ fn is_turned_away(evidence: &Evidence<'_>) -> bool {
     evidence.reason().is_some() && evidence.outcome(CheckName::Forward) == Outcome::NotReached
 }
 
+/// Whether a stranger was served with more than an answer: a sign-up, which has a pace of its own.
+fn has_made_something(evidence: &Evidence<'_>) -> bool {
+    evidence.reason().is_none() && matches!(evidence.status(), 201 | 202)
+}
+
 #[derive(Debug)]
 struct Count {
     /// The first of them.
@@ -73,6 +78,7 @@ impl Tally {
     /// Whether the request gets no record of its own. `has_share` says whether those without a proven caller have room left.
     pub(super) fn is_to_count(&self, evidence: &Evidence<'_>, has_share: impl FnOnce() -> bool, now: Instant) -> bool {
         match home(evidence) {
+            None if has_made_something(evidence) => false,
             None => !has_share() || self.paces.take(&None::<TenantId>, self.strangers, now).is_err(),
             home if is_turned_away(evidence) => self.paces.take(&home, self.refused, now).is_err(),
             Some(_) => false,

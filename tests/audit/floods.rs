@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use steward::clock::Clock;
 use steward::ids::RequestId;
 use steward::pipeline::CheckName;
@@ -66,6 +67,23 @@ fn strangers_push_out_no_record_of_a_proven_caller() {
     }
     let bytes: usize = lines(&config.folder).iter().filter(|line| Record::read(line).unwrap().principal.is_none()).map(Vec::len).sum();
     assert!(bytes < (1 << 18) + 4 * STRANGER_BYTES, "a quarter is theirs: {bytes} bytes");
+}
+
+#[test]
+fn a_sign_up_keeps_its_record_in_a_flood() {
+    let requests = Requests::new();
+    let mut journal = open(&config(&empty_folder("sign-up-in-a-flood")));
+    for _ in 0..AT_ONCE + 10 {
+        journal.record(&requests.stranger("/"));
+    }
+    let asked = requests.sign_up(StatusCode::OK);
+    journal.record(&asked);
+    assert!(!is_kept(&mut journal, asked.trail.id), "an answer alone is counted");
+    for status in [StatusCode::CREATED, StatusCode::ACCEPTED] {
+        let made = requests.sign_up(status);
+        journal.record(&made);
+        assert!(is_kept(&mut journal, made.trail.id), "{status}");
+    }
 }
 
 #[test]

@@ -143,6 +143,14 @@ impl Requests {
         Finished { trail, status: StatusCode::UNAUTHORIZED, rejection: Some(rejection), took: Duration::from_micros(80) }
     }
 
+    /// A stranger's sign-up that came to something, or is under way.
+    pub fn sign_up(&self, status: StatusCode) -> Finished {
+        let mut trail = self.trail(RequestId::random(), "192.0.2.7:40000", "/");
+        "/accounts".clone_into(&mut trail.path);
+        trail.pass(CheckName::Forward);
+        Finished { trail, status, rejection: None, took: Duration::from_micros(80) }
+    }
+
     /// A request that is refused before anything is sent. A hidden one is told that there is no such target, and of one that does not exist
     /// nothing else is known.
     pub fn refused(&self, target: Target) -> Finished {

@@ -47,7 +47,7 @@ impl<'a> Evidence<'a> {
         &self.finished.trail
     }
 
-    pub(super) fn status(&self) -> u16 {
+    pub(in crate::record) fn status(&self) -> u16 {
         self.finished.status.as_u16()
     }
 
