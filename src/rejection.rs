@@ -382,7 +382,8 @@ impl Rejection {
         match self {
             Self::Assertion { .. } => true,
             Self::Forward(error) => {
-                !error.is_of_the_client() && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. })
+                !error.is_of_the_client()
+                    && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped)
             }
             Self::Auxiliary { .. }
             | Self::Classify(_)
@@ -598,6 +599,7 @@ fn forward(error: &ForwardError) -> Answer {
         }
         ForwardError::Crowded(error) => return crowded(*error),
         ForwardError::ShareUsed { .. } => return used_up(error),
+        ForwardError::Stopped => return busy(error),
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         ForwardError::Document => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
@@ -824,6 +826,7 @@ mod tests {
             (Rejection::Forward(ForwardError::BodyTooLarge { max: 1 }), false),
             (Rejection::Forward(ForwardError::BodyTooSlow), false),
             (Rejection::Forward(ForwardError::ClientGone), false),
+            (Rejection::Forward(ForwardError::Stopped), false),
             (Rejection::Forward(ForwardError::Document), false),
             (denied("Deniz", None), false),
             (Rejection::Stale, false),

@@ -349,6 +349,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::Refused => [ForwardError::Refused],
         ForwardError::ShareUsed { .. } => [ForwardError::ShareUsed { max: 512 }],
         ForwardError::Silent { .. } => [ForwardError::Silent { waited_ms: 60_000 }],
+        ForwardError::Stopped => [ForwardError::Stopped],
         ForwardError::Unexpected { .. } => [ForwardError::Unexpected { status: 101 }],
         ForwardError::Unreadable => [ForwardError::Unreadable],
     });

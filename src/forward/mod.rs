@@ -147,6 +147,9 @@ pub enum ForwardError {
         #[source]
         cause: ConnectError,
     },
+    /// The gateway ended before the answer: the request may have been carried out.
+    #[error("the gateway was stopped before the answer; the request may have been carried out")]
+    Stopped,
     /// An answer with two lengths, or with a length and a transfer coding.
     #[error("the resource manager's answer has more than one end; the operator has to look at what stands between")]
     Framing,
@@ -203,6 +206,7 @@ impl ForwardError {
             Self::Connect { .. } => "upstream.unreachable",
             Self::Cut { .. } => "upstream.cut",
             Self::Refused => "upstream.refused",
+            Self::Stopped => "state.unavailable",
             Self::Silent { .. } => "upstream.timeout",
             Self::Framing | Self::Unexpected { .. } | Self::Unreadable => "upstream.invalid",
         }

@@ -333,14 +333,26 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         let Some(mut trail) = self.trail.take() else { return };
-        told_of_the_client(trail.id, &ForwardError::ClientGone);
-        let rejection = Rejection::Forward(ForwardError::ClientGone);
+        let (rejection, status) = if self.gateway.deployments.is_stopped() { cut_by_the_stop() } else { left(trail.id) };
         trail.fail(&rejection);
         let took = Clock::instant().duration_since(trail.started);
-        let status = StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST);
         self.gateway.metrics.request(status, Some(rejection.reason()), took);
         self.gateway.recorder.record_now(Finished { trail, status, rejection: Some(rejection), took });
     }
+}
+
+/// Nobody waits for the answer any more.
+fn left(id: RequestId) -> (Rejection, StatusCode) {
+    told_of_the_client(id, &ForwardError::ClientGone);
+    let status = StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST);
+    (Rejection::Forward(ForwardError::ClientGone), status)
+}
+
+/// What is under way when deployments have had their time to end is cut with the gateway, and no client left.
+fn cut_by_the_stop() -> (Rejection, StatusCode) {
+    let rejection = Rejection::Forward(ForwardError::Stopped);
+    let status = rejection.answer().status;
+    (rejection, status)
 }
 
 impl Ended {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use steward::clock::Clock;
+use tokio::time::timeout;
 
 use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
 use crate::common::client::{Answer, Call, PATIENCE, call, get};
@@ -73,6 +75,23 @@ async fn shown(front: &Front, target: &str, is_so: impl Fn(&Value) -> bool) -> V
     }
 }
 
+fn revision(answer: &Answer) -> u64 {
+    answer.header("x-steward-state-revision").parse().unwrap()
+}
+
+/// Waits for a record with this reason.
+async fn record(front: &Front, reason: &str) -> Value {
+    let begun = Clock::instant();
+    loop {
+        let records = front.admin(get(format!("/api/records?limit=200&reason={reason}"))).await.json();
+        if let Some(record) = records["value"].as_array().unwrap().first() {
+            return record.clone();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{reason}: {records}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn state(deployment: &Value) -> &str {
     deployment["properties"]["provisioningState"].as_str().unwrap()
 }
@@ -93,6 +112,7 @@ async fn a_deployment_is_carried_out_and_told_as_a_whole_when_its_client_has_lef
     })
     .await;
     let front = Front::start("deployments-left", &format!("http://{}", backend.address), "").await;
+    let asked = Clock::instant();
     let begun = told(&front, call("PUT", at("d", "")).json(&cards(57)), "201").await;
     assert_eq!(state(&begun.json()), "Accepted");
     let made = backend.log().arrived.iter().filter(|arrived| is_card(arrived)).count();
@@ -103,6 +123,9 @@ async fn a_deployment_is_carried_out_and_told_as_a_whole_when_its_client_has_lef
     assert_eq!((state(&deployment), resources(&deployment)), ("Succeeded", 57));
     let operations = told(&front, get(at("d", "/operations")), "200").await.json();
     assert_eq!(states(&operations), ["Succeeded"; 57]);
+    let deleted = told(&front, call("DELETE", at("d", "")), "204").await;
+    let changes = revision(&deleted) - revision(&begun);
+    assert!(changes <= 2 + asked.elapsed().as_secs() / 15, "begin, end and removal are kept, and not every part: {changes}");
     assert_eq!(backend.log().arrived.iter().filter(|arrived| is_card(arrived)).count(), 57);
     front.drain().await;
 }
@@ -218,5 +241,73 @@ async fn a_deployment_stops_where_its_delegation_ended_and_says_what_it_made() {
     assert_eq!((state(&ended), resources(&ended)), ("Failed", 1));
     is_open.store(true, Ordering::Relaxed);
     assert!(!backend.log().arrived.iter().any(|arrived| arrived.head.contains("nic-2")), "no further part begins");
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_whose_client_leaves_while_it_is_kept_is_carried_out() {
+    let backend = busy(&Arc::new(AtomicBool::new(true))).await;
+    let folder = empty_folder("deployments-gone");
+    let front = Front::start_in(&folder, &format!("http://{}", backend.address), "", "").await;
+    told(&front, call("PUT", at("before", "")).json(&cards(1)), "201").await;
+    shown(&front, &at("before", ""), |deployment| state(deployment) == "Succeeded").await;
+
+    let store = Connection::open(folder.join("state.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    {
+        let asked = front.ask("alder-owner", call("PUT", at("d", "")).json(&cards(2)));
+        let answered = timeout(Duration::from_secs(1), asked).await;
+        assert!(answered.is_err(), "it waits for the store: {answered:?}");
+    }
+    record(&front, "request.cut").await;
+    store.execute_batch("ROLLBACK").unwrap();
+    let begun = Clock::instant();
+    while front.ask("alder-owner", get(at("d", ""))).await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it has not begun");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let deployment = shown(&front, &at("d", ""), |deployment| state(deployment) != "Running").await;
+    assert_eq!((state(&deployment), resources(&deployment)), ("Succeeded", 2));
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_that_was_cancelled_reads_nothing_further() {
+    let is_read = |arrived: &Arrived| arrived.head.starts_with("GET") && arrived.head.contains("/ext-");
+    let backend = Backend::start(move |arrived, _| match is_read(arrived) {
+        true => Act::Later(Duration::from_millis(800), made()),
+        false => Act::Answer(made()),
+    })
+    .await;
+    let front = Front::start("deployments-reads", &format!("http://{}", backend.address), "").await;
+    let mut template = cards(1);
+    let reference = |number: u32| {
+        let id = format!("{}/providers/Microsoft.Network/virtualNetworks/ext-{number}", group());
+        (format!("o{number}"), json!({ "type": "object", "value": format!("[reference('{id}', '2023-09-01')]") }))
+    };
+    template["properties"]["template"]["outputs"] = Value::Object((0..6).map(reference).collect());
+    told(&front, call("PUT", at("d", "")).json(&template), "201").await;
+    backend.log_with(|log| log.arrived.iter().any(is_read)).await;
+    told(&front, call("POST", at("d", "/cancel")), "204").await;
+    front.drain().await;
+    let reads = backend.log().arrived.iter().filter(|arrived| is_read(arrived)).count();
+    assert!(reads <= 2, "{reads}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_the_stop_cuts_off_is_not_laid_to_its_client() {
+    let backend = Backend::start(|arrived, _| if is_card(arrived) { Act::Hang } else { Act::Answer(made()) }).await;
+    let (folder, address) = (empty_folder("deployments-cut"), format!("http://{}", backend.address));
+    let front = Front::start_in(&folder, &address, "", "").await;
+    told(&front, call("PUT", at("d", "")).json(&cards(1)), "201").await;
+    backend.log_with(|log| log.arrived.iter().any(is_card)).await;
+    front.drain().await;
+
+    let front = Front::start_in(&folder, &address, "", "").await;
+    let cut = record(&front, "state.unavailable").await;
+    assert_eq!((&cut["status"], &cut["method"]), (&json!(503), &json!("PUT")), "{cut}");
+    assert!(cut.to_string().contains("may have been carried out"), "{cut}");
+    let records = front.admin(get("/api/records?limit=200&reason=request.cut")).await.json();
+    assert_eq!(records["value"], json!([]));
     front.drain().await;
 }

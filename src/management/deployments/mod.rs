@@ -212,8 +212,20 @@ impl Call<'_> {
         let (subscription, _) = self.place()?;
         let key = entity::deployment_key(&self.request.scope, name);
         let directory = self.desk.state.directory();
-        let found = directory.registry().holdings(subscription).and_then(|held| held.deployments.get(&key.name)).cloned();
-        found.ok_or_else(|| self.not_found())
+        let found = directory.registry().holdings(subscription).and_then(|held| held.deployments.get(&key.name));
+        found.map(|kept| self.newest(kept)).ok_or_else(|| self.not_found())
+    }
+
+    /// Of what this gateway carries out itself it knows more than what was kept last.
+    fn newest(&self, kept: &Versioned<Deployment>) -> Versioned<Deployment> {
+        let Some(progress) = self.desk.deployments.progress(kept.body.operation) else { return kept.clone() };
+        let newest = under_way::newest(&kept.body, &progress.borrow(), self.now());
+        Versioned { revision: kept.revision, body: Arc::new(newest) }
+    }
+
+    /// Whether this gateway or another one carries it out.
+    fn is_under_way(&self, kept: &Versioned<Deployment>) -> bool {
+        show::is_under_way(&self.newest(kept).body, self.now())
     }
 
     fn list(&self) -> Result<OwnAnswer, OwnError> {
@@ -224,7 +236,7 @@ impl Call<'_> {
         if let Basis::GrantsBelow { scopes, .. } = &self.request.basis {
             here.retain(|one| scopes.iter().any(|scope| scope.covers(&one.body.scope)));
         }
-        paged(self.request, here, |one| self.resource_id(&one.body.name), |one| self.show(one))
+        paged(self.request, here, |one| self.resource_id(&one.body.name), |one| self.show(&self.newest(one)))
     }
 
     async fn delete(&self, name: &str) -> Result<OwnAnswer, OwnError> {
@@ -233,7 +245,7 @@ impl Call<'_> {
         let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription);
             let Some(found) = held.and_then(|held| held.deployments.get(&key.name)) else { return Ok((Vec::new(), ())) };
-            if show::is_under_way(&found.body, self.now()) {
+            if self.is_under_way(found) {
                 return Err(DeploymentError::Active { name: name.to_owned() }.into());
             }
             Ok::<_, OwnError>((vec![entity::removal(key.clone())], ()))
@@ -249,20 +261,44 @@ impl Call<'_> {
         let changed = self.desk.change(self.request, |directory| {
             let held = directory.registry().holdings(subscription);
             let found = held.and_then(|held| held.deployments.get(&key.name)).ok_or_else(|| self.not_found())?;
-            if !show::is_under_way(&found.body, self.now()) {
-                let state = show::state(&found.body, self.now());
-                return Err(DeploymentError::Ended { name: name.to_owned(), state }.into());
-            }
-            let error = show::error("DeploymentCanceled", "The deployment was cancelled. What had been made by then stays.");
-            let ended = Deployment {
-                state: DeploymentState::Canceled,
-                ended_at: Some(self.now()),
-                error: Some(error),
-                ..Deployment::clone(&found.body)
-            };
+            let ended = canceled(&found.body, self.now())?;
             Ok::<_, OwnError>((vec![Entity::Deployment(ended).into_write()], ()))
         });
         changed.await?;
         Ok(OwnAnswer::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+/// One that is silent may be under way all the same: what carries it out may have no way to the store.
+fn canceled(found: &Deployment, now: Timestamp) -> Result<Deployment, DeploymentError> {
+    if found.state != DeploymentState::Running {
+        return Err(DeploymentError::Ended { name: found.name.to_string(), state: show::state(found, now) });
+    }
+    let error = show::error("DeploymentCanceled", "The deployment was cancelled. What had been made by then stays.");
+    Ok(Deployment { state: DeploymentState::Canceled, ended_at: Some(now), error: Some(error), ..found.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn whatever_has_not_ended_can_be_cancelled_though_it_gives_no_sign() {
+        let at = Clock::system().now();
+        let later = at.checked_add(2 * run::SILENCE_MAX).unwrap();
+        let mut one = show::tests::begun(at);
+        assert!(!show::is_under_way(&one, later));
+        for now in [at, later] {
+            let canceled = canceled(&one, now).unwrap();
+            assert_eq!((canceled.state, canceled.ended_at), (DeploymentState::Canceled, Some(now)));
+            assert_eq!(canceled.error.unwrap()["code"], "DeploymentCanceled");
+        }
+        for (ended, state) in
+            [(DeploymentState::Canceled, "Canceled"), (DeploymentState::Failed, "Failed"), (DeploymentState::Succeeded, "Succeeded")]
+        {
+            one.state = ended;
+            assert_eq!(canceled(&one, at).unwrap_err(), DeploymentError::Ended { name: "d".to_owned(), state });
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
 
 use super::plan::{Plan, query};
 use super::under_way::Turn;
@@ -35,17 +35,23 @@ const TIME_MAX: Duration = Duration::from_secs(600);
 const PART_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often a part that the backend is still busy with is looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often what became of the parts is kept, and how often while nothing becomes of any that somebody is at it.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
-const SIGN_EVERY: Duration = Duration::from_secs(5);
+/// The least time from one attempt at a part that has no turn to the next.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// How often between begin and end what became of the parts is kept, which is the sign that somebody is at it: all deployments of all
+/// gateways are kept in one store, one change after the other.
+const KEEP_EVERY: Duration = Duration::from_secs(15);
 /// After so long without a sign a deployment was cut off with the gateway that carried it out.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(20);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How often it is tried to keep the end of a deployment, a second apart.
 const ATTEMPTS_MAX: usize = 60;
 /// Deployments kept in a subscription; with each new one the oldest beyond that goes.
 const KEPT_MAX: usize = 200;
 /// Bytes of parameters and outputs that are kept; beyond that none of them are.
 const VALUES_BYTES_MAX: usize = 256 << 10;
+/// The same between begin and end.
+const PROGRESS_VALUES_BYTES_MAX: usize = 4 << 10;
+/// Bytes of parts that are kept between begin and end; those after them are kept with the end.
+const PROGRESS_PARTS_BYTES_MAX: usize = 128 << 10;
 /// Resources that a body may need to be read before it is known.
 const NEEDS_MAX: usize = 64;
 
@@ -59,12 +65,21 @@ impl References for Known {
     }
 }
 
-/// A deployment that has begun.
+/// A deployment that begins.
 #[derive(Debug)]
 pub struct Run {
     plan: Plan,
     begun: Deployment,
     turn: Turn,
+    /// Learns whether it has begun.
+    told: oneshot::Sender<Result<(), OwnError>>,
+}
+
+/// What a deployment under way has come to, and until when it may begin something.
+#[derive(Clone, Copy)]
+struct Course<'a> {
+    progress: &'a watch::Sender<Deployment>,
+    deadline: Instant,
 }
 
 /// Why a part, or the whole, did not come about.
@@ -80,27 +95,20 @@ impl Failed {
     }
 }
 
-/// Carries a deployment out that has begun, whoever waits for it.
+/// Begins a deployment and carries it out, whoever waits for it.
 pub async fn go_on(request: &Arc<OwnRequest>, run: Run, desk: &Desk<'_>) {
-    let (call, progress) = (Call { request, desk }, watch::Sender::new(run.begun));
-    let carrying = pin!(call.carry(&run.plan, &progress));
-    let carried = tokio::select! {
-        carried = contained(carrying) => carried,
-        never = call.keep_up(progress.subscribe()) => match never {},
-    };
-    let mut deployment = progress.borrow().clone();
-    match carried {
-        Ok(Ok(outputs)) => (deployment.state, deployment.outputs) = (DeploymentState::Succeeded, outputs),
-        Ok(Err(failed)) => (deployment.state, deployment.error) = (failed.state, Some(failed.error)),
-        Err(_panicked) => {
-            let error = show::error("InternalServerError", "The gateway failed while it carried out the deployment.");
-            (deployment.state, deployment.error) = (DeploymentState::Failed, Some(error));
-        }
+    let Run { plan, begun, turn, told } = run;
+    let call = Call { request, desk };
+    let kept = call.keep_begun(&begun).await;
+    let has_begun = kept.is_ok();
+    let progress = watch::Sender::new(begun);
+    let shown = has_begun.then(|| desk.deployments.show(&progress));
+    // Its client may have left.
+    drop(told.send(kept));
+    if has_begun {
+        call.go_to_the_end(&plan, &progress).await;
     }
-    limit_values(&mut deployment);
-    deployment.ended_at = Some(desk.clock.now());
-    call.keep_end(deployment).await;
-    drop(run.turn);
+    drop((shown, turn));
 }
 
 impl Call<'_> {
@@ -110,9 +118,11 @@ impl Call<'_> {
         let turn = self.desk.deployments.take(self.request.caller.principal.tenant)?;
         let operation = OperationId::random();
         let begun = self.begun(&plan, operation)?;
-        self.keep_begun(&begun).await?;
         let accepted = self.show_accepted(&begun);
-        self.desk.parts.go_on(Arc::clone(self.request), Run { plan, begun, turn });
+        let (told, has_begun) = oneshot::channel();
+        // Once it is kept it is carried out, though its client leaves in that moment.
+        self.desk.parts.go_on(Arc::clone(self.request), Run { plan, begun, turn, told });
+        has_begun.await.unwrap_or(Err(OwnError::Unknown))?;
         let link = format!(
             "https://{}{}/providers/Microsoft.Resources/deployments/{name}/operationStatuses/{operation}?{API_VERSION}&{}",
             self.request.authority,
@@ -143,8 +153,29 @@ impl Call<'_> {
             resources: Vec::new(),
             error: None,
         };
-        limit_values(&mut begun);
+        limit_values(&mut begun, VALUES_BYTES_MAX);
         Ok(begun)
+    }
+
+    async fn go_to_the_end(&self, plan: &Plan, progress: &watch::Sender<Deployment>) {
+        let course = Course { progress, deadline: after(TIME_MAX) };
+        let carrying = pin!(self.carry(plan, course));
+        let carried = tokio::select! {
+            carried = contained(carrying) => carried,
+            never = self.keep_up(progress) => match never {},
+        };
+        let mut deployment = progress.borrow().clone();
+        match carried {
+            Ok(Ok(outputs)) => (deployment.state, deployment.outputs) = (DeploymentState::Succeeded, outputs),
+            Ok(Err(failed)) => (deployment.state, deployment.error) = (failed.state, Some(failed.error)),
+            Err(_panicked) => {
+                let error = show::error("InternalServerError", "The gateway failed while it carried out the deployment.");
+                (deployment.state, deployment.error) = (DeploymentState::Failed, Some(error));
+            }
+        }
+        limit_values(&mut deployment, VALUES_BYTES_MAX);
+        deployment.ended_at = Some(self.desk.clock.now());
+        self.keep_end(deployment).await;
     }
 
     async fn keep_begun(&self, begun: &Deployment) -> Result<(), OwnError> {
@@ -154,7 +185,7 @@ impl Call<'_> {
             let Some(held) = directory.registry().holdings(begun.subscription).map(|held| &held.deployments) else {
                 return Ok((writes, ()));
             };
-            let is_under_way = |one: &Versioned<Deployment>| show::is_under_way(&one.body, self.now());
+            let is_under_way = |one: &Versioned<Deployment>| self.is_under_way(one);
             if held.get(&key.name).is_some_and(is_under_way) {
                 return Err(DeploymentError::Active { name: begun.name.to_string() }.into());
             }
@@ -169,13 +200,14 @@ impl Call<'_> {
     }
 
     /// Keeps what becomes of the parts, and that somebody is at it.
-    async fn keep_up(&self, mut progress: watch::Receiver<Deployment>) -> Infallible {
+    async fn keep_up(&self, progress: &watch::Sender<Deployment>) -> Infallible {
         loop {
-            drop(timeout(SIGN_EVERY, progress.changed()).await);
-            let deployment = progress.borrow_and_update().clone();
+            sleep(KEEP_EVERY).await;
+            let mut deployment = progress.borrow().clone();
+            limit_values(&mut deployment, PROGRESS_VALUES_BYTES_MAX);
+            limit_parts(&mut deployment, PROGRESS_PARTS_BYTES_MAX);
             // The next time will do.
             drop(self.keep(&deployment).await);
-            sleep(KEEP_EVERY).await;
         }
     }
 
@@ -217,78 +249,79 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn carry(&self, plan: &Plan, progress: &watch::Sender<Deployment>) -> Result<Map<String, Value>, Failed> {
-        let deadline = after(TIME_MAX);
-        let mut known = Known::default();
+    /// Whether something further may begin.
+    fn may_begin(&self, course: Course<'_>) -> Result<(), Failed> {
+        self.may_go_on(&course.progress.borrow())?;
+        if is_over(course.deadline) {
+            let message = format!("the deployment was not done within {} s", TIME_MAX.as_secs());
+            return Err(Failed::new(show::error("DeploymentTimedOut", &message)));
+        }
+        Ok(())
+    }
+
+    async fn carry(&self, plan: &Plan, course: Course<'_>) -> Result<Map<String, Value>, Failed> {
+        let (mut known, progress) = (Known::default(), course.progress);
         for resource in &plan.expanded.resources {
-            self.may_go_on(&progress.borrow())?;
-            if is_over(deadline) {
-                let message = format!("the deployment was not done within {} s", TIME_MAX.as_secs());
-                return Err(Failed::new(show::error("DeploymentTimedOut", &message)));
-            }
+            self.may_begin(course)?;
             progress.send_modify(|deployment| deployment.resources.push(begun_part(resource)));
-            let ended = self.part(resource, &mut known, progress).await;
+            let ended = self.part(resource, &mut known, course).await;
             progress.send_modify(|deployment| end_part(deployment, ended.as_ref().err()));
             ended.map_err(|failed| Failed { error: show::deployment_failed(&resource.id, &failed.error), ..failed })?;
         }
-        let outputs = self.outputs(plan, &mut known).await;
+        let outputs = self.resolved(&mut known, course, |known| plan.expanded.resolve_outputs(known)).await;
         outputs.map_err(|failed| Failed { error: show::deployment_failed(&plan.name, &failed.error), ..failed })
     }
 
-    async fn part(&self, resource: &PlannedResource, known: &mut Known, progress: &watch::Sender<Deployment>) -> Result<(), Failed> {
+    async fn part(&self, resource: &PlannedResource, known: &mut Known, course: Course<'_>) -> Result<(), Failed> {
         if resource.is_nested_deployment() {
-            let outputs = self.resolved(known, |known| resource.resolve_outputs(known)).await?;
+            let outputs = self.resolved(known, course, |known| resource.resolve_outputs(known)).await?;
             known.0.insert(resource.id.to_ascii_lowercase(), serde_json::json!({ "properties": { "outputs": outputs } }));
             return Ok(());
         }
-        let body = self.resolved(known, |known| resource.resolve(known)).await?;
-        let deadline = after(PART_TIME_MAX);
-        let answer = self.write(resource, &body, progress, deadline).await?;
+        let body = self.resolved(known, course, |known| resource.resolve(known)).await?;
+        let part = Course { deadline: after(PART_TIME_MAX), ..course };
+        let answer = self.write(resource, &body, part).await?;
         if !answer.status.is_success() {
             return Err(Failed::new(show::error_of(&answer)));
         }
-        let made = self.until_done(resource, answer, progress, deadline).await?;
+        let made = self.until_done(resource, answer, part).await?;
         known.0.insert(resource.id.to_ascii_lowercase(), made);
         Ok(())
     }
 
     /// Asks for a part. It counts among what its caller may write, and waits while that is used up.
-    async fn write(
-        &self,
-        resource: &PlannedResource,
-        body: &Value,
-        progress: &watch::Sender<Deployment>,
-        deadline: Instant,
-    ) -> Result<PartAnswer, Failed> {
+    async fn write(&self, resource: &PlannedResource, body: &Value, course: Course<'_>) -> Result<PartAnswer, Failed> {
         let query = query(resource);
         loop {
             let part = Part { request: self.request, method: Method::Put, path: &resource.id, query: &query, body: Some(body) };
             let answer = self.desk.parts.perform_counted(part).await;
-            let wait = answer.retry_after().filter(|_| answer.status == StatusCode::TOO_MANY_REQUESTS);
-            let Some(wait) = wait.filter(|wait| !is_over(deadline.checked_sub(*wait).unwrap_or(deadline))) else { return Ok(answer) };
-            sleep(wait).await;
-            self.may_go_on(&progress.borrow())?;
+            let asked = answer.retry_after().filter(|_| answer.status == StatusCode::TOO_MANY_REQUESTS);
+            let Some(time) = asked.and_then(|asked| pause(asked, left(course.deadline))) else { return Ok(answer) };
+            self.wait(time, course).await?;
         }
     }
 
+    /// Waits, as long as it is wanted that it goes on.
+    async fn wait(&self, time: Duration, course: Course<'_>) -> Result<(), Failed> {
+        let end = after(time);
+        while !is_over(end) {
+            sleep(left(end).min(LOOK)).await;
+            self.may_go_on(&course.progress.borrow())?;
+        }
+        Ok(())
+    }
+
     /// Waits for a backend that answered before it was done. What the gateway itself keeps is settled with the deployment.
-    async fn until_done(
-        &self,
-        resource: &PlannedResource,
-        first: PartAnswer,
-        progress: &watch::Sender<Deployment>,
-        deadline: Instant,
-    ) -> Result<Value, Failed> {
+    async fn until_done(&self, resource: &PlannedResource, first: PartAnswer, course: Course<'_>) -> Result<Value, Failed> {
         let query = query(resource);
         let mut answer = first;
         let own = is_own(&resource.resource_type);
         while !own && !is_done(&answer) {
-            if is_over(deadline) {
+            if is_over(course.deadline) {
                 let message = format!("the resource was not ready within {} s", PART_TIME_MAX.as_secs());
                 return Err(Failed::new(show::error("DeploymentTimedOut", &message)));
             }
-            sleep(LOOK).await;
-            self.may_go_on(&progress.borrow())?;
+            self.wait(LOOK, course).await?;
             let part = Part { request: self.request, method: Method::Get, path: &resource.id, query: &query, body: None };
             answer = self.desk.parts.perform(part).await;
         }
@@ -303,17 +336,19 @@ impl Call<'_> {
         }
     }
 
-    async fn outputs(&self, plan: &Plan, known: &mut Known) -> Result<Map<String, Value>, Failed> {
-        self.resolved(known, |known| plan.expanded.resolve_outputs(known)).await
-    }
-
     /// Computes a value, reading whatever it turns out to need.
-    async fn resolved<T>(&self, known: &mut Known, compute: impl Fn(&Known) -> Result<T, Unresolved>) -> Result<T, Failed> {
+    async fn resolved<T>(
+        &self,
+        known: &mut Known,
+        course: Course<'_>,
+        compute: impl Fn(&Known) -> Result<T, Unresolved>,
+    ) -> Result<T, Failed> {
         for _ in 0..NEEDS_MAX {
             match compute(known) {
                 Ok(value) => return Ok(value),
                 Err(Unresolved::Fault(error)) => return Err(Failed::new(show::error("InvalidTemplate", &error.to_string()))),
                 Err(Unresolved::Needs(needed)) => {
+                    self.may_begin(course)?;
                     let value = self.read(&needed).await?;
                     known.0.insert(needed.id.to_ascii_lowercase(), value);
                 }
@@ -346,6 +381,16 @@ fn is_over(deadline: Instant) -> bool {
     Instant::from_std(Clock::instant()) >= deadline
 }
 
+/// What is left until then.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::from_std(Clock::instant()))
+}
+
+/// How long a part without a turn waits, of what it was asked to and of what is left to it; `None` when nothing is.
+fn pause(asked: Duration, left: Duration) -> Option<Duration> {
+    (!left.is_zero()).then(|| asked.max(PAUSE_MIN).min(left))
+}
+
 /// The deployment as it is kept, while it is this one.
 fn find<'d>(directory: &'d Directory, deployment: &Deployment) -> Option<&'d Deployment> {
     let key = entity::deployment_key(&deployment.scope, &deployment.name);
@@ -364,10 +409,22 @@ fn end_part(deployment: &mut Deployment, failed: Option<&Failed>) {
     part.error = failed.map(|failed| failed.error.clone());
 }
 
-fn limit_values(deployment: &mut Deployment) {
-    if json::text(&deployment.parameters).len() + json::text(&deployment.outputs).len() > VALUES_BYTES_MAX {
+/// Leaves out parameters and outputs that have more bytes together.
+fn limit_values(deployment: &mut Deployment, bytes_max: usize) {
+    if json::text(&deployment.parameters).len() + json::text(&deployment.outputs).len() > bytes_max {
         (deployment.parameters, deployment.outputs) = (Map::new(), Map::new());
     }
+}
+
+/// Leaves out the parts after those that have so many bytes together.
+fn limit_parts(deployment: &mut Deployment, bytes_max: usize) {
+    let mut bytes = 0_usize;
+    let fits = |part: &&DeployedResource| {
+        bytes = bytes.saturating_add(json::text(part).len());
+        bytes <= bytes_max
+    };
+    let count = deployment.resources.iter().take_while(fits).count();
+    deployment.resources.truncate(count);
 }
 
 /// The version that the links of operations carry.
@@ -388,5 +445,51 @@ fn is_done(answer: &PartAnswer) -> bool {
         // Whoever may not look, or asks for nothing that there could be, looks in vain for ever.
         None if answer.status.is_client_error() => answer.status != StatusCode::NOT_FOUND && answer.status != StatusCode::TOO_MANY_REQUESTS,
         None => answer.status.is_success() && answer.status != StatusCode::ACCEPTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::management::deployments::show::tests::begun;
+
+    #[track_caller]
+    fn check(asked_s: u64, left_s: u64, expected_s: Option<u64>) {
+        let (asked, left) = (Duration::from_secs(asked_s), Duration::from_secs(left_s));
+        assert_eq!(pause(asked, left), expected_s.map(Duration::from_secs), "asked for {asked_s} s with {left_s} s left");
+    }
+
+    #[test]
+    fn a_part_without_a_turn_waits_a_second_at_least_and_no_longer_than_it_has() {
+        check(0, 60, Some(1));
+        check(2, 60, Some(2));
+        check(60, 60, Some(60));
+        check(61, 60, Some(60));
+        check(u64::MAX, 60, Some(60));
+        check(0, 0, None);
+        check(u64::MAX, 0, None);
+        assert_eq!(pause(Duration::ZERO, Duration::from_millis(10)), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn what_is_kept_on_the_way_is_bounded() {
+        let mut deployment = begun(Clock::system().now());
+        deployment.parameters = Map::from_iter([("a".to_owned(), "b".into())]);
+        let (values, one) = (json::text(&deployment.parameters).len() + "{}".len(), deployment.resources.clone());
+        deployment.resources = [one.clone(), one.clone(), one.clone()].concat();
+        let part = json::text(&one[0]).len();
+
+        let mut kept = deployment.clone();
+        limit_values(&mut kept, values);
+        limit_parts(&mut kept, 3 * part);
+        assert_eq!(kept, deployment);
+        limit_values(&mut kept, values - 1);
+        limit_parts(&mut kept, 3 * part - 1);
+        assert_eq!((kept.parameters.len(), kept.resources.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_deployment_may_miss_signs_before_it_counts_as_cut_off() {
+        assert!(SILENCE_MAX >= 4 * KEEP_EVERY);
     }
 }

@@ -142,8 +142,8 @@ fn why(deployment: &Deployment, now: Timestamp) -> Option<Value> {
     deployment.error.clone().or_else(|| is_cut_off.then(|| error("DeploymentCanceled", CUT_OFF)))
 }
 
-const CUT_OFF: &str = "The gateway that carried out the deployment ended before it. What is listed was made; what it asked for in its \
-                       last second may have been made as well. Deploy it again for the rest.";
+const CUT_OFF: &str = "The gateway that carried out the deployment ended before it. What is listed was made; what it asked for \
+                       after that may have been made as well. Deploy it again for the rest.";
 const UNKNOWN: &str = "This was asked for, and it is not known what became of it: look whether it is there.";
 
 /// `{code, message}`.
@@ -177,7 +177,7 @@ pub(super) fn deployment_failed(target: &str, cause: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -185,7 +185,7 @@ mod tests {
     use crate::directory::entity::DeployedResource;
     use crate::ids::{ObjectId, OperationId, PrincipalId, TenantId};
 
-    fn begun(at: Timestamp) -> Deployment {
+    pub(in super::super) fn begun(at: Timestamp) -> Deployment {
         let subscription = "8f2c1a10-0000-4000-8000-000000000001".parse().unwrap();
         Deployment {
             name: "d".into(),
@@ -216,7 +216,7 @@ mod tests {
         let later = after(SILENCE_MAX + Duration::from_millis(1));
         assert_eq!(state(&one, later), "Canceled");
         assert!(why(&one, later).unwrap().to_string().contains("ended before it"));
-        one.seen_at = Some(after(Duration::from_secs(60)));
+        one.seen_at = Some(after(SILENCE_MAX));
         assert_eq!((state(&one, later), why(&one, later)), ("Running", None));
         for (ended, told) in
             [(DeploymentState::Canceled, "Canceled"), (DeploymentState::Failed, "Failed"), (DeploymentState::Succeeded, "Succeeded")]

@@ -8,8 +8,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::DeploymentError;
+use crate::clock::Timestamp;
+use crate::directory::entity::Deployment;
 use crate::https::{Drained, Stop};
-use crate::ids::TenantId;
+use crate::ids::{OperationId, TenantId};
 
 /// Deployments that a gateway carries out at once. Each holds its expanded template in memory.
 const AT_ONCE_MAX: usize = 64;
@@ -23,6 +25,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct Deployments {
     taken: watch::Sender<HashMap<TenantId, usize>>,
     is_stopped: watch::Sender<bool>,
+    shown: watch::Sender<HashMap<OperationId, watch::Receiver<Deployment>>>,
 }
 
 /// A deployment that counts as long as this is there.
@@ -32,7 +35,26 @@ pub(super) struct Turn {
     tenant: TenantId,
 }
 
+/// A deployment whose progress is known here as long as this is there.
+#[derive(Debug)]
+pub(super) struct Shown {
+    all: Arc<Deployments>,
+    operation: OperationId,
+}
+
 impl Deployments {
+    /// Lets everybody who asks here know what becomes of a deployment.
+    pub(super) fn show(self: &Arc<Self>, progress: &watch::Sender<Deployment>) -> Shown {
+        let (operation, receiver) = (progress.borrow().operation, progress.subscribe());
+        self.shown.send_modify(|shown| drop(shown.insert(operation, receiver)));
+        Shown { all: Arc::clone(self), operation }
+    }
+
+    /// What a deployment that is carried out here has come to.
+    pub(super) fn progress(&self, operation: OperationId) -> Option<watch::Receiver<Deployment>> {
+        self.shown.borrow().get(&operation).cloned()
+    }
+
     /// Counts one more deployment of this tenant's.
     pub(super) fn take(self: &Arc<Self>, tenant: TenantId) -> Result<Turn, DeploymentError> {
         if self.is_stopped() {
@@ -55,7 +77,8 @@ impl Deployments {
     }
 
     /// Whether no part may begin any more.
-    pub(super) fn is_stopped(&self) -> bool {
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
         *self.is_stopped.borrow()
     }
 
@@ -75,6 +98,18 @@ impl Deployments {
     }
 }
 
+/// A deployment as it is told where it is carried out: its parts from there; how it ended, such as by a cancellation, from what is kept.
+pub(super) fn newest(kept: &Deployment, progress: &Deployment, now: Timestamp) -> Deployment {
+    let (state, ended_at, error) = (kept.state, kept.ended_at, kept.error.clone());
+    Deployment { state, ended_at, error, seen_at: Some(now), ..progress.clone() }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.all.shown.send_modify(|shown| drop(shown.remove(&self.operation)));
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.all.taken.send_modify(|taken| {
@@ -89,6 +124,11 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::directory::entity::DeploymentState;
+    use crate::management::deployments::run::SILENCE_MAX;
+    use crate::management::deployments::show::is_under_way;
+    use crate::management::deployments::show::tests::begun;
 
     fn tenant(number: usize) -> TenantId {
         TenantId::from_bytes([u8::try_from(number).unwrap(); 16])
@@ -106,6 +146,24 @@ mod tests {
         assert!(all.take(tenant(9)).is_err());
         turns.clear();
         assert!(all.taken.borrow().is_empty(), "nothing is kept of tenants that have none");
+    }
+
+    #[test]
+    fn progress_is_known_until_the_end_and_a_cancellation_is_not_hidden_by_it() {
+        let at = Clock::system().now();
+        let later = at.checked_add(2 * SILENCE_MAX).unwrap();
+        let (all, kept) = (Arc::new(Deployments::default()), begun(at));
+        let progress = watch::Sender::new(kept.clone());
+        let shown = all.show(&progress);
+        progress.send_modify(|deployment| deployment.resources.clear());
+        let known = all.progress(kept.operation).unwrap();
+        let told = newest(&kept, &known.borrow(), later);
+        assert_eq!((told.resources.len(), is_under_way(&told, later)), (0, true));
+        let canceled = Deployment { state: DeploymentState::Canceled, ended_at: Some(at), error: Some("e".into()), ..kept.clone() };
+        let told = newest(&canceled, &known.borrow(), later);
+        assert_eq!((told.state, told.ended_at, told.error, told.resources.len()), (canceled.state, Some(at), canceled.error, 0));
+        drop(shown);
+        assert!(all.progress(kept.operation).is_none());
     }
 
     #[tokio::test]
