@@ -45,7 +45,7 @@ impl Call<'_> {
         let value = page.take(rows.into_iter().zip(last).map(|(row, last)| {
             let permits = action.as_ref().map(|action| survey.permits(row.grant, action));
             let shown = Access { last_used: last, permits, ..survey.describe(row.grant, &exposures) };
-            (End::Grant { key: row.key, nth: row.nth }, shown)
+            (row.end(), shown)
         }));
         has_more |= value.len() < count;
         // Who is permitted comes after the grants, on the page that these end on.
@@ -110,7 +110,7 @@ const ROWS_PER_PAGE: usize = 1_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 enum End {
     /// One of the grants.
-    Grant { key: GrantKey, nth: usize },
+    Grant { key: GrantKey, stored: String, nth: usize },
     /// One of those who are permitted; there are no grants after it.
     Holder(PrincipalId),
 }
@@ -133,7 +133,7 @@ impl End {
 
     fn is_before_row(&self, row: &Row<'_>) -> bool {
         match self {
-            Self::Grant { key, nth } => (key, *nth) < (&row.key, row.nth),
+            Self::Grant { key, stored, nth } => (key, stored.as_str(), *nth) < (&row.key, row.stored, row.nth),
             Self::Holder(_) => false,
         }
     }
@@ -142,9 +142,21 @@ impl End {
 /// A grant and its place among all.
 struct Row<'d> {
     key: GrantKey,
-    /// Among those with the same key.
+    /// The id of what it was made by at run time; empty for what stands in a file.
+    stored: &'d str,
+    /// Among those that are the same by both.
     nth: usize,
     grant: &'d Grant,
+}
+
+impl Row<'_> {
+    fn end(self) -> End {
+        End::Grant { key: self.key, stored: self.stored.to_owned(), nth: self.nth }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.stored == other.stored
+    }
 }
 
 /// The grants that no page has shown, in the order of their holders and of their keys. Only what is asked for is brought into order.
@@ -160,13 +172,18 @@ fn rows_after<'g>(end: Option<&'g End>, grants: &'g [&'g Grant], directory: &'g 
 
 /// The grants of one holder by their keys.
 fn in_order<'g>(grants: &[&'g Grant], directory: &Directory) -> Vec<Row<'g>> {
-    let row = |grant: &&'g Grant| Row { key: GrantKey::of(grant, directory.roles()), nth: 0, grant };
+    let row = |grant: &&'g Grant| Row { key: GrantKey::of(grant, directory.roles()), stored: stored(grant), nth: 0, grant };
     let mut rows: Vec<Row<'g>> = grants.iter().map(row).collect();
-    rows.sort_by(|one, other| one.key.cmp(&other.key));
-    for same in rows.chunk_by_mut(|one, other| one.key == other.key) {
+    rows.sort_by(|one, other| (&one.key, one.stored).cmp(&(&other.key, other.stored)));
+    for same in rows.chunk_by_mut(|one, other| one.is_same(other)) {
         same.iter_mut().enumerate().for_each(|(nth, row)| row.nth = nth);
     }
     rows
+}
+
+fn stored(grant: &Grant) -> &str {
+    let at = &grant.origin.defined_at;
+    if at.line == 0 { &at.file } else { "" }
 }
 
 /// A page that is being filled.
@@ -287,10 +304,12 @@ impl<'d> Survey<'d> {
 mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::delegation::SourceLocation;
     use crate::ids::{ObjectId, SubscriptionId, TenantId};
     use crate::policy::{LoadOptions, load_texts};
 
@@ -384,7 +403,7 @@ mod tests {
         assert!(whole.len() == all.len() && whole.len() >= held.len() && whole.is_sorted());
         for last in 0..whole.len() {
             let (key, nth) = whole[last].clone();
-            let end: End = serde_json::from_str(&json!(End::Grant { key, nth }).to_string()).unwrap();
+            let end: End = serde_json::from_str(&json!(End::Grant { key, stored: String::new(), nth }).to_string()).unwrap();
             assert_eq!(rows(Some(&end), &all), whole[last + 1..]);
             for gone in &whole {
                 let left: Vec<&Grant> = all.iter().copied().filter(|grant| GrantKey::of(grant, directory.roles()) != gone.0).collect();
@@ -397,9 +416,19 @@ mod tests {
         let (mut count, mut end) = (0, None);
         while let Some((key, nth)) = rows(end.as_ref(), &twice).first().cloned() {
             count += 1;
-            end = Some(End::Grant { key, nth });
+            end = Some(End::Grant { key, stored: String::new(), nth });
         }
         assert_eq!(count, 2 * all.len());
+        // An activation that ends does not pass its place on to the grant beside it.
+        let mut activated = all[0].clone();
+        Arc::make_mut(&mut activated.origin).defined_at = SourceLocation { file: "/of/it".into(), line: 0, column: 0 };
+        let beside = [&activated, all[0]];
+        let ends: Vec<End> = rows_after(None, &beside, &directory).map(Row::end).collect();
+        for (gone, left) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
+            let grants = if json!(left).to_string().contains("/of/it") { [&activated] } else { [all[0]] };
+            let expected = usize::from(json!(gone) == json!(ends[0]));
+            assert_eq!(rows_after(Some(gone), &grants, &directory).count(), expected);
+        }
         let holder = End::Holder(all[0].principal);
         assert!(rows(Some(&holder), &all).is_empty() && !holder.is_before(all[0].principal) && end.unwrap().is_before(all[0].principal));
     }
