@@ -13,12 +13,13 @@ use super::{Crowded, ON_WORKER_BYTES_MAX, Reader};
 use crate::https::Patience;
 use crate::shares::{NoneLeft, Share, Shares};
 
-/// Bytes of bodies that a worker holds, from their first piece until the last of them has left: sixteen of the largest.
+/// Bytes of bodies that a worker holds, from their first piece until the last of them has left: sixteen of the largest. What is small does
+/// not count, nor does as much of what is large.
 const HELD_BYTES_MAX: usize = 64 << 20;
 /// Those of one tenant.
 const HELD_OF_ONE_BYTES_MAX: usize = HELD_BYTES_MAX / 2;
 
-/// What a worker holds of bodies, by tenant. What is small and came in one piece does not count: it is still where it was read.
+/// What a worker holds of bodies, by tenant: of each what exceeds a small one, which needs no room however it comes.
 #[derive(Debug)]
 pub struct Room(Shares);
 
@@ -89,13 +90,14 @@ impl Gathered {
         Ok(self)
     }
 
-    /// Room is made by doubling, up to what is expected: what is taken is what is counted.
+    /// Room is made by doubling, up to what is expected, and is not large before the body is: what is taken is what is counted.
     fn push(&mut self, piece: &[u8], expected: usize) -> Result<(), Crowded> {
         let (capacity, length) = (self.bytes.capacity(), self.bytes.len());
         let needed = length.saturating_add(piece.len());
         if needed > capacity {
-            let wanted = capacity.saturating_mul(2).min(expected).max(needed);
-            self.held.0.grow(wanted - capacity).map_err(crowded)?;
+            let most = if Reader::is_large(needed) { expected } else { expected.min(ON_WORKER_BYTES_MAX) };
+            let wanted = capacity.saturating_mul(2).min(most).max(needed);
+            self.held.0.grow(counted(wanted) - counted(capacity)).map_err(crowded)?;
             self.bytes.reserve_exact(wanted - length);
         }
         self.bytes.extend_from_slice(piece);
@@ -118,6 +120,11 @@ impl AsRef<[u8]> for Gathered {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// What needs room, of so many bytes of one body.
+const fn counted(bytes: usize) -> usize {
+    bytes.saturating_sub(ON_WORKER_BYTES_MAX)
 }
 
 const fn crowded(none: NoneLeft) -> Crowded {
@@ -177,13 +184,31 @@ mod tests {
     fn a_tenant_has_half_of_the_room_and_others_find_theirs() {
         let room = Room::default();
         let held: Vec<_> = (0..8).map(|_| fill(&room, 1, 4 * MIB, MIB / 4).unwrap()).collect();
-        assert_eq!(fill(&room, 1, 1, 1).err(), Some(Crowded::Share));
+        assert_eq!(fill(&room, 1, MIB, MIB).err(), Some(Crowded::Share));
         let others: Vec<_> = (0..8).map(|_| fill(&room, 2, 4 * MIB, MIB / 4).unwrap()).collect();
-        assert_eq!(fill(&room, 3, 1, 1).err(), Some(Crowded::All));
+        assert_eq!(fill(&room, 3, MIB, MIB).err(), Some(Crowded::All));
         drop(others);
-        assert!(fill(&room, 3, 4 * MIB, MIB).is_ok() && fill(&room, 1, 1, 1).is_err());
+        assert!(fill(&room, 3, 4 * MIB, MIB).is_ok() && fill(&room, 1, MIB, MIB).is_err());
         drop(held);
         assert!(fill(&room, 1, 32 * MIB, MIB).is_ok());
+    }
+
+    #[test]
+    fn a_small_body_needs_no_room_in_however_many_pieces_it_comes() {
+        const SMALL: usize = ON_WORKER_BYTES_MAX;
+        let room = Room::default();
+        let held: Vec<_> = (1..=2).map(|number| fill(&room, number, HELD_OF_ONE_BYTES_MAX + SMALL, MIB / 32).unwrap()).collect();
+        for piece in [1, SMALL / 2 - 1, SMALL / 2 + 1, SMALL] {
+            let mut small = gathered(&room, 3);
+            let bytes = [b'x'; SMALL];
+            // Of a length that nobody told.
+            bytes.chunks(piece).for_each(|piece| small.push(piece, 4 * MIB).unwrap());
+            assert_eq!((small.push(b"x", 4 * MIB).err(), small.bytes.len()), (Some(Crowded::All), SMALL), "{piece}");
+        }
+        drop(held);
+        let largest = fill(&room, 3, HELD_OF_ONE_BYTES_MAX + SMALL, MIB / 32).unwrap();
+        assert_eq!(fill(&room, 3, SMALL + 1, 1).err(), Some(Crowded::Share));
+        assert!(fill(&room, 3, SMALL, 1).is_ok() && largest.bytes.len() == HELD_OF_ONE_BYTES_MAX + SMALL);
     }
 
     #[test]
@@ -192,14 +217,14 @@ mod tests {
         let bytes = fill(&room, 1, 32 * MIB, MIB).unwrap().into_bytes();
         let rest = bytes.slice(32 * MIB - 1..);
         drop(bytes);
-        assert!(fill(&room, 1, 1, 1).is_err(), "it is still held");
+        assert!(fill(&room, 1, MIB, MIB).is_err(), "it is still held");
         drop(rest);
         let (bytes, held) = fill(&room, 1, 32 * MIB, MIB).unwrap().into_parts();
         assert_eq!(bytes.len(), 32 * MIB);
         drop(bytes);
-        assert!(fill(&room, 1, 1, 1).is_err(), "what was made of it is there");
+        assert!(fill(&room, 1, MIB, MIB).is_err(), "what was made of it is there");
         drop(held);
-        assert!(fill(&room, 1, 1, 1).is_ok());
+        assert!(fill(&room, 1, MIB, MIB).is_ok());
     }
 
     #[test]

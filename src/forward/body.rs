@@ -250,10 +250,10 @@ struct Streamed {
 
 impl AnswerBody {
     /// The same, with something else in place of all of it where it is there as a whole.
-    pub(crate) fn map_whole(self, change: impl FnOnce(Bytes) -> Bytes) -> Self {
+    pub(crate) fn try_map_whole<E>(self, change: impl FnOnce(Bytes) -> Result<Bytes, E>) -> Result<Self, E> {
         match self.0 {
-            Kind::Full(whole) => Self(Kind::Full(whole.map(change))),
-            Kind::Streamed(streamed) => Self(Kind::Streamed(streamed)),
+            Kind::Full(whole) => Ok(Self(Kind::Full(whole.map(change).transpose()?))),
+            Kind::Streamed(streamed) => Ok(Self(Kind::Streamed(streamed))),
         }
     }
 

@@ -66,8 +66,8 @@ pub enum Overload {
         /// How many that is.
         max: usize,
     },
-    /// Its own answers are not taken by those who asked for them.
-    #[error("{max} bytes of answers wait for their clients to read them, and no more may; read what was asked for, and ask again")]
+    /// Answers are not taken by those who asked for them.
+    #[error("no more than {max} bytes of answers may wait for their clients to read them; read what was asked for, and ask again")]
     Unread {
         /// How many bytes may wait.
         max: usize,

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::stored::Evidence;
 use super::{GrantEntry, Record};
 use crate::arm::scope::Scope;
@@ -22,8 +24,8 @@ const ACTIVITIES_MAX: usize = 200_000;
 /// How an action that changes nothing ends, in lower case.
 const READ: &str = "/read";
 
-/// A grant, whatever line of a file it stands in today.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A grant, whatever line of a file it stands in today. In the order of holders.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GrantKey {
     principal: PrincipalId,
     /// Display name, in lower case.
@@ -47,6 +49,12 @@ impl GrantKey {
                 OriginKind::RoleAssignment => None,
             },
         }
+    }
+
+    /// Who holds it.
+    #[must_use]
+    pub const fn principal(&self) -> PrincipalId {
+        self.principal
     }
 
     /// The same of a grant that permitted somebody of this tenant something.

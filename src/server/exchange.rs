@@ -10,6 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
 use super::headers::{self, Echo};
+use super::held::{EXPECTED_BYTES, Place, SMALL_BYTES_MAX};
 use super::load::Load;
 use super::parts::Parts;
 use super::permission::Permission;
@@ -24,7 +25,7 @@ use crate::management::{self, OwnAnswer, OwnError};
 use crate::panics::{Panicked, contain, contained};
 use crate::pipeline::{
     self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest,
-    Refused, Sighting, Trail, Unread,
+    Refused, Service, Sighting, Trail, Unread,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -60,21 +61,41 @@ impl Gateway {
             Ok(_counted) => judged(pin!(pipeline::admit(arrival, &context)), sighting, &context).await,
             Err(overload) => Err(arrival.turn_away(*overload)),
         };
-        let is_own = matches!(admitted, Ok(Admitted::CarryOut(..) | Admitted::Own(_)));
-        let admitted = admitted.and_then(|admitted| self.with_room(admitted, peer));
-        let response = self.end(backends, admitted, RequestBody::Client(body), &context).await;
-        if is_own { response.map(|body| body.map_whole(|whole| self.held.keep(peer, whole))) } else { response }
+        let (admitted, place) = match admitted.and_then(|admitted| self.with_room(admitted, peer)) {
+            Ok((admitted, place)) => (Ok(admitted), place),
+            Err(refused) => (Err(refused), None),
+        };
+        let ended = self.ended(backends, admitted, RequestBody::Client(body), &context).await;
+        self.finish(self.hold(ended, place, peer)).await
     }
 
-    /// Refuses what the gateway would answer itself, as long as enough of its answers wait for this peer.
-    fn with_room(&self, admitted: Admitted, peer: SocketAddr) -> Result<Admitted, Refused> {
-        let Err(error) = self.held.check(peer) else { return Ok(admitted) };
+    /// Room for what the gateway will answer itself, if not too much waits for this peer already.
+    fn with_room(&self, admitted: Admitted, peer: SocketAddr) -> Result<(Admitted, Option<Place>), Refused> {
+        let expected = match &admitted {
+            Admitted::CarryOut(request, _) => expected_bytes(request),
+            Admitted::Own(_) => SMALL_BYTES_MAX,
+            Admitted::Discovery(_) | Admitted::Forward(_) => return Ok((admitted, None)),
+        };
+        let error = match self.held.reserve(peer, expected) {
+            Ok(place) => return Ok((admitted, Some(place))),
+            Err(error) => error,
+        };
         let trail = match admitted {
             Admitted::CarryOut(_, trail) => trail,
             Admitted::Own(question) => question.trail,
-            passed @ (Admitted::Discovery(_) | Admitted::Forward(_)) => return Ok(passed),
+            passed @ (Admitted::Discovery(_) | Admitted::Forward(_)) => return Ok((passed, None)),
         };
         Err(Refused { rejection: Box::new(Rejection::Overload { error }), trail })
+    }
+
+    /// Counts an answer that is there as a whole until its client has it, and refuses it when there is no room for it.
+    fn hold(&self, ended: Ended, place: Option<Place>, peer: SocketAddr) -> Ended {
+        let Ended { response, trail, rejection, written } = ended;
+        let (head, body) = response.into_parts();
+        match body.try_map_whole(|whole| self.held.keep(peer, place, whole)) {
+            Ok(body) => Ended { response: Response::from_parts(head, body), trail, rejection, written },
+            Err(error) => Ended { written, ..Ended::refused(Rejection::Overload { error }, trail, &self.site.default_authority) },
+        }
     }
 
     /// What was admitted is carried out, and whatever came of it is recorded.
@@ -85,15 +106,24 @@ impl Gateway {
         body: RequestBody,
         context: &Context<'_>,
     ) -> Response<AnswerBody> {
-        let ended = match admitted {
+        self.finish(self.ended(backends, admitted, body, context).await).await
+    }
+
+    async fn ended(
+        self: &Arc<Self>,
+        backends: &Arc<Backends>,
+        admitted: Result<Admitted, Refused>,
+        body: RequestBody,
+        context: &Context<'_>,
+    ) -> Ended {
+        match admitted {
             Ok(Admitted::Discovery(request)) => self.discover(request),
             Ok(Admitted::Own(question)) => Self::answer(question, context),
             // A request can consist of others, which are carried out on the same stack.
             Ok(Admitted::CarryOut(request, trail)) => Box::pin(self.carry_out(backends, &Arc::from(request), trail, body, context)).await,
             Ok(Admitted::Forward(request)) => self.forward(backends, *request, body, context).await,
             Err(Refused { rejection, trail }) => Ended::refused(*rejection, trail, &context.site.default_authority),
-        };
-        self.finish(ended).await
+        }
     }
 
     /// Waits a little for what the client has seen elsewhere. `false` when this node has not heard of it in time.
@@ -249,6 +279,11 @@ impl Gateway {
         self.recorder.record(Finished { status: response.status(), trail, rejection, took }).await;
         response
     }
+}
+
+/// What the answer to a request is thought to have until it is there. Who writes is told what was written.
+fn expected_bytes(request: &OwnRequest) -> usize {
+    if request.method == Method::Get || request.service == Service::Batch { EXPECTED_BYTES } else { SMALL_BYTES_MAX }
 }
 
 /// What its client has to put right is in the record; the log says that nothing was wrong with the backend.

@@ -1,7 +1,9 @@
-//! Answers of the gateway's own that their clients have not taken yet: each is made as a whole and stays until all of it is written.
+//! Answers that are there as a whole and that their clients have not taken yet: the gateway's own, and those of the backend that were read
+//! here, because their links are rewritten or something is left out. Each stays until all of it is written.
 //!
-//! A request for one is small, so whoever does not read could fill the memory with them. While an address has as much waiting as it may, it is
-//! answered nothing more of the gateway's own; what is passed on from the backend is not held.
+//! A request for one is small, so whoever does not read could fill the memory with them. What an address has waiting is bounded, and what the
+//! gateway makes for it counts from the beginning, by an estimate. An answer for which there is no room is refused. What is passed on piece by
+//! piece is not held.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,11 +16,13 @@ use hyper::body::Bytes;
 use crate::https::network;
 use crate::pipeline::Overload;
 
-/// A smaller answer does not count: a connection has as much in other buffers.
-const SMALL_BYTES_MAX: usize = 64 << 10;
+/// A smaller answer does not count: a connection has as much in other buffers. One that is thought to be small counts as this until it is there.
+pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
+/// What a list or a batch counts as until it is there: a page. Nothing of the gateway's own is begun for an address that has less left.
+pub(super) const EXPECTED_BYTES: usize = 1 << 20;
 /// Bytes that wait for the clients of one address, or one network of 64 bits of IPv6.
 const HELD_BYTES_PER_ADDRESS_MAX: usize = 64 << 20;
-/// Bytes that wait for all clients. The answer that exceeds a bound is whole.
+/// Bytes that wait for all clients. Who has nothing waiting gets one answer even so, however large it is.
 const HELD_BYTES_MAX: usize = 256 << 20;
 
 /// What waits for whom.
@@ -32,38 +36,78 @@ struct Totals {
     of: DashMap<IpAddr, usize>,
 }
 
+/// Room for an answer, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Place {
+    address: IpAddr,
+    bytes: usize,
+    totals: Arc<Totals>,
+}
+
 impl Held {
-    /// Whether another answer may be made for this peer.
+    /// Room for an answer of the gateway's own that is yet to be made, and is thought to have so many bytes.
     ///
     /// # Errors
     /// When as much waits already as may.
-    pub(super) fn check(&self, peer: SocketAddr) -> Result<(), Overload> {
-        let all = self.0.all.load(Ordering::Relaxed);
-        if all >= HELD_BYTES_MAX {
-            return Err(Overload::Unread { max: HELD_BYTES_MAX });
-        }
-        // For most there is nothing to look for.
-        let of_peer = if all == 0 { 0 } else { self.0.of.get(&network(peer.ip())).map_or(0, |bytes| *bytes) };
-        if of_peer < HELD_BYTES_PER_ADDRESS_MAX { Ok(()) } else { Err(Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX }) }
+    pub(super) fn reserve(&self, peer: SocketAddr, expected: usize) -> Result<Place, Overload> {
+        let mut place = self.nothing(peer);
+        place.resize(expected, expected.max(EXPECTED_BYTES))?;
+        Ok(place)
     }
 
     /// The same answer, which counts until nobody has anything of it any more.
-    pub(super) fn keep(&self, peer: SocketAddr, answer: Bytes) -> Bytes {
+    ///
+    /// # Errors
+    /// When it is larger than what there is room for.
+    pub(super) fn keep(&self, peer: SocketAddr, place: Option<Place>, answer: Bytes) -> Result<Bytes, Overload> {
         if answer.len() <= SMALL_BYTES_MAX {
-            return answer;
+            return Ok(answer);
         }
-        let address = network(peer.ip());
-        self.0.all.fetch_add(answer.len(), Ordering::Relaxed);
-        *self.0.of.entry(address).or_insert(0) += answer.len();
-        Bytes::from_owner(Kept { answer, address, totals: Arc::clone(&self.0) })
+        let mut place = place.unwrap_or_else(|| self.nothing(peer));
+        place.resize(answer.len(), answer.len())?;
+        Ok(Bytes::from_owner(Kept { answer, _place: place }))
+    }
+
+    fn nothing(&self, peer: SocketAddr) -> Place {
+        Place { address: network(peer.ip()), bytes: 0, totals: Arc::clone(&self.0) }
+    }
+}
+
+impl Place {
+    /// Takes so many bytes instead of those that it has. To take more, there has to be this much room, with those that it has.
+    fn resize(&mut self, bytes: usize, room: usize) -> Result<(), Overload> {
+        let mut of = self.totals.of.entry(self.address).or_insert(0);
+        let others = of.saturating_sub(self.bytes);
+        let all = self.totals.all.fetch_add(bytes, Ordering::Relaxed).saturating_sub(self.bytes);
+        if bytes > self.bytes
+            && let Err(full) = fits(others, all, room)
+        {
+            self.totals.all.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(full);
+        }
+        self.totals.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        *of = others.saturating_add(bytes);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+/// Whether so much more may wait for an address beside what waits for it, and for all.
+fn fits(of_peer: usize, all: usize, room: usize) -> Result<(), Overload> {
+    let exceeds = |waiting: usize, max: usize| waiting.saturating_add(room) > max;
+    match of_peer {
+        // Others do not keep it from its only answer, nor does its size, which is bounded where it is made.
+        0 => Ok(()),
+        of_peer if exceeds(of_peer, HELD_BYTES_PER_ADDRESS_MAX) => Err(Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX }),
+        _ if exceeds(all, HELD_BYTES_MAX) => Err(Overload::Unread { max: HELD_BYTES_MAX }),
+        _ => Ok(()),
     }
 }
 
 /// An answer that counts.
 struct Kept {
     answer: Bytes,
-    address: IpAddr,
-    totals: Arc<Totals>,
+    _place: Place,
 }
 
 impl AsRef<[u8]> for Kept {
@@ -72,11 +116,14 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.totals.all.fetch_sub(self.answer.len(), Ordering::Relaxed);
+        if self.bytes == 0 {
+            return;
+        }
+        self.totals.all.fetch_sub(self.bytes, Ordering::Relaxed);
         if let Entry::Occupied(mut of) = self.totals.of.entry(self.address) {
-            match of.get().checked_sub(self.answer.len()) {
+            match of.get().checked_sub(self.bytes) {
                 None | Some(0) => drop(of.remove()),
                 Some(rest) => *of.get_mut() = rest,
             }
@@ -88,46 +135,93 @@ impl Drop for Kept {
 mod tests {
     use super::*;
 
+    const ONE: &str = "192.0.2.1";
+    const OTHER: &str = "192.0.2.2";
+    const OF_ONE: Overload = Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX };
+    const OF_ALL: Overload = Overload::Unread { max: HELD_BYTES_MAX };
+
     fn peer(text: &str) -> SocketAddr {
         SocketAddr::new(text.parse().unwrap(), 1)
     }
 
-    fn answer(bytes: usize) -> Bytes {
-        vec![0; bytes].into()
+    /// An answer that nothing was reserved for.
+    fn keep(held: &Held, address: &str, bytes: usize) -> Result<Bytes, Overload> {
+        held.keep(peer(address), None, vec![0; bytes].into())
+    }
+
+    fn is_free(held: &Held) -> bool {
+        held.0.of.is_empty() && held.0.all.load(Ordering::Relaxed) == 0
     }
 
     #[test]
     fn what_waits_for_an_address_is_bounded_and_others_have_theirs() {
         let held = Held::default();
-        let mut kept = vec![held.keep(peer("192.0.2.1"), answer(HELD_BYTES_PER_ADDRESS_MAX - SMALL_BYTES_MAX - 1))];
-        assert_eq!(held.check(peer("192.0.2.1")), Ok(()));
-        kept.push(held.keep(peer("::ffff:192.0.2.1"), answer(SMALL_BYTES_MAX + 1)));
-        assert_eq!(held.check(peer("192.0.2.1")), Err(Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX }));
-        assert_eq!(held.check(peer("192.0.2.2")), Ok(()));
+        let mut kept = vec![keep(&held, ONE, HELD_BYTES_PER_ADDRESS_MAX - EXPECTED_BYTES).unwrap()];
+        drop(held.reserve(peer(ONE), EXPECTED_BYTES).unwrap());
+        assert_eq!(keep(&held, ONE, EXPECTED_BYTES + 1).err(), Some(OF_ONE));
+        kept.push(keep(&held, "::ffff:192.0.2.1", EXPECTED_BYTES).unwrap());
+        for expected in [SMALL_BYTES_MAX, EXPECTED_BYTES] {
+            assert_eq!(held.reserve(peer(ONE), expected).err(), Some(OF_ONE));
+            assert!(held.reserve(peer(OTHER), expected).is_ok());
+        }
         // A piece of it is enough to keep all of it.
         let piece = kept.remove(0).slice(..1);
-        assert!(held.check(peer("192.0.2.1")).is_err());
+        assert!(keep(&held, ONE, SMALL_BYTES_MAX + 1).is_err());
         drop(piece);
-        assert_eq!(held.check(peer("192.0.2.1")), Ok(()));
+        assert!(keep(&held, ONE, SMALL_BYTES_MAX + 1).is_ok());
         drop(kept);
-        assert!(held.0.of.is_empty() && held.0.all.load(Ordering::Relaxed) == 0);
+        assert!(is_free(&held));
     }
 
     #[test]
-    fn what_waits_for_all_is_bounded() {
+    fn what_is_made_counts_from_the_beginning_and_is_corrected() {
         let held = Held::default();
-        let one = |number: u8| held.keep(peer(&format!("2001:db8:0:{number:x}::1")), answer(HELD_BYTES_PER_ADDRESS_MAX));
+        let most = HELD_BYTES_PER_ADDRESS_MAX / EXPECTED_BYTES;
+        let mut places: Vec<Place> = (0..most).map(|_| held.reserve(peer(ONE), EXPECTED_BYTES).unwrap()).collect();
+        assert_eq!(held.reserve(peer(ONE), EXPECTED_BYTES).err(), Some(OF_ONE));
+        let mut answer = |bytes: usize| held.keep(peer(ONE), places.pop(), vec![0; bytes].into());
+        // What is not larger than expected has its room, and what is larger has none; neither counts as it did.
+        let smaller = answer(SMALL_BYTES_MAX + 1).unwrap();
+        assert_eq!(held.0.all.load(Ordering::Relaxed), (most - 1) * EXPECTED_BYTES + smaller.len());
+        let exact = answer(EXPECTED_BYTES).unwrap();
+        assert_eq!(answer(2 * EXPECTED_BYTES).err(), Some(OF_ONE));
+        let larger = answer(2 * EXPECTED_BYTES).unwrap();
+        drop(answer(0).unwrap());
+        let waiting = (most - 5) * EXPECTED_BYTES + smaller.len() + exact.len() + larger.len();
+        assert_eq!((held.0.all.load(Ordering::Relaxed), *held.0.of.get(&peer(ONE).ip()).unwrap()), (waiting, waiting));
+        drop((places, smaller, exact, larger));
+        assert!(is_free(&held));
+    }
+
+    #[test]
+    fn what_waits_for_all_is_bounded_and_who_has_nothing_gets_one_answer() {
+        let held = Held::default();
+        let one = |number: u8| keep(&held, &format!("2001:db8:0:{number:x}::1"), HELD_BYTES_PER_ADDRESS_MAX).unwrap();
         let mut kept: Vec<Bytes> = (0..4).map(one).collect();
-        assert_eq!(held.check(peer("192.0.2.1")), Err(Overload::Unread { max: HELD_BYTES_MAX }));
+        let first = held.reserve(peer(ONE), SMALL_BYTES_MAX).unwrap();
+        assert_eq!(held.reserve(peer(ONE), SMALL_BYTES_MAX).err(), Some(OF_ALL));
+        let first = held.keep(peer(ONE), Some(first), vec![0; 8 * EXPECTED_BYTES].into()).unwrap();
+        assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), Some(OF_ALL));
+        assert_eq!(keep(&held, "2001:db8:0:1::2", SMALL_BYTES_MAX + 1).err(), Some(OF_ONE), "of the same network");
         kept.pop();
-        assert_eq!(held.check(peer("192.0.2.1")), Ok(()));
-        assert!(held.check(peer("2001:db8:0:1::2")).is_err(), "of the same network");
+        assert!(keep(&held, ONE, SMALL_BYTES_MAX + 1).is_ok());
+        drop((kept, first));
+        assert!(is_free(&held));
+    }
+
+    #[test]
+    fn the_only_answer_of_an_address_is_given_whatever_its_size() {
+        let held = Held::default();
+        let only = keep(&held, ONE, HELD_BYTES_MAX + 1).unwrap();
+        assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), Some(OF_ONE));
+        drop(only);
+        assert!(is_free(&held));
     }
 
     #[test]
     fn small_answers_do_not_count() {
         let held = Held::default();
-        let small = held.keep(peer("192.0.2.1"), answer(SMALL_BYTES_MAX));
-        assert!(held.0.of.is_empty() && small.len() == SMALL_BYTES_MAX);
+        let small = keep(&held, ONE, SMALL_BYTES_MAX).unwrap();
+        assert!(is_free(&held) && small.len() == SMALL_BYTES_MAX);
     }
 }

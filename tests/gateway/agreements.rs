@@ -258,6 +258,21 @@ async fn what_is_large_comes_in_small_pages_and_only_so_much_of_it_is_kept() {
         let permitted: Vec<&str> = items(&all, "permitted").map(|one| one["objectId"].as_str().unwrap()).collect();
         assert!(permitted.contains(&object("alder-owner").as_str()), "{permitted:?}");
     }
+    // What goes while pages are turned moves nothing.
+    let (_, first, next) = page(&front, "alder-owner", report.clone()).await;
+    let removed = format!("{}/Microsoft.ManagedServices/registrationAssignments/{}?{MS}", group(0), guid(100));
+    ok(&front, "alder-owner", call("DELETE", removed), 202).await;
+    let rest = pages(&front, "alder-owner", next.unwrap()).await;
+    let holders: Vec<&str> = first["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .chain(items(&rest, "value"))
+        .map(|one| one["holder"]["objectId"].as_str().unwrap())
+        .collect();
+    let left: Vec<String> = (1..4).flat_map(|n| (1000 * (n + 1)..1000 * (n + 1) + 500).map(guid)).collect();
+    assert!(left.iter().all(|one| holders.iter().filter(|holder| *holder == one).count() == 1));
+    told(&front, "alder-owner", get(format!("{report}&$skipToken=MQ")), "400 InvalidQueryParameter request.parameter").await;
     front.drain().await;
 }
 

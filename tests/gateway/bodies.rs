@@ -122,7 +122,15 @@ async fn what_a_tenant_begins_and_does_not_end_leaves_room_for_others() {
     assert_eq!(answered.len(), 0, "the others are held");
     let body = large(&json!(1));
     assert_eq!(front.ask("alder-owner", put("large", &body)).await.status, 200, "another tenant has its half");
-    assert_eq!(front.ask("operator", put("small", &json!({}))).await.status, 200, "what comes in one piece is not held");
+    assert_eq!(front.ask("operator", put("small", &json!({}))).await.status, 200, "what is small needs no room");
+    let mut pieces = front.client.connect("localhost", b"http/1.1").await.unwrap();
+    let head =
+        format!("PUT {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n", thing("pieces"));
+    let small = format!("7f00\r\n{{{}\r\n1\r\n}}\r\n0\r\n\r\n", " ".repeat(0x7eff));
+    pieces.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n{small}").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(PATIENCE, pieces.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200", "nor when it comes in pieces");
     assert_eq!(front.ask("operator", put("large", &body)).await.told(), "429 TooManyRequests limit.share");
     held.shutdown().await;
     let again = async { while front.ask("operator", put("again", &body)).await.status != 200 {} };

@@ -178,3 +178,70 @@ async fn an_address_that_has_as_many_connections_as_it_may_gets_no_further_one()
     }
     front.drain().await;
 }
+
+/// A list that is read as a whole, for its links.
+const LIST_BYTES: usize = 6 << 20;
+/// Of these wait for one address.
+const LISTS_MAX: usize = (64 << 20) / LIST_BYTES;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
+    let list = json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string();
+    let backend = Backend::start(move |arrived, _| {
+        let is_long = arrived.head.contains("virtualMachines");
+        Act::Answer(json_answer("200 OK", if is_long { &list } else { "{}" }))
+    })
+    .await;
+    let front = front("unread-lists", &backend, "", "").await;
+    let list = format!("{}/providers/Microsoft.Compute/virtualMachines?{V}", SHARED.subscription("alder-prod"));
+    let (host, token) = (front.client.authority(), SHARED.token("reader").await);
+    let mut unread = Vec::new();
+    let refused = loop {
+        assert!(unread.len() <= LISTS_MAX, "more was given");
+        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
+        let head = format!("GET {list} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
+        if &answer != b"HTTP/1.1 200" {
+            break answer;
+        }
+        unread.push(stream);
+    };
+    assert_eq!((&refused, unread.len()), (b"HTTP/1.1 503", LISTS_MAX));
+    let answer = front.ask("reader", get(list.clone())).await;
+    assert_eq!((answer.told().as_str(), answer.header("retry-after")), ("503 ServerBusy limit.overload", "1"));
+    let record = front.admin(get(format!("/api/records/{}", answer.request_id()))).await.json();
+    assert_eq!(record["reason"], "limit.overload");
+    assert_eq!(front.ask("reader", get(thing())).await.status, 200, "what is passed on as it comes goes on");
+    drop(unread);
+    let answered = async { while front.ask("reader", get(list.clone())).await.status != 200 {} };
+    timeout(PATIENCE, answered).await.expect("what nobody can read any more is not held");
+    front.drain().await;
+}
+
+/// Batches under way for one address, each of which counts as a page.
+const BATCHES_MAX: usize = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_count_while_they_wait_for_the_backend() {
+    let backend = Backend::start(|request, _| if request.head.starts_with("GET ") { Act::Hang } else { ok(request, 0) }).await;
+    let front = front("batches", &backend, "first_byte_time_ms_max = 60000\n", "").await;
+    let token = SHARED.token("reader").await;
+    let batch = || call("POST", format!("/batch?{V}")).json(&json!({ "requests": [{ "httpMethod": "GET", "url": thing() }] }));
+    let mut waiting = JoinSet::new();
+    for _ in 0..BATCHES_MAX {
+        let (client, sent) = (front.client.clone(), batch().bearer(&token));
+        waiting.spawn(async move { client.send(sent).await.status });
+    }
+    backend.log_with(|log| log.arrived.len() == BATCHES_MAX).await;
+    assert_eq!(front.ask("reader", batch()).await.told(), "503 ServerBusy limit.overload");
+    assert_eq!(backend.log().arrived.len(), BATCHES_MAX, "nothing of it was done");
+    let write = front.ask("operator", call("PUT", thing()).json(&json!({ "location": "westeurope" }))).await;
+    assert_eq!(write.status, 200, "what is passed on goes on: {:?}", write.body);
+    waiting.shutdown().await;
+    let list = format!("/subscriptions?{V}");
+    let answered = async { while front.ask("reader", get(list.clone())).await.status != 200 {} };
+    timeout(PATIENCE, answered).await.expect("who left counts no more");
+    front.drain().await;
+}

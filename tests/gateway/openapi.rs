@@ -1,11 +1,14 @@
 //! The description of the own API against the API: every path is called, and every answer has the form that is described.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::own_api::tenant;
 use crate::common::client::{Call, call, get};
 use crate::common::installation::SHARED;
 
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 const START: &str = "/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm/start?api-version=2024-07-01";
 
 /// What is wrong with a value, by a schema of the document. Knows as much of JSON Schema as the document uses.
@@ -87,8 +90,10 @@ fn value_of(parameter: &str, path: &str, refused: &str) -> String {
         "delegable" => "false".to_owned(),
         "name" => "storage".to_owned(),
         "after" | "top" => "1".to_owned(),
-        // The first row.
-        "$skipToken" if path.contains("accessReport") => "MA".to_owned(),
+        // The page after a holder that sorts before all others.
+        "$skipToken" if path.contains("accessReport") => {
+            URL_SAFE_NO_PAD.encode(json!({ "holder": { "tenant": NOBODY, "object": NOBODY } }).to_string())
+        }
         // The page after a tenant id that sorts before all others.
         "$skipToken" => "MDAwMDAwMDAtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAw".to_owned(),
         other => panic!("`{other}` is described and has no value here"),

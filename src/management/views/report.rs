@@ -3,7 +3,8 @@
 //! In the tenant that owns the scope, who may read who has access sees all of it, and everybody else what they hold themselves. The
 //! people of a managing tenant see what their tenant holds. For all others there is no such scope.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::delegations::{force, kept, principal_name, role_of};
 use super::shapes::{Access, AccessReport, Holder, Party, Reach, Shows, Through};
@@ -30,35 +31,42 @@ impl Call<'_> {
         let survey = Survey { directory, subscription, scope: &scope, now: self.now() };
         let shows = self.shows(subscription, &scope);
         let grants: Vec<&Grant> = survey.grants().filter(|grant| self.is_shown(shows, grant.principal)).collect();
-        let before = self.rows_before()?;
-        let mut page = Page { number: before, left: Left::default() };
-        let rest = grants.iter().skip(before).take(ROWS_PER_PAGE);
-        let keys = rest.clone().map(|grant| GrantKey::of(grant, directory.roles())).collect();
+        let before = self.shown_before()?;
+        let mut page = Page { end: before.clone(), left: Left::default() };
+        let mut rows: Vec<Row<'_>> = rows_after(before.as_ref(), &grants, directory).take(ROWS_PER_PAGE + 1).collect();
+        let mut has_more = rows.len() > ROWS_PER_PAGE;
+        rows.truncate(ROWS_PER_PAGE);
+        let keys = rows.iter().map(|row| row.key.clone()).collect();
         let nothing = |_unanswered| Uses { since: self.now(), last: Vec::new() };
         let uses = self.desk.recorder.uses(keys).await.unwrap_or_else(nothing);
         let exposures = Exposures::of(directory.roles());
         let last = uses.last.into_iter().chain(std::iter::repeat(None));
-        let value = page.take(rest.zip(last).map(|(grant, last)| {
-            let permits = action.as_ref().map(|action| survey.permits(grant, action));
-            Access { last_used: last, permits, ..survey.describe(grant, &exposures) }
+        let count = rows.len();
+        let value = page.take(rows.into_iter().zip(last).map(|(row, last)| {
+            let permits = action.as_ref().map(|action| survey.permits(row.grant, action));
+            let shown = Access { last_used: last, permits, ..survey.describe(row.grant, &exposures) };
+            (row.end(), shown)
         }));
-        let mut rows = grants.len();
+        has_more |= value.len() < count;
         // Who is permitted comes after the grants, on the page that these end on.
-        let permitted = action.as_ref().filter(|_| page.number >= grants.len()).map(|action| {
-            let all: Vec<_> = survey.permitted(action).into_iter().filter(|who| self.is_shown(shows, *who)).collect();
-            rows += all.len();
-            page.take(all.into_iter().skip(page.number - grants.len()).map(|who| survey.holder(who)))
+        let permitted = action.as_ref().filter(|_| !has_more).map(|action| {
+            let is_left = |who: &PrincipalId| self.is_shown(shows, *who) && before.as_ref().is_none_or(|end| end.is_before(*who));
+            let all: Vec<_> = survey.permitted(action).into_iter().filter(is_left).collect();
+            let taken = page.take(all.iter().map(|who| (End::Holder(*who), survey.holder(*who))));
+            has_more = taken.len() < all.len();
+            taken
         });
-        let next_link = (page.number < rows).then(|| pages::next_link(self.request, &pages::token(&page.number.to_string())));
+        let end = page.end.filter(|_| has_more);
+        let next_link = end.map(|end| pages::next_link(self.request, &pages::token(&json!(end).to_string())));
         let customer = Party { tenant_id: subscription.tenant, name: self.tenant_name(subscription.tenant) };
         let permitted = permitted.or_else(|| action.map(|_| Vec::new()));
         Ok(document(&AccessReport { scope: scope.to_string(), customer, shows, used_since: uses.since, value, permitted, next_link }))
     }
 
-    /// How many rows the pages before this one had.
-    fn rows_before(&self) -> Result<usize, OwnError> {
-        let shown = pages::shown_so_far(self.request)?.map(|number| number.parse().map_err(|_cause| pages::foreign()));
-        Ok(shown.transpose()?.unwrap_or(0))
+    /// What the page before ended with.
+    fn shown_before(&self) -> Result<Option<End>, OwnError> {
+        let shown = pages::shown_so_far(self.request)?.map(|end| serde_json::from_str(&end).map_err(|_cause| pages::foreign()));
+        shown.transpose()
     }
 
     fn scope_asked(&self) -> Result<Scope, OwnError> {
@@ -97,17 +105,101 @@ impl Call<'_> {
 /// Grants of which one page tells, however small they are.
 const ROWS_PER_PAGE: usize = 1_000;
 
+/// What a page ends with. The next one goes on after it, whatever came or went meanwhile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum End {
+    /// One of the grants.
+    Grant { key: GrantKey, stored: String, nth: usize },
+    /// One of those who are permitted; there are no grants after it.
+    Holder(PrincipalId),
+}
+
+impl End {
+    fn is_before(&self, who: PrincipalId) -> bool {
+        match self {
+            Self::Grant { .. } => true,
+            Self::Holder(last) => *last < who,
+        }
+    }
+
+    /// The holder whose grants go on after it, if there are grants after it.
+    const fn holder(&self) -> Option<PrincipalId> {
+        match self {
+            Self::Grant { key, .. } => Some(key.principal()),
+            Self::Holder(_) => None,
+        }
+    }
+
+    fn is_before_row(&self, row: &Row<'_>) -> bool {
+        match self {
+            Self::Grant { key, stored, nth } => (key, stored.as_str(), *nth) < (&row.key, row.stored, row.nth),
+            Self::Holder(_) => false,
+        }
+    }
+}
+
+/// A grant and its place among all.
+struct Row<'d> {
+    key: GrantKey,
+    /// The id of what it was made by at run time; empty for what stands in a file.
+    stored: &'d str,
+    /// Among those that are the same by both.
+    nth: usize,
+    grant: &'d Grant,
+}
+
+impl Row<'_> {
+    fn end(self) -> End {
+        End::Grant { key: self.key, stored: self.stored.to_owned(), nth: self.nth }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.stored == other.stored
+    }
+}
+
+/// The grants that no page has shown, in the order of their holders and of their keys. Only what is asked for is brought into order.
+fn rows_after<'g>(end: Option<&'g End>, grants: &'g [&'g Grant], directory: &'g Directory) -> impl Iterator<Item = Row<'g>> {
+    let first = end.map_or(0, |end| match end.holder() {
+        Some(holder) => grants.partition_point(|grant| grant.principal < holder),
+        None => grants.len(),
+    });
+    let of_holders = grants.get(first..).unwrap_or_default().chunk_by(|one, other| one.principal == other.principal);
+    let rows = of_holders.flat_map(|held| in_order(held, directory));
+    rows.filter(move |row| end.is_none_or(|end| end.is_before_row(row)))
+}
+
+/// The grants of one holder by their keys.
+fn in_order<'g>(grants: &[&'g Grant], directory: &Directory) -> Vec<Row<'g>> {
+    let row = |grant: &&'g Grant| Row { key: GrantKey::of(grant, directory.roles()), stored: stored(grant), nth: 0, grant };
+    let mut rows: Vec<Row<'g>> = grants.iter().map(row).collect();
+    rows.sort_by(|one, other| (&one.key, one.stored).cmp(&(&other.key, other.stored)));
+    for same in rows.chunk_by_mut(|one, other| one.is_same(other)) {
+        same.iter_mut().enumerate().for_each(|(nth, row)| row.nth = nth);
+    }
+    rows
+}
+
+fn stored(grant: &Grant) -> &str {
+    let at = &grant.origin.defined_at;
+    if at.line == 0 { &at.file } else { "" }
+}
+
 /// A page that is being filled.
 struct Page {
-    /// Of the row that comes next.
-    number: usize,
+    /// The last row that was shown.
+    end: Option<End>,
     left: Left,
 }
 
 impl Page {
-    fn take<T: Serialize>(&mut self, rows: impl Iterator<Item = T>) -> Vec<T> {
-        let taken: Vec<T> = rows.take_while(|row| self.left.takes(row)).collect();
-        self.number = self.number.saturating_add(taken.len());
+    fn take<T: Serialize>(&mut self, rows: impl Iterator<Item = (End, T)>) -> Vec<T> {
+        let mut taken = Vec::new();
+        for (end, row) in rows.take_while(|(_, row)| self.left.takes(row)) {
+            self.end = Some(end);
+            taken.push(row);
+        }
         taken
     }
 }
@@ -212,10 +304,12 @@ impl<'d> Survey<'d> {
 mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::delegation::SourceLocation;
     use crate::ids::{ObjectId, SubscriptionId, TenantId};
     use crate::policy::{LoadOptions, load_texts};
 
@@ -294,6 +388,49 @@ mod tests {
         principals.sort_unstable();
         let question = Question { principals: &principals, actions: std::slice::from_ref(action), scope, now: NOW.parse().unwrap() };
         matches!(decide::decide(&subscription.grants, &subscription.denies, directory.roles(), &question), Decision::Permit { .. })
+    }
+
+    #[test]
+    fn a_page_goes_on_after_the_one_before_whatever_went_meanwhile() {
+        // Several grants of one holder, of holders of two tenants.
+        let held = [(1, 0, 0, 0, 0), (1, 0, 1, 0, 0), (1, 0, 0, 1, 0), (0, 0, 0, 0, 0), (0, 1, 1, 1, 0), (1, 1, 0, 0, 0), (1, 2, 0, 2, 0)];
+        let directory = world(&held, None);
+        let all: Vec<&Grant> = directory.subscription(guid(5, 0, 0).parse().unwrap()).unwrap().grants.iter().collect();
+        let rows = |end: Option<&End>, grants: &[&Grant]| -> Vec<(GrantKey, usize)> {
+            rows_after(end, grants, &directory).map(|row| (row.key, row.nth)).collect()
+        };
+        let whole = rows(None, &all);
+        assert!(whole.len() == all.len() && whole.len() >= held.len() && whole.is_sorted());
+        for last in 0..whole.len() {
+            let (key, nth) = whole[last].clone();
+            let end: End = serde_json::from_str(&json!(End::Grant { key, stored: String::new(), nth }).to_string()).unwrap();
+            assert_eq!(rows(Some(&end), &all), whole[last + 1..]);
+            for gone in &whole {
+                let left: Vec<&Grant> = all.iter().copied().filter(|grant| GrantKey::of(grant, directory.roles()) != gone.0).collect();
+                let expected: Vec<_> = whole[last + 1..].iter().filter(|row| *row != gone).cloned().collect();
+                assert_eq!(rows(Some(&end), &left), expected);
+            }
+        }
+        // Each of those that nothing tells apart has a row.
+        let twice: Vec<&Grant> = all.iter().flat_map(|grant| [*grant, *grant]).collect();
+        let (mut count, mut end) = (0, None);
+        while let Some((key, nth)) = rows(end.as_ref(), &twice).first().cloned() {
+            count += 1;
+            end = Some(End::Grant { key, stored: String::new(), nth });
+        }
+        assert_eq!(count, 2 * all.len());
+        // An activation that ends does not pass its place on to the grant beside it.
+        let mut activated = all[0].clone();
+        Arc::make_mut(&mut activated.origin).defined_at = SourceLocation { file: "/of/it".into(), line: 0, column: 0 };
+        let beside = [&activated, all[0]];
+        let ends: Vec<End> = rows_after(None, &beside, &directory).map(Row::end).collect();
+        for (gone, left) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
+            let grants = if json!(left).to_string().contains("/of/it") { [&activated] } else { [all[0]] };
+            let expected = usize::from(json!(gone) == json!(ends[0]));
+            assert_eq!(rows_after(Some(gone), &grants, &directory).count(), expected);
+        }
+        let holder = End::Holder(all[0].principal);
+        assert!(rows(Some(&holder), &all).is_empty() && !holder.is_before(all[0].principal) && end.unwrap().is_before(all[0].principal));
     }
 
     proptest! {
