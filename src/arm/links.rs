@@ -236,33 +236,31 @@ impl<'o> Places<'o> {
         if is_plain(text) {
             return self.scan(text.trim());
         }
-        self.look_through(text, str::to_owned)?;
-        // An escape may come apart by what its reader does not see.
-        self.look_through(text, visible)
+        if self.look_through(text, str::to_owned)? {
+            // An escape may come apart by what its reader does not see, so that goes before each decoding.
+            self.look_through(text, visible)?;
+        }
+        Ok(())
     }
 
-    /// Every form of a text as it is after so many decodings, each of what is read of the one before.
-    fn look_through(&mut self, text: &str, read: fn(&str) -> String) -> Result<(), Unreadable> {
-        let mut text = read(text);
+    /// Scans every form of a text: after so many decodings, each of what is read of the one before; with parameters and without. Says whether
+    /// something in one of them is not seen by everybody.
+    fn look_through(&mut self, text: &str, read: fn(&str) -> String) -> Result<bool, Unreadable> {
+        let (mut text, mut hides) = (read(text), false);
         for _ in 0..=DECODINGS_MAX {
-            self.scan_every_form(&flat(&text))?;
+            hides |= visible(&text) != text;
+            let flat = flat(&text);
+            self.scan(&flat)?;
+            let bare = without_parameters(&flat);
+            if bare != flat {
+                self.scan(&bare)?;
+            }
             match decoded(&text) {
                 Some(other) => text = read(&other),
                 None => break,
             }
         }
-        Ok(())
-    }
-
-    /// A text, and what is left of it for readers who leave out what cannot be seen, and who leave out parameters besides.
-    fn scan_every_form(&mut self, text: &str) -> Result<(), Unreadable> {
-        self.scan(text)?;
-        let seen = flat(&visible(text));
-        if seen != text {
-            self.scan(&seen)?;
-        }
-        let bare = without_parameters(&seen);
-        if bare != seen { self.scan(&bare) } else { Ok(()) }
+        Ok(hides)
     }
 
     fn scan(&mut self, text: &str) -> Result<(), Unreadable> {

@@ -35,6 +35,9 @@ pub const SUITES: [&str; 17] = [
     "tokens",
 ];
 
+/// What the library's own tests are called.
+pub const LIBRARY: &str = "lib";
+
 /// What cannot be built, by keys: found out once, for it takes minutes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Known {
@@ -198,7 +201,7 @@ pub fn tests(tree: &Tree, suites: &[&str]) -> Result<Vec<(String, PathBuf)>, Str
         }
         if let (true, Some(program)) = (message["profile"]["test"] == true, message["executable"].as_str()) {
             let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
-            let name = if kind == "lib" { "lib" } else { message["target"]["name"].as_str().unwrap_or_default() };
+            let name = if kind == "lib" { LIBRARY } else { message["target"]["name"].as_str().unwrap_or_default() };
             programs.insert(name.to_owned(), Path::new(program).to_path_buf());
         }
     }
