@@ -49,6 +49,11 @@ const fn worse(one: Verdict, other: Verdict) -> Verdict {
     }
 }
 
+/// The first verdict that bytes come to, one after the other.
+fn first(data: &[u8], mut take: impl FnMut(u8) -> Verdict) -> Verdict {
+    data.iter().map(|byte| take(*byte)).find(|verdict| *verdict != Verdict::Unknown).unwrap_or(Verdict::Unknown)
+}
+
 /// What stands behind the first zeros, four at a time.
 fn behind_zeros(data: &[u8]) -> &[u8] {
     let zeros = data.iter().position(|byte| *byte != 0).unwrap_or(data.len());
@@ -72,9 +77,9 @@ impl Text {
         if self.is_other {
             return Verdict::Other;
         }
-        let verdict = data.iter().map(|byte| self.take(*byte)).find(|verdict| *verdict != Verdict::Unknown);
-        self.is_other = verdict == Some(Verdict::Other);
-        verdict.unwrap_or(Verdict::Unknown)
+        let verdict = first(data, |byte| self.take(byte));
+        self.is_other = verdict == Verdict::Other;
+        verdict
     }
 
     fn take(&mut self, byte: u8) -> Verdict {
@@ -133,9 +138,9 @@ impl Units {
         if self.is_other {
             return Verdict::Other;
         }
-        let verdict = data.iter().map(|byte| self.take(*byte)).find(|verdict| *verdict != Verdict::Unknown);
-        self.is_other = verdict == Some(Verdict::Other);
-        verdict.unwrap_or(Verdict::Unknown)
+        let verdict = first(data, |byte| self.take(byte));
+        self.is_other = verdict == Verdict::Other;
+        verdict
     }
 
     fn take(&mut self, byte: u8) -> Verdict {
