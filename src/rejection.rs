@@ -379,24 +379,9 @@ impl Rejection {
     /// Whether it was permitted and came to nothing all the same, for which somebody has to look at the backend or at its key.
     #[must_use]
     pub const fn is_of_the_backend(&self) -> bool {
-        match self {
-            Self::Assertion { .. } => true,
-            Self::Forward(error) => {
-                !error.is_of_the_client()
-                    && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped)
-            }
-            Self::Auxiliary { .. }
-            | Self::Classify(_)
-            | Self::Denied { .. }
-            | Self::Linked { .. }
-            | Self::Overload { .. }
-            | Self::Own(_)
-            | Self::Panicked(_)
-            | Self::Rule { .. }
-            | Self::Scope { .. }
-            | Self::Stale
-            | Self::Token { .. } => false,
-        }
+        matches!(self, Self::Assertion { .. })
+            || matches!(self, Self::Forward(error) if !error.is_of_the_client()
+                && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped))
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.

@@ -5,22 +5,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::common::backend::{Act, Arrived, Backend, Front, json_answer};
 use crate::common::client::{Call, PATIENCE, call};
 use crate::common::installation::SHARED;
+use crate::linked::front;
 
 const V: &str = "api-version=2024-07-01";
 const MIB: usize = 1 << 20;
-
-fn ok(_: &Arrived, _: usize) -> Act {
-    Act::Answer(json_answer("200 OK", "{}"))
-}
-
-async fn front(name: &str) -> (Backend, Front) {
-    let backend = Backend::start(ok).await;
-    let front = Front::start(name, &format!("http://{}", backend.address), "").await;
-    (backend, front)
-}
 
 fn thing(name: &str) -> String {
     format!("{}/resourceGroups/rg-web-prod/providers/Microsoft.Network/networkInterfaces/{name}?{V}", SHARED.subscription("alder-prod"))

@@ -14,7 +14,7 @@ fn ok(_: &Arrived, _: usize) -> Act {
     Act::Answer(json_answer("200 OK", "{}"))
 }
 
-async fn front(name: &str) -> (Backend, Front) {
+pub async fn front(name: &str) -> (Backend, Front) {
     let backend = Backend::start(ok).await;
     let front = Front::start(name, &format!("http://{}", backend.address), "").await;
     (backend, front)
