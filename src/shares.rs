@@ -1,4 +1,4 @@
-//! What each tenant has of something that all share: nobody may take all that there is.
+//! What each tenant has of something that all share: nobody may take all that there is, and a few together neither.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +9,6 @@ use crate::ids::TenantId;
 /// How much is taken, by tenant. There is a number for each tenant that has something, and no other.
 #[derive(Debug)]
 pub(crate) struct Shares {
-    of_one_max: usize,
     of_all_max: usize,
     taken: Arc<Lock>,
 }
@@ -28,17 +27,22 @@ struct Taken {
 pub(crate) struct Share {
     tenant: TenantId,
     amount: usize,
-    of_one_max: usize,
     of_all_max: usize,
     taken: Arc<Lock>,
+}
+
+/// The most that one may have where others have so much of what there is: as much as stays free beside it, and the odd one. Alone that is half, beside
+/// one that has its half a quarter. Each further one that takes all that it may leaves half of what it found, so it needs many to leave nothing.
+pub(crate) const fn of_one_max(of_all_max: usize, others: usize) -> usize {
+    of_all_max.saturating_sub(others).div_ceil(2)
 }
 
 /// There is not so much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoneLeft {
-    /// All tenants together have what there is.
+    /// All tenants together have what there is, and this one nothing else.
     OfAll,
-    /// The tenant has as much as it may.
+    /// The tenant has as much as it may beside the others.
     OfOne {
         /// How much that is.
         max: usize,
@@ -46,14 +50,9 @@ pub(crate) enum NoneLeft {
 }
 
 impl Shares {
-    /// Half of so many connections for each tenant. All of them together are not counted here.
-    pub(crate) fn of(connections: usize) -> Self {
-        Self::new(connections.div_ceil(2), usize::MAX)
-    }
-
-    /// So much for each tenant, and for all together.
-    pub(crate) fn new(of_one_max: usize, of_all_max: usize) -> Self {
-        Self { of_one_max, of_all_max, taken: Arc::default() }
+    /// Of so much for all together.
+    pub(crate) fn of(of_all_max: usize) -> Self {
+        Self { of_all_max, taken: Arc::default() }
     }
 
     /// Counts one more for this tenant.
@@ -68,8 +67,7 @@ impl Shares {
 
     /// A share that has to grow.
     pub(crate) fn nothing(&self, tenant: TenantId) -> Share {
-        let Self { of_one_max, of_all_max, .. } = *self;
-        Share { tenant, amount: 0, of_one_max, of_all_max, taken: Arc::clone(&self.taken) }
+        Share { tenant, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
     }
 }
 
@@ -80,16 +78,13 @@ impl Share {
     /// When there is not so much left; nothing more is counted then.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), NoneLeft> {
         let mut taken = self.taken.lock().map_err(|_poisoned| NoneLeft::OfAll)?;
-        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0).saturating_add(by);
-        if own > self.of_one_max {
-            return Err(NoneLeft::OfOne { max: self.of_one_max });
+        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0);
+        let max = of_one_max(self.of_all_max, taken.by_all.saturating_sub(own));
+        if own.saturating_add(by) > max {
+            return Err(if own == self.amount { NoneLeft::OfAll } else { NoneLeft::OfOne { max } });
         }
-        let all = taken.by_all.saturating_add(by);
-        if all > self.of_all_max {
-            return Err(NoneLeft::OfAll);
-        }
-        taken.by_all = all;
-        taken.by_tenant.insert(self.tenant, own);
+        taken.by_all += by;
+        taken.by_tenant.insert(self.tenant, own + by);
         self.amount += by;
         Ok(())
     }
@@ -133,8 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn each_further_tenant_leaves_half_of_what_it_finds() {
+        let shares = Shares::of(64);
+        let all = |number: u8| std::iter::from_fn(|| shares.take(tenant(number)).ok()).collect::<Vec<_>>();
+        let held: Vec<Vec<Share>> = (1..=9).map(all).collect();
+        assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [32, 16, 8, 4, 2, 1, 1, 0, 0]);
+        // Beside the others the first one would get no more than half of what they leave.
+        assert_eq!(shares.take(tenant(1)).err(), Some(NoneLeft::OfOne { max: 16 }));
+        assert_eq!(shares.take(tenant(9)).err(), Some(NoneLeft::OfAll));
+    }
+
+    #[test]
     fn a_share_grows_as_far_as_its_tenant_and_all_may_and_is_given_back_as_a_whole() {
-        let shares = Shares::new(10, 15);
+        let shares = Shares::of(20);
         let mut held = [1, 1, 2].map(|number| shares.nothing(tenant(number)));
         let mut grow = |at: usize, by: usize| held[at].grow(by);
         assert_eq!(grow(0, 6), Ok(()));
@@ -142,11 +148,12 @@ mod tests {
         assert_eq!(grow(1, 4), Ok(()));
         assert_eq!(grow(2, 6), Err(NoneLeft::OfAll));
         assert_eq!(grow(2, 5), Ok(()));
-        assert_eq!(grow(2, usize::MAX), Err(NoneLeft::OfOne { max: 10 }));
+        assert_eq!(grow(2, usize::MAX), Err(NoneLeft::OfAll));
+        assert_eq!(shares.nothing(tenant(2)).grow(1), Err(NoneLeft::OfOne { max: 5 }));
         let [first, second, third] = held;
         drop(first);
-        assert_eq!(shares.nothing(tenant(1)).grow(7), Err(NoneLeft::OfOne { max: 10 }));
-        assert_eq!(shares.nothing(tenant(1)).grow(6), Ok(()));
+        assert_eq!(shares.nothing(tenant(1)).grow(5), Err(NoneLeft::OfOne { max: 8 }));
+        assert_eq!(shares.nothing(tenant(1)).grow(4), Ok(()));
         drop((second, third));
         let taken = shares.taken.lock().unwrap();
         assert!(taken.by_all == 0 && taken.by_tenant.is_empty());

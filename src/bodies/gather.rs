@@ -16,8 +16,6 @@ use crate::shares::{NoneLeft, Share, Shares};
 /// Bytes of bodies that a worker holds, from their first piece until the last of them has left: sixteen of the largest. What is small does
 /// not count, nor does as much of what is large.
 const HELD_BYTES_MAX: usize = 64 << 20;
-/// Those of one tenant.
-const HELD_OF_ONE_BYTES_MAX: usize = HELD_BYTES_MAX / 2;
 
 /// What a worker holds of bodies, by tenant: of each what exceeds a small one, which needs no room however it comes.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ pub enum GatherError {
 
 impl Default for Room {
     fn default() -> Self {
-        Self(Shares::new(HELD_OF_ONE_BYTES_MAX, HELD_BYTES_MAX))
+        Self(Shares::of(HELD_BYTES_MAX))
     }
 }
 
@@ -179,16 +177,21 @@ mod tests {
     }
 
     const MIB: usize = 1 << 20;
+    /// What tenants hold of the room that fill it one after another.
+    const PARTS: [usize; 4] = [HELD_BYTES_MAX / 2, HELD_BYTES_MAX / 4, HELD_BYTES_MAX / 8, HELD_BYTES_MAX / 16];
 
     #[test]
     fn a_tenant_has_half_of_the_room_and_others_find_theirs() {
         let room = Room::default();
         let held: Vec<_> = (0..8).map(|_| fill(&room, 1, 4 * MIB, MIB / 4).unwrap()).collect();
         assert_eq!(fill(&room, 1, MIB, MIB).err(), Some(Crowded::Share));
-        let others: Vec<_> = (0..8).map(|_| fill(&room, 2, 4 * MIB, MIB / 4).unwrap()).collect();
-        assert_eq!(fill(&room, 3, MIB, MIB).err(), Some(Crowded::All));
+        let others: Vec<_> = (0..4).map(|_| fill(&room, 2, 4 * MIB, MIB / 4).unwrap()).collect();
+        assert_eq!(fill(&room, 2, MIB, MIB).err(), Some(Crowded::Share));
+        // Of what two leave, a third one has half again, and nothing is larger than that.
+        assert_eq!(fill(&room, 3, 9 * MIB, MIB).err(), Some(Crowded::All));
+        assert!(fill(&room, 3, 8 * MIB, MIB).is_ok());
         drop(others);
-        assert!(fill(&room, 3, 4 * MIB, MIB).is_ok() && fill(&room, 1, MIB, MIB).is_err());
+        assert!(fill(&room, 3, 16 * MIB, MIB).is_ok() && fill(&room, 1, MIB, MIB).is_err());
         drop(held);
         assert!(fill(&room, 1, 32 * MIB, MIB).is_ok());
     }
@@ -197,18 +200,18 @@ mod tests {
     fn a_small_body_needs_no_room_in_however_many_pieces_it_comes() {
         const SMALL: usize = ON_WORKER_BYTES_MAX;
         let room = Room::default();
-        let held: Vec<_> = (1..=2).map(|number| fill(&room, number, HELD_OF_ONE_BYTES_MAX + SMALL, MIB / 32).unwrap()).collect();
+        let held: Vec<_> = (1..).zip(PARTS).map(|(number, part)| fill(&room, number, part + SMALL, MIB / 32).unwrap()).collect();
         for piece in [1, SMALL / 2 - 1, SMALL / 2 + 1, SMALL] {
-            let mut small = gathered(&room, 3);
+            let mut small = gathered(&room, 9);
             let bytes = [b'x'; SMALL];
             // Of a length that nobody told.
             bytes.chunks(piece).for_each(|piece| small.push(piece, 4 * MIB).unwrap());
-            assert_eq!((small.push(b"x", 4 * MIB).err(), small.bytes.len()), (Some(Crowded::All), SMALL), "{piece}");
+            assert_eq!((small.push(&[b'x'; 4 * MIB], 8 * MIB).err(), small.bytes.len()), (Some(Crowded::All), SMALL), "{piece}");
         }
         drop(held);
-        let largest = fill(&room, 3, HELD_OF_ONE_BYTES_MAX + SMALL, MIB / 32).unwrap();
+        let largest = fill(&room, 3, PARTS[0] + SMALL, MIB / 32).unwrap();
         assert_eq!(fill(&room, 3, SMALL + 1, 1).err(), Some(Crowded::Share));
-        assert!(fill(&room, 3, SMALL, 1).is_ok() && largest.bytes.len() == HELD_OF_ONE_BYTES_MAX + SMALL);
+        assert!(fill(&room, 3, SMALL, 1).is_ok() && largest.bytes.len() == PARTS[0] + SMALL);
     }
 
     #[test]

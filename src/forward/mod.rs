@@ -111,7 +111,7 @@ pub enum ForwardError {
     Busy,
     /// The caller's tenant has as many requests at the backend as it may.
     #[error(
-        "the caller's tenant has {max} requests at the resource manager already, which is its share; try again when some of them have ended"
+        "the caller's tenant may have {max} requests at the resource manager beside those of others, and has no fewer; try again when some have ended"
     )]
     ShareUsed {
         /// How many that is.

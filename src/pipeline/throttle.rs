@@ -67,9 +67,9 @@ pub enum Overload {
         max: usize,
     },
     /// Answers are not taken by those who asked for them.
-    #[error("no more than {max} bytes of answers may wait for their clients to read them; read what was asked for, and ask again")]
+    #[error("no more than {max} bytes of answers may wait at one address beside those of others; read what was asked for, and ask again")]
     Unread {
-        /// How many bytes may wait.
+        /// How many bytes may wait there.
         max: usize,
     },
 }

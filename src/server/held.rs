@@ -15,6 +15,7 @@ use hyper::body::Bytes;
 
 use crate::https::network;
 use crate::pipeline::Overload;
+use crate::shares::of_one_max;
 
 /// A smaller answer does not count: a connection has as much in other buffers. One that is thought to be small counts as this until it is there.
 pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
@@ -22,7 +23,8 @@ pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 pub(super) const EXPECTED_BYTES: usize = 1 << 20;
 /// Bytes that wait for the clients of one address, or one network of 64 bits of IPv6.
 const HELD_BYTES_PER_ADDRESS_MAX: usize = 64 << 20;
-/// Bytes that wait for all clients. Who has nothing waiting gets one answer even so, however large it is.
+/// Bytes that wait for all clients, of which an address has no more than stays free beside it. Who has nothing waiting gets one answer even so, however
+/// large it is.
 const HELD_BYTES_MAX: usize = 256 << 20;
 
 /// What waits for whom.
@@ -94,12 +96,11 @@ impl Place {
 
 /// Whether so much more may wait for an address beside what waits for it, and for all.
 fn fits(of_peer: usize, all: usize, room: usize) -> Result<(), Overload> {
-    let exceeds = |waiting: usize, max: usize| waiting.saturating_add(room) > max;
+    let max = of_one_max(HELD_BYTES_MAX, all.saturating_sub(of_peer)).min(HELD_BYTES_PER_ADDRESS_MAX);
     match of_peer {
         // Others do not keep it from its only answer, nor does its size, which is bounded where it is made.
         0 => Ok(()),
-        of_peer if exceeds(of_peer, HELD_BYTES_PER_ADDRESS_MAX) => Err(Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX }),
-        _ if exceeds(all, HELD_BYTES_MAX) => Err(Overload::Unread { max: HELD_BYTES_MAX }),
+        of_peer if of_peer.saturating_add(room) > max => Err(Overload::Unread { max }),
         _ => Ok(()),
     }
 }
@@ -138,7 +139,6 @@ mod tests {
     const ONE: &str = "192.0.2.1";
     const OTHER: &str = "192.0.2.2";
     const OF_ONE: Overload = Overload::Unread { max: HELD_BYTES_PER_ADDRESS_MAX };
-    const OF_ALL: Overload = Overload::Unread { max: HELD_BYTES_MAX };
 
     fn peer(text: &str) -> SocketAddr {
         SocketAddr::new(text.parse().unwrap(), 1)
@@ -194,16 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_all_is_bounded_and_who_has_nothing_gets_one_answer() {
+    fn each_further_address_leaves_half_of_what_it_finds_and_who_has_nothing_gets_one_answer() {
         let held = Held::default();
-        let one = |number: u8| keep(&held, &format!("2001:db8:0:{number:x}::1"), HELD_BYTES_PER_ADDRESS_MAX).unwrap();
-        let mut kept: Vec<Bytes> = (0..4).map(one).collect();
+        let page = |number: u8| keep(&held, &format!("2001:db8:0:{number:x}::1"), EXPECTED_BYTES).ok();
+        let all = |number: u8| std::iter::from_fn(|| page(number)).collect::<Vec<Bytes>>();
+        let mut kept: Vec<Vec<Bytes>> = (1..=11).map(all).collect();
+        assert_eq!(kept.iter().map(Vec::len).collect::<Vec<_>>(), [64, 64, 64, 32, 16, 8, 4, 2, 1, 1, 1]);
         let first = held.reserve(peer(ONE), SMALL_BYTES_MAX).unwrap();
-        assert_eq!(held.reserve(peer(ONE), SMALL_BYTES_MAX).err(), Some(OF_ALL));
+        let refused = |max: usize| Some(Overload::Unread { max });
+        assert_eq!(held.reserve(peer(ONE), SMALL_BYTES_MAX).err(), refused(0));
         let first = held.keep(peer(ONE), Some(first), vec![0; 8 * EXPECTED_BYTES].into()).unwrap();
-        assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), Some(OF_ALL));
-        assert_eq!(keep(&held, "2001:db8:0:1::2", SMALL_BYTES_MAX + 1).err(), Some(OF_ONE), "of the same network");
-        kept.pop();
+        assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), refused(0));
+        assert_eq!(keep(&held, "2001:db8:0:5::2", SMALL_BYTES_MAX + 1).err(), refused(7 << 19), "of the same network");
+        kept.remove(0);
         assert!(keep(&held, ONE, SMALL_BYTES_MAX + 1).is_ok());
         drop((kept, first));
         assert!(is_free(&held));

@@ -67,9 +67,9 @@ pub enum DeploymentError {
         name: String,
     },
     /// As many are under way as may be.
-    #[error("{max} deployments {} are under way, and no more are carried out at once; try again when one has ended", if *.of_tenant { "of your tenant" } else { "of all tenants" })]
+    #[error("{} {max} deployments, and no more are carried out at once; try again when one has ended", if *.of_tenant { "your tenant has its share of" } else { "all tenants together have" })]
     Many {
-        /// How many that is.
+        /// How many may be.
         max: usize,
         /// Whether those of one tenant, and not all.
         of_tenant: bool,

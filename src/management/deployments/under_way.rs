@@ -12,10 +12,11 @@ use crate::clock::Timestamp;
 use crate::directory::entity::Deployment;
 use crate::https::{Drained, Stop};
 use crate::ids::{OperationId, TenantId};
+use crate::shares::of_one_max;
 
 /// Deployments that a gateway carries out at once. Each holds its expanded template in memory.
 const AT_ONCE_MAX: usize = 64;
-/// Those of them whose callers are of one tenant.
+/// Those of them whose callers are of one tenant; fewer where others leave less than twice as many.
 const OF_A_TENANT_MAX: usize = 16;
 /// How long deployments that have to stop may take to end what they are at, and to have that kept.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -62,18 +63,20 @@ impl Deployments {
         }
         let mut full = None;
         let _is_taken = self.taken.send_if_modified(|taken| {
-            full = (taken.values().sum::<usize>() >= AT_ONCE_MAX).then_some(AT_ONCE_MAX);
             let of_tenant = taken.get(&tenant).copied().unwrap_or_default();
-            full = (of_tenant >= OF_A_TENANT_MAX).then_some(OF_A_TENANT_MAX).or(full);
+            let others = taken.values().sum::<usize>() - of_tenant;
+            let max = of_one_max(AT_ONCE_MAX, others).min(OF_A_TENANT_MAX);
+            full = match of_tenant {
+                of_tenant if of_tenant < max => None,
+                0 => Some(DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false }),
+                _ => Some(DeploymentError::Many { max, of_tenant: true }),
+            };
             if full.is_none() {
                 taken.insert(tenant, of_tenant + 1);
             }
             full.is_none()
         });
-        match full {
-            Some(max) => Err(DeploymentError::Many { max, of_tenant: max == OF_A_TENANT_MAX }),
-            None => Ok(Turn { all: Arc::clone(self), tenant }),
-        }
+        full.map_or_else(|| Ok(Turn { all: Arc::clone(self), tenant }), Err)
     }
 
     /// Whether no part may begin any more.
@@ -137,13 +140,13 @@ mod tests {
     #[test]
     fn a_tenant_has_its_share_of_what_there_is_and_gets_it_back() {
         let all = Arc::new(Deployments::default());
-        let mut turns: Vec<Turn> = (0..OF_A_TENANT_MAX).map(|_| all.take(tenant(1)).unwrap()).collect();
-        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Many { max: OF_A_TENANT_MAX, of_tenant: true });
-        turns.extend((OF_A_TENANT_MAX..AT_ONCE_MAX).map(|number| all.take(tenant(2 + number / OF_A_TENANT_MAX)).unwrap()));
+        let every = |number: usize| std::iter::from_fn(|| all.take(tenant(number)).ok()).collect::<Vec<Turn>>();
+        let mut turns: Vec<Vec<Turn>> = (1..=9).map(every).collect();
+        assert_eq!(turns.iter().map(Vec::len).collect::<Vec<_>>(), [16, 16, 16, 8, 4, 2, 1, 1, 0]);
+        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Many { max: 8, of_tenant: true });
         assert_eq!(all.take(tenant(9)).unwrap_err(), DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false });
-        drop(turns.remove(0));
-        turns.push(all.take(tenant(9)).unwrap());
-        assert!(all.take(tenant(9)).is_err());
+        drop(turns.remove(0).pop());
+        turns.push(vec![all.take(tenant(9)).unwrap()]);
         turns.clear();
         assert!(all.taken.borrow().is_empty(), "nothing is kept of tenants that have none");
     }
