@@ -195,78 +195,40 @@ pub enum Drained {
 /// The receiving half of the stop signal: `true` means drain.
 pub type Stop = watch::Receiver<bool>;
 
-/// Serves `handler` on `listener` until `stop` turns true, then lets the requests in flight end.
-///
-/// After the stop signal new connections are still accepted for [`LAME_TIME`] and every HTTP/1.1 answer says
-/// `Connection: close`, so that a request already on its way is answered and not cut. After that time idle connections are
-/// closed; one that has just been opened may still bring its first request. Must run inside a tokio runtime; connections
-/// are spawned on it and awaited before this returns. A handler that panics ends its request, which is answered 500, and nothing else.
-pub async fn serve<H, F, B>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, limits: Limits, stop: Stop, handler: H) -> Drained
-where
-    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let places = Places { capacity: Capacity::new(&limits), idle: None };
-    serve_within(places, listener, tls, limits, stop, handler).await
+/// An answer that is being made.
+pub trait Answer: Future<Output = Response<<Self as Answer>::Body>> + Send + 'static {
+    /// What follows its head.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Unpin + Send + 'static;
 }
 
-/// The same for one of several workers, whose connections are bounded together.
-pub async fn serve_shared<H, F, B>(
+impl<F, B> Answer for F
+where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Unpin + Send + 'static,
+{
+    type Body = B;
+}
+
+/// Where the connections of a listener find room.
+#[derive(Debug)]
+pub struct Places {
     capacity: Capacity,
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    limits: Limits,
-    stop: Stop,
-    handler: H,
-) -> Drained
-where
-    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    serve_within(Places { capacity, idle: None }, listener, tls, limits, stop, handler).await
-}
-
-/// The same where somebody has to be answered however many connections are open: the last place is kept free, and the connection that has
-/// been without a request for the longest time is closed for it.
-pub async fn serve_evicting<H, F, B>(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    limits: Limits,
-    stop: Stop,
-    handler: H,
-) -> Drained
-where
-    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let idle = Arc::new(Idle::default());
-    let places = Places { capacity: Capacity::new(&limits), idle: Some(Arc::clone(&idle)) };
-    let handler = move |request, connection: Arc<Connection>| {
-        let asked = idle.asked(connection.peer);
-        let answer = handler(request, connection);
-        async move {
-            let answer = answer.await;
-            drop(asked);
-            answer
-        }
-    };
-    serve_within(places, listener, tls, limits, stop, handler).await
-}
-
-/// Where connections find room.
-struct Places {
-    capacity: Capacity,
-    /// Those without a request, where they give way to others.
+    /// Connections without a request, where they give way to others.
     idle: Option<Arc<Idle>>,
 }
 
 impl Places {
+    /// Those of one of several workers, which have them together.
+    pub const fn shared(capacity: Capacity) -> Self {
+        Self { capacity, idle: None }
+    }
+
+    /// Where somebody has to be answered however many connections are open: the last place is kept free, and the connection that has been without a
+    /// request for the longest time is closed for it.
+    pub fn that_give_way(limits: &Limits) -> Self {
+        Self { capacity: Capacity::new(limits), idle: Some(Arc::default()) }
+    }
+
     /// A place for one more connection.
     async fn take(&self) -> Option<OwnedSemaphorePermit> {
         let permits = &self.capacity.permits;
@@ -279,7 +241,23 @@ impl Places {
     }
 }
 
-async fn serve_within<H, F, B>(
+/// Serves `handler` on `listener` until `stop` turns true, then lets the requests in flight end.
+///
+/// After the stop signal new connections are still accepted for [`LAME_TIME`] and every HTTP/1.1 answer says
+/// `Connection: close`, so that a request already on its way is answered and not cut. After that time idle connections are
+/// closed; one that has just been opened may still bring its first request. Must run inside a tokio runtime; connections
+/// are spawned on it and awaited before this returns. A handler that panics ends its request, which is answered 500, and nothing else.
+pub async fn serve<H, F>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, limits: Limits, stop: Stop, handler: H) -> Drained
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Answer,
+{
+    let places = Places::shared(Capacity::new(&limits));
+    serve_in(places, listener, tls, limits, stop, handler).await
+}
+
+/// The same with places that are not this listener's own, or that connections have to leave.
+pub async fn serve_in<H, F>(
     places: Places,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
@@ -289,10 +267,18 @@ async fn serve_within<H, F, B>(
 ) -> Drained
 where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: Answer,
 {
+    let idle = places.idle.clone();
+    let handler = move |request, connection: Arc<Connection>| {
+        let asked = idle.as_ref().map(|idle| idle.asked(connection.peer));
+        let answer = handler(request, connection);
+        async move {
+            let answer = answer.await;
+            drop(asked);
+            answer
+        }
+    };
     let drain_time_max = limits.drain_time_max;
     let listening = Arc::new(Listening {
         http1: http1(&limits),
@@ -461,12 +447,10 @@ struct Listening {
 }
 
 impl Listening {
-    async fn connection<H, F, B>(&self, stream: TcpStream, peer: SocketAddr, closing: Stop, handler: H)
+    async fn connection<H, F>(&self, stream: TcpStream, peer: SocketAddr, closing: Stop, handler: H)
     where
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Answer,
     {
         if let Err(cause) = stream.set_nodelay(true).and_then(|()| bound_unsent(&stream)) {
             tracing::debug!(%peer, %cause, "connection was gone before it was served");
@@ -497,7 +481,7 @@ impl Listening {
     }
 
     /// What is said on one connection. Its state is behind pointers: there are many more connections than requests.
-    fn exchanges<S, H, F, B>(
+    fn exchanges<S, H, F>(
         &self,
         stream: S,
         is_http2: bool,
@@ -508,9 +492,7 @@ impl Listening {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + From<Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Answer,
     {
         let connection = Arc::new(connection);
         let peer = connection.peer;

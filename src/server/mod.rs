@@ -23,7 +23,7 @@ use crate::bodies::{Room, Turns};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
-use crate::https::{self, Capacity, Drained, Limits, Stop};
+use crate::https::{self, Capacity, Drained, Limits, Places, Stop};
 use crate::identity::Verifier;
 use crate::management::{Deployments, Discovery};
 use crate::panics::contain;
@@ -172,7 +172,7 @@ pub fn start(
                     let (gateway, backends, load) = (Arc::clone(&gateway), Arc::clone(&backends), Arc::clone(&load));
                     async move { gateway.exchange(&backends, &load, request, connection).await }
                 };
-                let serving = https::serve_shared(capacity, listener, tls, limits, stop, handler);
+                let serving = https::serve_in(Places::shared(capacity), listener, tls, limits, stop, handler);
                 let (drained, deployed) = tokio::join!(serving, deployments.drain(stopped, drain_time_max));
                 let drained = if deployed == Drained::Cut { deployed } else { drained };
                 watch.abort();

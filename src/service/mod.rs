@@ -20,7 +20,7 @@ use crate::bodies::Turns;
 use crate::clock::Clock;
 use crate::config::{AdminConfig, Config};
 use crate::files::{self, NotWritten, Readers};
-use crate::https::{self, Drained, Limits, Stop};
+use crate::https::{self, Drained, Limits, Places, Stop};
 use crate::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use crate::management::Discovery;
 use crate::panics;
@@ -430,7 +430,8 @@ async fn serve_admin(admin: Arc<Admin>, socket: tokio::net::TcpListener, tls: Op
         async move { admin.answer(request).await }
     };
     // Its requests are looks at state: one that is cut loses nothing.
-    let _drained: Drained = https::serve_evicting(socket, tls, limits, stop, handler).await;
+    let places = Places::that_give_way(&limits);
+    let _drained: Drained = https::serve_in(places, socket, tls, limits, stop, handler).await;
 }
 
 impl std::fmt::Debug for Setup {
