@@ -4,9 +4,63 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use crate::identity::Owner;
 use crate::ids::TenantId;
 
-/// How much is taken, by tenant. There is a number for each tenant that has something, and no other.
+/// How much is taken, and by whom. There is a number for each tenant that has something, and no other.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    by_tenant: HashMap<TenantId, usize, foldhash::fast::RandomState>,
+    by_visitors: usize,
+    by_all: usize,
+}
+
+/// The most that one may have where others have so much of what there is: as much as stays free beside it, and the odd one. Alone that is half, beside
+/// one that has its half a quarter. Each further one that takes all that it may leaves half of what it found, so it needs many to leave nothing.
+pub(crate) const fn of_one_max(of_all_max: usize, others: usize) -> usize {
+    of_all_max.saturating_sub(others).div_ceil(2)
+}
+
+impl Taken {
+    /// What this tenant has.
+    pub(crate) fn of(&self, tenant: TenantId) -> usize {
+        self.by_tenant.get(&tenant).copied().unwrap_or(0)
+    }
+
+    /// The most that this one may have now, with what it has. All visitors together may have half.
+    pub(crate) fn most(&self, owner: Owner, of_all_max: usize) -> usize {
+        let own = self.of(owner.tenant);
+        let most = of_one_max(of_all_max, self.by_all.saturating_sub(own));
+        let visitors = own.saturating_add((of_all_max / 2).saturating_sub(self.by_visitors));
+        if owner.standing.is_visitor() { most.min(visitors) } else { most }
+    }
+
+    /// Counts so much more.
+    pub(crate) fn add(&mut self, owner: Owner, amount: usize) {
+        *self.by_tenant.entry(owner.tenant).or_insert(0) += amount;
+        self.by_visitors += if owner.standing.is_visitor() { amount } else { 0 };
+        self.by_all += amount;
+    }
+
+    /// Counts so much less.
+    pub(crate) fn remove(&mut self, owner: Owner, amount: usize) {
+        self.by_all = self.by_all.saturating_sub(amount);
+        self.by_visitors = self.by_visitors.saturating_sub(if owner.standing.is_visitor() { amount } else { 0 });
+        if let Entry::Occupied(mut own) = self.by_tenant.entry(owner.tenant) {
+            match own.get().saturating_sub(amount) {
+                0 => drop(own.remove()),
+                rest => drop(own.insert(rest)),
+            }
+        }
+    }
+
+    /// Whether nobody has anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_tenant.is_empty()
+    }
+}
+
+/// So much for all together.
 #[derive(Debug)]
 pub(crate) struct Shares {
     of_all_max: usize,
@@ -16,25 +70,13 @@ pub(crate) struct Shares {
 #[expect(clippy::disallowed_types, reason = "held for a sum by one worker's tasks, never across an await")]
 type Lock = std::sync::Mutex<Taken>;
 
-#[derive(Debug, Default)]
-struct Taken {
-    by_tenant: HashMap<TenantId, usize, foldhash::fast::RandomState>,
-    by_all: usize,
-}
-
 /// What counts as long as this is there.
 #[derive(Debug)]
 pub(crate) struct Share {
-    tenant: TenantId,
+    owner: Owner,
     amount: usize,
     of_all_max: usize,
     taken: Arc<Lock>,
-}
-
-/// The most that one may have where others have so much of what there is: as much as stays free beside it, and the odd one. Alone that is half, beside
-/// one that has its half a quarter. Each further one that takes all that it may leaves half of what it found, so it needs many to leave nothing.
-pub(crate) const fn of_one_max(of_all_max: usize, others: usize) -> usize {
-    of_all_max.saturating_sub(others).div_ceil(2)
 }
 
 /// There is not so much left.
@@ -55,19 +97,19 @@ impl Shares {
         Self { of_all_max, taken: Arc::default() }
     }
 
-    /// Counts one more for this tenant.
+    /// Counts one more for this owner.
     ///
     /// # Errors
     /// When there is none left.
-    pub(crate) fn take(&self, tenant: TenantId) -> Result<Share, NoneLeft> {
-        let mut share = self.nothing(tenant);
+    pub(crate) fn take(&self, owner: Owner) -> Result<Share, NoneLeft> {
+        let mut share = self.nothing(owner);
         share.grow(1)?;
         Ok(share)
     }
 
     /// A share that has to grow.
-    pub(crate) fn nothing(&self, tenant: TenantId) -> Share {
-        Share { tenant, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
+    pub(crate) fn nothing(&self, owner: Owner) -> Share {
+        Share { owner, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
     }
 }
 
@@ -78,13 +120,11 @@ impl Share {
     /// When there is not so much left; nothing more is counted then.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), NoneLeft> {
         let mut taken = self.taken.lock().map_err(|_poisoned| NoneLeft::OfAll)?;
-        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0);
-        let max = of_one_max(self.of_all_max, taken.by_all.saturating_sub(own));
+        let (own, max) = (taken.of(self.owner.tenant), taken.most(self.owner, self.of_all_max));
         if own.saturating_add(by) > max {
             return Err(if own == self.amount { NoneLeft::OfAll } else { NoneLeft::OfOne { max } });
         }
-        taken.by_all += by;
-        taken.by_tenant.insert(self.tenant, own + by);
+        taken.add(self.owner, by);
         self.amount += by;
         Ok(())
     }
@@ -92,31 +132,28 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if self.amount == 0 {
-            return;
-        }
-        let Ok(mut taken) = self.taken.lock() else { return };
-        taken.by_all = taken.by_all.saturating_sub(self.amount);
-        if let Entry::Occupied(mut own) = taken.by_tenant.entry(self.tenant) {
-            match own.get().saturating_sub(self.amount) {
-                0 => drop(own.remove()),
-                rest => drop(own.insert(rest)),
-            }
+        if self.amount > 0
+            && let Ok(mut taken) = self.taken.lock()
+        {
+            taken.remove(self.owner, self.amount);
         }
     }
+}
+
+/// Tenants for tests.
+#[cfg(test)]
+pub(crate) const fn configured(number: u8) -> Owner {
+    Owner { tenant: TenantId::from_bytes([number; 16]), standing: crate::identity::Standing::Configured }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const fn tenant(number: u8) -> TenantId {
-        TenantId::from_bytes([number; 16])
-    }
+    use crate::identity::Standing;
 
     #[test]
     fn a_tenant_has_half_and_others_have_theirs() {
-        let (shares, one, other) = (Shares::of(4), tenant(1), tenant(2));
+        let (shares, one, other) = (Shares::of(4), configured(1), configured(2));
         let held = (shares.take(one), shares.take(one));
         assert_eq!(shares.take(one).err(), Some(NoneLeft::OfOne { max: 2 }));
         assert!(shares.take(other).is_ok());
@@ -124,24 +161,41 @@ mod tests {
         let again = shares.take(one);
         assert!(again.is_ok() && shares.take(one).is_err());
         drop((held.1, again));
-        assert!(shares.taken.lock().unwrap().by_tenant.is_empty());
+        assert!(shares.taken.lock().unwrap().is_empty());
     }
 
     #[test]
     fn each_further_tenant_leaves_half_of_what_it_finds() {
         let shares = Shares::of(64);
-        let all = |number: u8| std::iter::from_fn(|| shares.take(tenant(number)).ok()).collect::<Vec<_>>();
+        let all = |number: u8| std::iter::from_fn(|| shares.take(configured(number)).ok()).collect::<Vec<_>>();
         let held: Vec<Vec<Share>> = (1..=9).map(all).collect();
         assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [32, 16, 8, 4, 2, 1, 1, 0, 0]);
         // Beside the others the first one would get no more than half of what they leave.
-        assert_eq!(shares.take(tenant(1)).err(), Some(NoneLeft::OfOne { max: 16 }));
-        assert_eq!(shares.take(tenant(9)).err(), Some(NoneLeft::OfAll));
+        assert_eq!(shares.take(configured(1)).err(), Some(NoneLeft::OfOne { max: 16 }));
+        assert_eq!(shares.take(configured(9)).err(), Some(NoneLeft::OfAll));
+    }
+
+    #[test]
+    fn visitors_have_half_together_however_many_they_are() {
+        let shares = Shares::of(64);
+        let visitor = |number: u8| Owner { standing: Standing::Visitor, ..configured(number) };
+        let all = |owner: Owner| std::iter::from_fn(|| shares.take(owner).ok()).collect::<Vec<_>>();
+        let first: Vec<Share> = (0..10).map(|_| shares.take(visitor(1)).unwrap()).collect();
+        let others: Vec<_> = (2..=5).map(|number| all(visitor(number)).len()).collect();
+        // What is counted here is given back at once.
+        assert_eq!(others, [22, 22, 22, 22]);
+        let second = all(visitor(2));
+        assert_eq!(shares.take(visitor(3)).err(), Some(NoneLeft::OfAll));
+        assert_eq!(shares.take(visitor(1)).err(), Some(NoneLeft::OfOne { max: 10 }));
+        assert_eq!(all(configured(9)).len(), 16);
+        drop(first);
+        assert_eq!((second.len(), all(visitor(3)).len()), (22, 10));
     }
 
     #[test]
     fn a_share_grows_as_far_as_its_tenant_and_all_may_and_is_given_back_as_a_whole() {
         let shares = Shares::of(20);
-        let mut held = [1, 1, 2].map(|number| shares.nothing(tenant(number)));
+        let mut held = [1, 1, 2].map(|number| shares.nothing(configured(number)));
         let mut grow = |at: usize, by: usize| held[at].grow(by);
         assert_eq!(grow(0, 6), Ok(()));
         assert_eq!(grow(1, 5), Err(NoneLeft::OfOne { max: 10 }));
@@ -149,13 +203,13 @@ mod tests {
         assert_eq!(grow(2, 6), Err(NoneLeft::OfAll));
         assert_eq!(grow(2, 5), Ok(()));
         assert_eq!(grow(2, usize::MAX), Err(NoneLeft::OfAll));
-        assert_eq!(shares.nothing(tenant(2)).grow(1), Err(NoneLeft::OfOne { max: 5 }));
+        assert_eq!(shares.nothing(configured(2)).grow(1), Err(NoneLeft::OfOne { max: 5 }));
         let [first, second, third] = held;
         drop(first);
-        assert_eq!(shares.nothing(tenant(1)).grow(5), Err(NoneLeft::OfOne { max: 8 }));
-        assert_eq!(shares.nothing(tenant(1)).grow(4), Ok(()));
+        assert_eq!(shares.nothing(configured(1)).grow(5), Err(NoneLeft::OfOne { max: 8 }));
+        assert_eq!(shares.nothing(configured(1)).grow(4), Ok(()));
         drop((second, third));
         let taken = shares.taken.lock().unwrap();
-        assert!(taken.by_all == 0 && taken.by_tenant.is_empty());
+        assert!(taken.by_all == 0 && taken.is_empty());
     }
 }

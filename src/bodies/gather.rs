@@ -49,7 +49,7 @@ impl Reader<'_> {
         patience: Patience,
         time_max: Duration,
     ) -> Result<Gathered, GatherError> {
-        let gathered = Gathered { piece: Bytes::new(), bytes: Vec::new(), held: Held(self.room.0.nothing(self.tenant)) };
+        let gathered = Gathered { piece: Bytes::new(), bytes: Vec::new(), held: Held(self.room.0.nothing(self.owner)) };
         timeout(time_max, gathered.fill(incoming, bytes_max, patience)).await.unwrap_or(Err(GatherError::Slow))
     }
 }
@@ -160,10 +160,10 @@ pub(crate) fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::TenantId;
+    use crate::shares::configured;
 
     fn gathered(room: &Room, number: u8) -> Gathered {
-        Gathered { piece: Bytes::new(), bytes: Vec::new(), held: Held(room.0.nothing(TenantId::from_bytes([number; 16]))) }
+        Gathered { piece: Bytes::new(), bytes: Vec::new(), held: Held(room.0.nothing(configured(number))) }
     }
 
     /// A body of so many bytes in pieces of this size, if there is room for it.

@@ -14,7 +14,7 @@ pub use self::gather::{GatherError, Room};
 pub(crate) use self::gather::{Gathered, Held, poll_data};
 use self::turns::Turn;
 pub use self::turns::Turns;
-use crate::ids::TenantId;
+use crate::identity::Owner;
 use crate::panics::{Panicked, contain};
 
 /// A larger body is looked into beside the worker. One of this size can keep a worker for 2 ms, whatever it holds.
@@ -46,7 +46,7 @@ pub enum NotRead {
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// Whose they are.
-    pub tenant: TenantId,
+    pub owner: Owner,
     /// What may be held of them.
     pub room: &'a Room,
     /// Who looks into them, and when.
@@ -68,7 +68,7 @@ impl Reader<'_> {
         if !Self::is_large(bytes) {
             return Ok(work());
         }
-        let turn = self.turns.take(self.tenant).await?;
+        let turn = self.turns.take(self.owner).await?;
         beside(turn, work).await
     }
 }
@@ -92,11 +92,12 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::shares::configured;
 
     #[tokio::test]
     async fn the_worker_goes_on_while_a_large_body_is_looked_into() {
         let (room, turns) = (Room::default(), Turns::new(1));
-        let reader = |number: u8| Reader { tenant: TenantId::from_bytes([number; 16]), room: &room, turns: &turns };
+        let reader = |number: u8| Reader { owner: configured(number), room: &room, turns: &turns };
         let (release, released) = mpsc::channel::<()>();
         let (first, second) = (reader(1), reader(2));
         let large = first.look(ON_WORKER_BYTES_MAX + 1, move || released.recv().is_ok());
@@ -113,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_one_look_and_gives_its_turn_back() {
         let (room, turns) = (Room::default(), Turns::new(1));
-        let reader = Reader { tenant: TenantId::from_bytes([1; 16]), room: &room, turns: &turns };
+        let reader = Reader { owner: configured(1), room: &room, turns: &turns };
         let failed = reader.look(ON_WORKER_BYTES_MAX + 1, || -> u8 { panic!("of the test") }).await;
         assert!(matches!(failed, Err(NotRead::Panicked(_))), "{failed:?}");
         assert_eq!(reader.look(ON_WORKER_BYTES_MAX + 1, || 1).await, Ok(1));
@@ -122,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_lasts_as_long_as_the_work_when_nobody_waits_for_it() {
         let (room, turns) = (Room::default(), Turns::new(1));
-        let reader = |number: u8| Reader { tenant: TenantId::from_bytes([number; 16]), room: &room, turns: &turns };
+        let reader = |number: u8| Reader { owner: configured(number), room: &room, turns: &turns };
         let (release, released) = mpsc::channel::<()>();
         let (begin, begun) = tokio::sync::oneshot::channel();
         let (first, second) = (reader(1), reader(2));

@@ -1,7 +1,7 @@
-//! Whose turn it is to have a large body looked into: one body of each tenant at a time, and tenants one after another.
+//! Whose turn it is to have a large body looked into: one body of each tenant at a time, and tenants one after another. Visitors together are one
+//! tenant among the others, and take turns among themselves.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Crowded;
+use crate::identity::Owner;
 use crate::ids::TenantId;
+use crate::shares::Taken;
 
 /// Large bodies of one tenant that wait or are looked into.
 const OF_ONE_MAX: usize = 64;
@@ -23,6 +25,8 @@ const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Turns {
     at_once: Arc<Semaphore>,
+    /// Which of the visitors waits with the tenants.
+    of_visitors: Arc<Semaphore>,
     lines: Lock,
     wait_time_max: Duration,
 }
@@ -33,20 +37,14 @@ type Lock = std::sync::Mutex<Lines>;
 /// There is a line for each tenant that has a place in it, and no other.
 #[derive(Debug, Default)]
 struct Lines {
-    by_tenant: HashMap<TenantId, Line, foldhash::fast::RandomState>,
-    places: usize,
-}
-
-#[derive(Debug)]
-struct Line {
-    first: Arc<Semaphore>,
-    places: usize,
+    first: HashMap<TenantId, Arc<Semaphore>, foldhash::fast::RandomState>,
+    places: Taken,
 }
 
 /// A place in a line, which counts as long as this is there.
 #[derive(Debug)]
 struct Place {
-    tenant: TenantId,
+    owner: Owner,
     turns: Arc<Turns>,
 }
 
@@ -55,6 +53,7 @@ struct Place {
 #[expect(dead_code, reason = "they are kept until it is dropped, in this order")]
 pub(super) struct Turn {
     of_all: OwnedSemaphorePermit,
+    of_visitors: Option<OwnedSemaphorePermit>,
     of_line: OwnedSemaphorePermit,
     place: Place,
 }
@@ -67,51 +66,47 @@ impl Turns {
     }
 
     fn waiting(workers: usize, wait_time_max: Duration) -> Arc<Self> {
-        Arc::new(Self { at_once: Arc::new(Semaphore::new((workers / 2).max(1))), lines: Lock::default(), wait_time_max })
+        let at_once = Arc::new(Semaphore::new((workers / 2).max(1)));
+        Arc::new(Self { at_once, of_visitors: Arc::new(Semaphore::new(1)), lines: Lock::default(), wait_time_max })
     }
 
     /// Waits for a turn.
     ///
     /// # Errors
     /// When too many wait already, or it takes too long.
-    pub(super) async fn take(self: &Arc<Self>, tenant: TenantId) -> Result<Turn, Crowded> {
-        let (place, line) = self.line_up(tenant)?;
+    pub(super) async fn take(self: &Arc<Self>, owner: Owner) -> Result<Turn, Crowded> {
+        let (place, line) = self.line_up(owner)?;
         let turn = async {
             let of_line = line.acquire_owned().await?;
+            let of_visitors = if owner.standing.is_visitor() { Some(Arc::clone(&self.of_visitors).acquire_owned().await?) } else { None };
             let of_all = Arc::clone(&self.at_once).acquire_owned().await?;
-            Ok::<_, tokio::sync::AcquireError>((of_all, of_line))
+            Ok::<_, tokio::sync::AcquireError>((of_all, of_visitors, of_line))
         };
         match timeout(self.wait_time_max, turn).await {
-            Ok(Ok((of_all, of_line))) => Ok(Turn { of_all, of_line, place }),
+            Ok(Ok((of_all, of_visitors, of_line))) => Ok(Turn { of_all, of_visitors, of_line, place }),
             // Nobody closes them.
             Ok(Err(_)) | Err(_) => Err(Crowded::All),
         }
     }
 
-    fn line_up(self: &Arc<Self>, tenant: TenantId) -> Result<(Place, Arc<Semaphore>), Crowded> {
+    fn line_up(self: &Arc<Self>, owner: Owner) -> Result<(Place, Arc<Semaphore>), Crowded> {
         let mut lines = self.lines.lock().map_err(|_poisoned| Crowded::All)?;
-        if lines.by_tenant.get(&tenant).is_some_and(|line| line.places >= OF_ONE_MAX) {
-            return Err(Crowded::Share);
+        let own = lines.places.of(owner.tenant);
+        if own >= lines.places.most(owner, OF_ALL_MAX).min(OF_ONE_MAX) {
+            return Err(if own == 0 { Crowded::All } else { Crowded::Share });
         }
-        if lines.places >= OF_ALL_MAX {
-            return Err(Crowded::All);
-        }
-        lines.places += 1;
-        let line = lines.by_tenant.entry(tenant).or_insert_with(|| Line { first: Arc::new(Semaphore::new(1)), places: 0 });
-        line.places += 1;
-        Ok((Place { tenant, turns: Arc::clone(self) }, Arc::clone(&line.first)))
+        lines.places.add(owner, 1);
+        let first = lines.first.entry(owner.tenant).or_insert_with(|| Arc::new(Semaphore::new(1)));
+        Ok((Place { owner, turns: Arc::clone(self) }, Arc::clone(first)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let Ok(mut lines) = self.turns.lines.lock() else { return };
-        lines.places = lines.places.saturating_sub(1);
-        if let Entry::Occupied(mut line) = lines.by_tenant.entry(self.tenant) {
-            line.get_mut().places = line.get().places.saturating_sub(1);
-            if line.get().places == 0 {
-                line.remove();
-            }
+        lines.places.remove(self.owner, 1);
+        if lines.places.of(self.owner.tenant) == 0 {
+            lines.first.remove(&self.owner.tenant);
         }
     }
 }
@@ -124,17 +119,23 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
+    use crate::identity::Standing;
+    use crate::shares::configured;
 
-    const fn tenant(number: u8) -> TenantId {
-        TenantId::from_bytes([number; 16])
+    const fn visitor(number: u8) -> Owner {
+        Owner { standing: Standing::Visitor, ..configured(number) }
     }
 
     type Waiting = Pin<Box<dyn Future<Output = Result<Turn, Crowded>>>>;
 
     /// Lines up, and says whether it was its turn at once.
     async fn line_up(turns: &Arc<Turns>, number: u8) -> Result<Turn, Waiting> {
+        line_up_as(turns, configured(number)).await
+    }
+
+    async fn line_up_as(turns: &Arc<Turns>, owner: Owner) -> Result<Turn, Waiting> {
         let turns = Arc::clone(turns);
-        ask(Box::pin(async move { turns.take(tenant(number)).await })).await.map(Result::unwrap)
+        ask(Box::pin(async move { turns.take(owner).await })).await.map(Result::unwrap)
     }
 
     async fn ask(mut waiting: Waiting) -> Result<Result<Turn, Crowded>, Waiting> {
@@ -155,7 +156,7 @@ mod tests {
                 match ask(waiting.pop_front().unwrap()).await {
                     Ok(next) => {
                         let next = next.unwrap();
-                        order.push(next.place.tenant.as_bytes()[0]);
+                        order.push(next.place.owner.tenant.as_bytes()[0]);
                         turn = Some(next);
                         break;
                     }
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!((&order[..2], order.len()), (&[2, 3][..], 6), "others come first: {order:?}");
         assert!(order.iter().rposition(|who| *who == 2) < order.iter().rposition(|who| *who == 1), "{order:?}");
         let lines = turns.lines.lock().unwrap();
-        assert!(lines.places <= 1 && lines.by_tenant.len() <= 1);
+        assert!(lines.first.len() <= 1);
     }
 
     #[tokio::test]
@@ -202,23 +203,42 @@ mod tests {
             held
         };
         let mut held = full(1, OF_ONE_MAX).await;
-        assert_eq!(turns.take(tenant(1)).await.err(), Some(Crowded::Share));
+        assert_eq!(turns.take(configured(1)).await.err(), Some(Crowded::Share));
         held.pop();
         assert!(line_up(&turns, 1).await.is_err(), "it waits");
         held.push(line_up(&turns, 1).await);
-        for number in 2..=16 {
+        for number in 2..=14 {
             held.extend(full(number, OF_ONE_MAX).await);
         }
-        assert_eq!(turns.take(tenant(17)).await.err(), Some(Crowded::All));
+        // Each further one has half of what is left.
+        for (number, places) in (15..).zip([64, 32, 16, 8, 4, 2, 1, 1]) {
+            held.extend(full(number, places).await);
+            assert_eq!(turns.take(configured(number)).await.err(), Some(Crowded::Share));
+        }
+        assert_eq!(turns.take(configured(99)).await.err(), Some(Crowded::All));
         drop(held);
-        assert!(turns.lines.lock().unwrap().by_tenant.is_empty());
+        assert!(turns.lines.lock().unwrap().first.is_empty());
         assert!(line_up(&turns, 17).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn visitors_are_one_among_the_others_however_many_they_are() {
+        let turns = Turns::new(1);
+        let first = line_up(&turns, 1).await.map_err(|_waiting| ()).unwrap();
+        let mut waiting = VecDeque::new();
+        for number in 11..=15 {
+            waiting.push_back(line_up_as(&turns, visitor(number)).await.err().unwrap());
+        }
+        for number in [2, 3] {
+            waiting.push_back(line_up(&turns, number).await.err().unwrap());
+        }
+        assert_eq!(order(first, waiting).await, [11, 2, 3, 12, 13, 14, 15]);
     }
 
     #[tokio::test]
     async fn nobody_waits_for_ever() {
         let turns = Turns::waiting(1, Duration::from_millis(1));
-        let _held = turns.take(tenant(1)).await.unwrap();
-        assert_eq!(turns.take(tenant(2)).await.err(), Some(Crowded::All));
+        let _held = turns.take(configured(1)).await.unwrap();
+        assert_eq!(turns.take(configured(2)).await.err(), Some(Crowded::All));
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::arm::action;
 use crate::bodies::{Crowded, GatherError, Gathered, Reader};
 use crate::https::Patience;
-use crate::ids::TenantId;
+use crate::identity::Owner;
 use crate::pipeline::{Errand, Outbound};
 
 pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
@@ -275,7 +275,7 @@ impl Backend {
         let (body, watch) = Outgoing::new(body, &standing, &self.config);
         let headers = || request.headers();
         let target = request.target().map_err(not_a_target)?;
-        let message = Message { method: request.method(), target, headers: &headers, tenant: Some(request.caller().principal.tenant) };
+        let message = Message { method: request.method(), target, headers: &headers, owner: Some(request.caller().owner()) };
         self.transmit(&message, body, &watch, standing).await
     }
 
@@ -286,7 +286,7 @@ impl Backend {
     pub async fn run(&self, errand: &Errand) -> Result<Response<AnswerBody>, ForwardError> {
         let headers = || errand.headers().clone();
         let target = errand.target().try_into().map_err(not_a_target)?;
-        let message = Message { method: errand.method(), target, headers: &headers, tenant: None };
+        let message = Message { method: errand.method(), target, headers: &headers, owner: None };
         let (body, watch) = Outgoing::new(RequestBody::Whole(errand.body()), &Unconditional, &self.config);
         match self.transmit(&message, body, &watch, Unconditional).await {
             Ok(answer) => Ok(answer),
@@ -308,7 +308,7 @@ impl Backend {
         }
         let repeatable = matches!(message.method, action::Method::Get | action::Method::Head) && body.is_end_stream();
         let mut outgoing = self.head(message, body)?;
-        let share = message.tenant.map(|tenant| self.pool.share(tenant)).transpose().map_err(unreachable_backend)?;
+        let share = message.owner.map(|owner| self.pool.share(owner)).transpose().map_err(unreachable_backend)?;
         let mut connection = self.pool.reuse_or_connect().await.map_err(unreachable_backend)?;
         loop {
             if !standing.holds() {
@@ -398,7 +398,7 @@ struct Message<'a> {
     /// Made for each attempt: there is hardly ever a second one.
     headers: &'a (dyn Fn() -> HeaderMap + Sync),
     /// Whose share of the connections it takes.
-    tenant: Option<TenantId>,
+    owner: Option<Owner>,
 }
 
 /// What the gateway says for itself needs nobody's leave while it is under way.

@@ -28,7 +28,7 @@ use super::body::Outgoing;
 use super::intake::{AwaitedHead, Intake};
 use super::{BackendConfig, Protocol, authority_of, host_header};
 use crate::https::Patience;
-use crate::ids::TenantId;
+use crate::identity::Owner;
 use crate::shares::{NoneLeft, Share, Shares};
 use crate::tls::{self, RootsError};
 
@@ -225,9 +225,9 @@ impl Pool {
         self.host.clone()
     }
 
-    /// One of the requests that this tenant may have at the backend.
-    pub(super) fn share(&self, tenant: TenantId) -> Result<Share, ConnectError> {
-        self.shares.take(tenant).map_err(|none| match none {
+    /// One of the requests that the tenant of this caller may have at the backend.
+    pub(super) fn share(&self, owner: Owner) -> Result<Share, ConnectError> {
+        self.shares.take(owner).map_err(|none| match none {
             NoneLeft::OfAll => ConnectError::Busy,
             NoneLeft::OfOne { max } => ConnectError::ShareUsed { max },
         })

@@ -34,6 +34,8 @@ pub struct Caller {
     pub groups: Groups,
     /// A guest in its home tenant (`acct` is 1): may work, may not onboard.
     pub guest: bool,
+    /// How its home tenant came to be known.
+    pub standing: Standing,
     /// Signed in with more than one factor: `amr` or `acrs` has `mfa`.
     pub mfa: bool,
     /// The client understands a claims challenge: `xms_cc` has `cp1`.
@@ -155,6 +157,32 @@ impl Principals<'_> {
     }
 }
 
+/// Whose share something is that callers of all tenants take from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Whose tokens were proven.
+    pub tenant: TenantId,
+    /// How that tenant came to be known.
+    pub standing: Standing,
+}
+
+/// How a tenant came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// By the policy files.
+    Configured,
+    /// It signed itself up: anybody may have as many of these as there is room for.
+    Visitor,
+}
+
+impl Standing {
+    /// Whether the tenant signed itself up.
+    #[must_use]
+    pub const fn is_visitor(self) -> bool {
+        matches!(self, Self::Visitor)
+    }
+}
+
 impl Caller {
     /// Somebody that the directory knows, to be asked about. No token proved it, so no request may be made with it.
     #[must_use]
@@ -173,6 +201,7 @@ impl Caller {
     pub fn signed_up(member: &Member, now: Timestamp) -> Self {
         Self {
             groups: Groups::listed(member.principal, []),
+            standing: Standing::Visitor,
             issuer: SIGNED_UP.into(),
             expires_at: now.checked_add(VISIT_TIME_MAX).unwrap_or(now),
             ..Self::unproven(member.principal, (&*member.identity).into(), now)
@@ -189,6 +218,7 @@ impl Caller {
             app_id_acr: None,
             groups: Groups::Overage,
             guest: false,
+            standing: Standing::Configured,
             mfa: false,
             claims_challenge: false,
             issuer: Box::default(),
@@ -208,6 +238,12 @@ impl Caller {
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.principal.tenant
+    }
+
+    /// Whose share it takes of what all share.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        Owner { tenant: self.principal.tenant, standing: self.standing }
     }
 
     /// Itself and its groups. Allocates only for a caller with too many groups for its token.
@@ -273,6 +309,7 @@ mod tests {
         let caller = Caller::signed_up(&member, now());
         assert_eq!((caller.principal, &*caller.name, &*caller.issuer), (OPERATOR_OF_HOME, "anna@juniper.example", "sign-up"));
         assert_eq!(caller.groups, Groups::Listed([OPERATOR_OF_HOME].into()));
+        assert_eq!(caller.owner(), Owner { tenant: OPERATOR_OF_HOME.tenant, standing: Standing::Visitor });
         assert_eq!((caller.issued_at, caller.expires_at.as_second()), (now(), 1_800_003_600));
     }
 

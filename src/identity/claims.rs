@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::caller::{Caller, CallerKind, ClientProof, Groups, TokenVersion};
+use super::caller::{Caller, CallerKind, ClientProof, Groups, Standing, TokenVersion};
 use super::error::{Flaw, Quoted, TokenError};
 use crate::clock::Timestamp;
 use crate::directory::TokenIssuer;
@@ -35,6 +35,8 @@ pub(super) struct Measures<'a> {
     pub(super) audiences: &'a [String],
     /// The issuer that signed it.
     pub(super) issuer: &'a TokenIssuer,
+    /// How the tenant came to be known.
+    pub(super) standing: Standing,
     /// The present time.
     pub(super) now: Timestamp,
 }
@@ -82,6 +84,7 @@ impl Claims {
             app_id_acr,
             groups: self.groups(principal)?,
             guest: self.guest()?,
+            standing: measures.standing,
             mfa,
             claims_challenge: self.texts("xms_cc")?.iter().any(|capability| capability.eq_ignore_ascii_case("cp1")),
             issuer: self.issuer()?.into(),
@@ -299,7 +302,7 @@ mod tests {
     fn judged(claims: Value) -> Result<Caller, String> {
         let Value::Object(members) = claims else { panic!("not an object") };
         let issuer = issuer(HOME, KeySource::Inline("{}".into()));
-        let measures = Measures { audiences: &[AUDIENCE.to_owned()], issuer: &issuer, now: now() };
+        let measures = Measures { audiences: &[AUDIENCE.to_owned()], issuer: &issuer, standing: Standing::Configured, now: now() };
         Claims::new(members).caller(&measures).map_err(|error| error.to_string())
     }
 
@@ -308,7 +311,7 @@ mod tests {
         let mut issuer = issuer(HOME, KeySource::Inline("{}".into()));
         for (policy_s, expected_s) in [(0, 0), (5, 5), (60, 60), (61, 60), (255, 60)] {
             issuer.leeway_s = policy_s;
-            let measures = Measures { audiences: &[], issuer: &issuer, now: Timestamp::UNIX_EPOCH };
+            let measures = Measures { audiences: &[], issuer: &issuer, standing: Standing::Configured, now: Timestamp::UNIX_EPOCH };
             assert_eq!(measures.leeway(), Duration::from_secs(expected_s), "{policy_s}");
         }
     }

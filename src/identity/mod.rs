@@ -33,7 +33,7 @@ pub(crate) mod testing;
 
 pub use auxiliary::{AuxiliaryError, Signed};
 pub use cache::CacheLimits;
-pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Principals, SIGNED_UP, TokenVersion};
+pub use caller::{Caller, CallerKind, ClientProof, GroupSource, Groups, Owner, Principals, SIGNED_UP, Standing, TokenVersion};
 pub use error::{Flaw, Part, Quoted, TokenError};
 pub use fetch::{FetchError, Fetcher};
 pub use issuer_keys::KeyTimes;

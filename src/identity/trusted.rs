@@ -73,6 +73,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::caller::{Owner, Standing};
     use super::super::testing::{AUDIENCE, HOME_KEY, OPERATOR, RIVAL_KEY, TestKey, World, claims, header, with};
     use super::*;
     use crate::directory::entity::{self, Account, Entity};
@@ -118,6 +119,7 @@ mod tests {
         let old = token(&world, &HOME_KEY, "a", JUNIPER, FIRST);
         check("first", &world.verdict(&old).await, IS_IN);
         check("again, now kept", &world.verdict(&old).await, IS_IN);
+        assert_eq!(world.verify(&old).await.unwrap().owner(), Owner { tenant: JUNIPER, standing: Standing::Visitor });
         check("from the cache", &world.verdict(&old).await, IS_IN);
         publish(&world, vec![account(JUNIPER, &[trusted(FIRST, &[RIVAL_KEY.jwk("a")])])]);
         check("replaced", &world.verdict(&old).await, "token.signature: the signature of the token is wrong");
@@ -169,6 +171,7 @@ mod tests {
         publish(&world, vec![account(home, &[trusted(FIRST, &[RIVAL_KEY.jwk("a")])])]);
         check("its own issuer", &world.verdict(&token(&world, &RIVAL_KEY, "a", home, FIRST)).await, "token.issuer: ");
         check("the declared one", &world.verdict(&world.token()).await, IS_IN);
+        assert_eq!(world.verify(&world.token()).await.unwrap().owner(), Owner { tenant: home, standing: Standing::Configured });
         assert_eq!(world.server.asked.borrow().to_owned(), 1, "{AUDIENCE}");
     }
 

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use super::auxiliary::{self, AuxiliaryError, Signed, Unaccepted};
 use super::bearer::{self, Bearer};
 use super::cache::{CacheLimits, Proven, TokenCache};
-use super::caller::Caller;
+use super::caller::{Caller, Standing};
 use super::claims::{Measures, later};
 use super::compact::Unproven;
 use super::error::TokenError;
@@ -88,7 +88,8 @@ impl Verifier {
         let (origin, key) = self.keys.key(&home, unproven.kid()).await?;
         let claims = unproven.prove(&key)?;
         let now = self.clock.now();
-        let measures = Measures { audiences: &self.audiences, issuer: home.issuer, now };
+        let standing = if directory.account(home.tenant.id).is_some() { Standing::Visitor } else { Standing::Configured };
+        let measures = Measures { audiences: &self.audiences, issuer: home.issuer, standing, now };
         let signed = || Some(Signed { tenant: home.tenant.id, client: claims.client().ok().and_then(|(client, _)| client) });
         let caller = Arc::new(claims.caller(&measures).map_err(|error| Unaccepted { error, signed: signed() })?);
         if home.tenant.suspended {

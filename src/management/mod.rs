@@ -241,7 +241,7 @@ const fn room(held: usize, what: &'static str, max: usize) -> Result<(), OwnErro
 /// # Errors
 /// When it cannot be carried out; nothing was changed then, unless the error says otherwise.
 pub async fn carry_out(request: &Arc<OwnRequest>, body: RequestBody, desk: &Desk<'_>) -> Result<OwnAnswer, OwnError> {
-    let reader = Reader { tenant: request.caller.principal.tenant, room: desk.room, turns: desk.turns };
+    let reader = Reader { owner: request.caller.owner(), room: desk.room, turns: desk.turns };
     let held = OnceLock::new();
     let body = Sent { body, reader, held: &held };
     match request.service {

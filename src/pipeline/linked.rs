@@ -16,8 +16,8 @@ use crate::arm::scope::{Anchor, Scope};
 use crate::delegation::decide::{self, Decision, Question};
 use crate::delegation::{DenyAssignment, Grant};
 use crate::directory::{Directory, SubscriptionState};
-use crate::identity::Caller;
-use crate::ids::{PrincipalId, TenantId};
+use crate::identity::{Caller, Owner};
+use crate::ids::PrincipalId;
 use crate::json::{self, TooManyValues};
 use crate::rejection::Rejection;
 
@@ -93,10 +93,10 @@ pub enum LinkError {
 const SHOWN_MAX: usize = 128;
 
 impl Unread {
-    /// The tenant of whoever sent it.
+    /// Whose share of what all share it takes.
     #[must_use]
-    pub fn tenant(&self) -> TenantId {
-        self.0.caller().principal.tenant
+    pub fn owner(&self) -> Owner {
+        self.0.caller().owner()
     }
 
     /// What the body is, by what is said of it.
@@ -325,6 +325,7 @@ mod tests {
     use super::super::testing::{BARE, MAIN, THEIRS, WARNED, World};
     use super::super::{Outbound, Scoped};
     use super::*;
+    use crate::identity::Standing;
 
     const PUT_VM: &str = "PUT ~/resourceGroups/rg-a/providers/Microsoft.Compute/virtualMachines/vm";
     const QUERY: &str = "POST /providers/Microsoft.ResourceGraph/resources";
@@ -359,9 +360,11 @@ mod tests {
     fn whoever_sent_it_is_of_its_own_tenant() {
         let world = World::new();
         for who in ["contributor", "owner"] {
-            let caller = world.caller(who);
-            let expected = caller.principal.tenant;
-            assert_eq!(world.unread(world.resolve(caller, PUT_VM).unwrap()).tenant(), expected, "{who}");
+            for standing in [Standing::Configured, Standing::Visitor] {
+                let caller = Caller { standing, ..world.caller(who) };
+                let expected = Owner { tenant: caller.principal.tenant, standing };
+                assert_eq!(world.unread(world.resolve(caller, PUT_VM).unwrap()).owner(), expected, "{who}");
+            }
         }
     }
 

@@ -195,6 +195,9 @@ pub struct PrincipalEntry {
     /// Where the groups came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
+    /// Its tenant signed itself up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub visitor: bool,
 }
 
 /// Who owns the scope.
@@ -341,6 +344,7 @@ pub(super) fn principal(caller: &Caller, trail: &Trail) -> PrincipalEntry {
         tenant_name: name_of(&trail.directory, caller.principal.tenant),
         kind: kind.to_owned(),
         groups: trail.group_source.as_ref().map(ToString::to_string),
+        visitor: caller.standing.is_visitor(),
     }
 }
 

@@ -16,7 +16,7 @@ use super::health::{Health, Loss};
 use super::key_file::{self, KeyFileError};
 use super::ledger::{GrantKey, Ledger, Uses};
 use super::sealer::{Heads, Job, Sealer, Stated};
-use super::segments::Segments;
+use super::segments::{By, Segments};
 use super::stored::{Evidence, Frames, Scribe};
 use super::tally::Tally;
 use super::{Activities, ActivityQuery, Filter, Finished, Found, Recent, Record, RecordConfig, Told};
@@ -129,7 +129,7 @@ impl Journal {
             return self.lose(finished.trail.id);
         }
         let (evidence, now) = (Evidence::of(finished), Clock::instant());
-        if self.tally.is_to_count(&evidence, || self.segments.has_share_for_strangers(), now) {
+        if self.tally.is_to_count(&evidence, &self.segments, now) {
             return self.tally.count(finished, now);
         }
         match (evidence.logs(), evidence.told()) {
@@ -174,7 +174,8 @@ impl Journal {
             self.ledger.note_evidence(evidence, frame.grant_key.as_ref());
         }
         let (scribe, chains) = (&mut self.scribe, &mut self.chains);
-        self.segments.write(evidence.trail().id, evidence.trail().caller.is_none(), |line| {
+        let trail = evidence.trail();
+        self.segments.write(trail.id, By::caller(trail.caller.as_deref()), Some(trail.received), |line| {
             let hasher = scribe.write(line, evidence, frame);
             chains.link(line, hasher, logs);
         });
@@ -188,7 +189,7 @@ impl Journal {
         json.pop();
         let mut hasher = LineHasher::default();
         hasher.update(&json);
-        self.segments.write(record.id, record.principal.is_none(), |line| {
+        self.segments.write(record.id, By::whom(record), record.time.parse().ok(), |line| {
             line.extend_from_slice(&json);
             self.chains.link(line, hasher, logs);
         });

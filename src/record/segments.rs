@@ -13,13 +13,17 @@ use super::archive::{self, Kind, Lines};
 use super::audit::Linked;
 use super::health::{Health, Trouble};
 use super::{Filter, Found, Recent, Record, RecordConfig};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::identity::Caller;
 use crate::ids::RequestId;
 
 /// A segment is closed at this size, or at a sixteenth of what is kept if that is less.
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Records without a proven caller have one part of so many of all bytes.
 const STRANGERS_SHARE: u64 = 4;
+/// Those of visitors have half, while that would push out what is younger than this.
+const VISITORS_SHARE: u64 = 2;
+const KEPT_FROM_VISITORS: Duration = Duration::from_hours(24);
 /// Lines go to the file in pieces of this size while there is more to write, and at once when there is not.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Lines that wait while the disk takes none; further records are lost, and that is said.
@@ -42,11 +46,46 @@ struct Place {
 struct Segment {
     number: u64,
     size: u64,
+    /// When the first of its requests arrived.
+    since: Option<Timestamp>,
     /// Bytes of records without a proven caller.
     strangers: u64,
+    /// Bytes of records of callers whose tenants signed themselves up.
+    visitors: u64,
     places: Vec<Place>,
     /// So many of the places are in the order of their ids.
     sorted: usize,
+}
+
+/// Whose record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Nobody was proven.
+    Stranger,
+    /// A caller whose tenant signed itself up.
+    Visitor,
+    /// Another caller.
+    Known,
+}
+
+impl By {
+    /// Whoever asked, as it was proven.
+    pub(super) fn caller(caller: Option<&Caller>) -> Self {
+        match caller {
+            None => Self::Stranger,
+            Some(caller) if caller.standing.is_visitor() => Self::Visitor,
+            Some(_) => Self::Known,
+        }
+    }
+
+    /// Whoever asked, as the record tells.
+    pub(super) fn whom(record: &Record) -> Self {
+        match &record.principal {
+            None => Self::Stranger,
+            Some(principal) if principal.visitor => Self::Visitor,
+            Some(_) => Self::Known,
+        }
+    }
 }
 
 /// Places that are looked through one by one.
@@ -68,7 +107,7 @@ pub(super) struct Segments {
 
 impl Segment {
     const fn new(number: u64) -> Self {
-        Self { number, size: 0, strangers: 0, places: Vec::new(), sorted: 0 }
+        Self { number, size: 0, since: None, strangers: 0, visitors: 0, places: Vec::new(), sorted: 0 }
     }
 
     /// The first line of an id counts: what follows it is the same for other eyes.
@@ -76,6 +115,17 @@ impl Segment {
         let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(length)) else { return };
         if self.places.last().is_none_or(|last| last.id != id) {
             self.places.push(Place { id, offset, length });
+        }
+    }
+
+    /// Counts a line.
+    fn count(&mut self, by: By, received: Option<Timestamp>, length: u64) {
+        self.size += length;
+        self.since = self.since.or(received);
+        match by {
+            By::Stranger => self.strangers += length,
+            By::Visitor => self.visitors += length,
+            By::Known => {}
         }
     }
 
@@ -136,13 +186,15 @@ impl Segments {
             // A line that a crash tore stays in the file and means nothing.
             if let Ok(record) = Record::read(line.text) {
                 segment.remember(record.id, segment.size, line.length);
-                segment.strangers += if record.principal.is_none() { line.length as u64 } else { 0 };
+                let received = segment.since.or_else(|| record.time.parse().ok());
+                segment.count(By::whom(&record), received, line.length as u64);
                 note(&record);
+            } else {
+                segment.size += line.length as u64;
             }
             if let Ok(linked) = Linked::parse(line.text) {
                 show(&linked);
             }
-            segment.size += line.length as u64;
         }
         self.begin(segment);
         Ok(())
@@ -183,15 +235,21 @@ impl Segments {
         self.segments.iter().map(|segment| segment.strangers).sum::<u64>() < self.bytes_max / STRANGERS_SHARE
     }
 
+    /// Whether another record of a visitor may be kept: all of them together have half, unless nothing young has to go for more.
+    pub(super) fn has_share_for_visitors(&self, now: Timestamp) -> bool {
+        let kept_until = self.segments.front().and_then(|oldest| oldest.since?.checked_add(KEPT_FROM_VISITORS).ok());
+        kept_until.is_some_and(|until| until < now)
+            || self.segments.iter().map(|segment| segment.visitors).sum::<u64>() < self.bytes_max / VISITORS_SHARE
+    }
+
     /// Has a line appended to those that wait, line feed included.
-    pub(super) fn write(&mut self, id: RequestId, is_strangers: bool, append: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, id: RequestId, by: By, received: Option<Timestamp>, append: impl FnOnce(&mut Vec<u8>)) {
         let Some(segment) = self.segments.back_mut() else { return };
         let before = self.waiting.len();
         append(&mut self.waiting);
         let length = self.waiting.len() - before;
         segment.remember(id, segment.size, length);
-        segment.size += length as u64;
-        segment.strangers += if is_strangers { length as u64 } else { 0 };
+        segment.count(by, received, length as u64);
         if self.waiting.len() >= PIECE_BYTES {
             self.flush();
         }

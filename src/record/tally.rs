@@ -1,13 +1,15 @@
 //! Refusals that come faster than they are worth a record each: they are counted, and a summary a minute says how many there were.
 //!
 //! Otherwise whoever can send requests could push out the records of everybody: strangers need no more than an address, and a tenant its own
-//! tokens. What a grant permitted is never counted here: each such request has its record.
+//! tokens. What a grant permitted is never counted here: each such request has its record, but for those of visitors, of whom anybody may have
+//! many: they have a pace for what is their own, and half of the room together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::audit::Log;
 use super::entry::{Counted, Record};
+use super::segments::Segments;
 use super::stored::Evidence;
 use super::{Finished, Told};
 use crate::clock::Timestamp;
@@ -21,6 +23,9 @@ const STRANGERS_PER_S: u32 = 10;
 /// Records of refused requests of one home tenant: so many at once, and in a second.
 const REFUSED_AT_ONCE: u32 = 1_000;
 const REFUSED_PER_S: u32 = 10;
+/// Records of what a visitor's tenant asks for of its own: so many at once, and in a second.
+const VISITED_AT_ONCE: u32 = 1_000;
+const VISITED_PER_S: u32 = 10;
 /// From the first request that is counted to the summary.
 const SUMMARY_TIME: Duration = Duration::from_secs(60);
 /// Summaries in one minute for the logs of customers; what is more of them is counted for the operator's log.
@@ -32,11 +37,20 @@ const CUSTOMERS_MAX: usize = 1_024;
 pub(super) struct Tally {
     strangers: Rate,
     refused: Rate,
+    visited: Rate,
     paces: Paces,
     counts: HashMap<(Log, Option<TenantId>), Count, foldhash::fast::RandomState>,
     /// Those of them that are in another's log than the caller's.
     customers: usize,
     since: Option<Instant>,
+}
+
+/// What has a pace.
+#[derive(Hash)]
+enum Of {
+    Strangers,
+    Refused(TenantId),
+    Visited(TenantId),
 }
 
 /// The home tenant of the caller, once that was proven.
@@ -68,6 +82,7 @@ impl Tally {
         Self {
             strangers: Rate::per_second(STRANGERS_AT_ONCE, STRANGERS_PER_S),
             refused: Rate::per_second(REFUSED_AT_ONCE, REFUSED_PER_S),
+            visited: Rate::per_second(VISITED_AT_ONCE, VISITED_PER_S),
             paces: Paces::default(),
             counts: HashMap::default(),
             customers: 0,
@@ -75,14 +90,20 @@ impl Tally {
         }
     }
 
-    /// Whether the request gets no record of its own. `has_share` says whether those without a proven caller have room left.
-    pub(super) fn is_to_count(&self, evidence: &Evidence<'_>, has_share: impl FnOnce() -> bool, now: Instant) -> bool {
-        match home(evidence) {
-            None if has_made_something(evidence) => false,
-            None => !has_share() || self.paces.take(&None::<TenantId>, self.strangers, now).is_err(),
-            home if is_turned_away(evidence) => self.paces.take(&home, self.refused, now).is_err(),
-            Some(_) => false,
+    /// Whether the request gets no record of its own.
+    pub(super) fn is_to_count(&self, evidence: &Evidence<'_>, segments: &Segments, now: Instant) -> bool {
+        let trail = evidence.trail();
+        let Some(caller) = trail.caller.as_deref() else {
+            let is_beyond = || !segments.has_share_for_strangers() || self.paces.take(&Of::Strangers, self.strangers, now).is_err();
+            return !has_made_something(evidence) && is_beyond();
+        };
+        let home = caller.tenant();
+        if is_turned_away(evidence) && self.paces.take(&Of::Refused(home), self.refused, now).is_err() {
+            return true;
         }
+        let is_own = trail.customer.is_none_or(|customer| customer == home);
+        let is_in_pace = || !is_own || self.paces.take(&Of::Visited(home), self.visited, now).is_ok();
+        caller.standing.is_visitor() && !(segments.has_share_for_visitors(trail.received) && is_in_pace())
     }
 
     /// Counts it in the logs that it belongs to.

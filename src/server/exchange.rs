@@ -220,7 +220,7 @@ impl Gateway {
         context: &Context<'_>,
     ) -> Result<(Response<AnswerBody>, Vec<&'static str>), Box<Rejection>> {
         let failed = |error| Box::new(Rejection::Forward(error));
-        let (backend, reader) = (&backends.manager, Reader { tenant: unread.tenant(), room: &backends.room, turns: &self.turns });
+        let (backend, reader) = (&backends.manager, Reader { owner: unread.owner(), room: &backends.room, turns: &self.turns });
         // A body takes its time, and grants end meanwhile.
         let judged_at = Clock::instant();
         let content = if body.is_empty() { Content::Nothing } else { unread.content()? };

@@ -11,7 +11,7 @@ use steward::clock::{Clock, Timestamp};
 use steward::delegation::{Grant, Window};
 use steward::directory::{Directory, Subscription};
 use steward::https::{Connection, HeadLimits};
-use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, TokenError, Verifier};
+use steward::identity::{CacheLimits, Caller, Fetcher, GroupSource, KeyStore, KeyTimes, Standing, TokenError, Verifier};
 use steward::ids::{RequestId, TenantId};
 use steward::pipeline::{
     Arrival, AssertionSigner, AuthorizeError, CheckName, Context, OperationOwners, Outcome, ScopeError, ScoredGrant, Site, Throttle, Trail,
@@ -125,6 +125,18 @@ impl Requests {
         trail.grants = vec![ScoredGrant { grant, principal: true, scope: true, action: true, in_force: true }];
         CheckName::ALL.into_iter().take(passed).for_each(|check| trail.pass(check));
         Finished { trail, status: StatusCode::OK, rejection: None, took: Duration::from_micros(217) }
+    }
+
+    /// A permitted request of a caller whose tenant signed itself up: within another tenant, or for what is its own.
+    pub fn visited(&self, is_own: bool) -> Finished {
+        let mut finished = self.permitted(RequestId::random());
+        let principal = finished.trail.caller.as_ref().unwrap().principal;
+        let supposed = Caller::supposed(principal, &self.directories[0], NOON.parse().unwrap());
+        finished.trail.caller = Some(Arc::new(Caller { standing: Standing::Visitor, ..supposed }));
+        if is_own {
+            finished.trail.customer = Some(principal.tenant);
+        }
+        finished
     }
 
     /// The caller of a request under another name.

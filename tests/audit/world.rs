@@ -80,6 +80,7 @@ pub fn record(random: &mut Random) -> (Record, Told) {
             tenant_name: None,
             kind: "user".to_owned(),
             groups: None,
+            visitor: false,
         }),
         actions: vec!["Microsoft.Resources/subscriptions/resourceGroups/read".to_owned()],
         exposes: Vec::new(),

@@ -115,7 +115,7 @@ impl Call<'_> {
     pub(super) async fn put(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {
         let plan = self.plan(name, body).await?;
         self.judge(&plan)?;
-        let turn = self.desk.deployments.take(self.request.caller.principal.tenant)?;
+        let turn = self.desk.deployments.take(self.request.caller.owner())?;
         let operation = OperationId::random();
         let begun = self.begun(&plan, operation)?;
         let accepted = self.show_accepted(&begun);

@@ -11,8 +11,9 @@ use super::DeploymentError;
 use crate::clock::Timestamp;
 use crate::directory::entity::Deployment;
 use crate::https::{Drained, Stop};
-use crate::ids::{OperationId, TenantId};
-use crate::shares::of_one_max;
+use crate::identity::Owner;
+use crate::ids::OperationId;
+use crate::shares::Taken;
 
 /// Deployments that a gateway carries out at once. Each holds its expanded template in memory.
 const AT_ONCE_MAX: usize = 64;
@@ -24,7 +25,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// The deployments of a gateway that are under way.
 #[derive(Debug, Default)]
 pub struct Deployments {
-    taken: watch::Sender<HashMap<TenantId, usize>>,
+    taken: watch::Sender<Taken>,
     is_stopped: watch::Sender<bool>,
     shown: watch::Sender<HashMap<OperationId, watch::Receiver<Deployment>>>,
 }
@@ -33,7 +34,7 @@ pub struct Deployments {
 #[derive(Debug)]
 pub(super) struct Turn {
     all: Arc<Deployments>,
-    tenant: TenantId,
+    owner: Owner,
 }
 
 /// A deployment whose progress is known here as long as this is there.
@@ -56,27 +57,25 @@ impl Deployments {
         self.shown.borrow().get(&operation).cloned()
     }
 
-    /// Counts one more deployment of this tenant's.
-    pub(super) fn take(self: &Arc<Self>, tenant: TenantId) -> Result<Turn, DeploymentError> {
+    /// Counts one more deployment of this one's tenant.
+    pub(super) fn take(self: &Arc<Self>, owner: Owner) -> Result<Turn, DeploymentError> {
         if self.is_stopped() {
             return Err(DeploymentError::Stopping);
         }
         let mut full = None;
         let _is_taken = self.taken.send_if_modified(|taken| {
-            let of_tenant = taken.get(&tenant).copied().unwrap_or_default();
-            let others = taken.values().sum::<usize>() - of_tenant;
-            let max = of_one_max(AT_ONCE_MAX, others).min(OF_A_TENANT_MAX);
-            full = match of_tenant {
+            let max = taken.most(owner, AT_ONCE_MAX).min(OF_A_TENANT_MAX);
+            full = match taken.of(owner.tenant) {
                 of_tenant if of_tenant < max => None,
                 0 => Some(DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false }),
                 _ => Some(DeploymentError::Many { max, of_tenant: true }),
             };
             if full.is_none() {
-                taken.insert(tenant, of_tenant + 1);
+                taken.add(owner, 1);
             }
             full.is_none()
         });
-        full.map_or_else(|| Ok(Turn { all: Arc::clone(self), tenant }), Err)
+        full.map_or_else(|| Ok(Turn { all: Arc::clone(self), owner }), Err)
     }
 
     /// Whether no part may begin any more.
@@ -97,7 +96,7 @@ impl Deployments {
     }
 
     async fn ended(&self) {
-        drop(self.taken.subscribe().wait_for(HashMap::is_empty).await);
+        drop(self.taken.subscribe().wait_for(Taken::is_empty).await);
     }
 }
 
@@ -115,12 +114,7 @@ impl Drop for Shown {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.all.taken.send_modify(|taken| {
-            let left = taken.remove(&self.tenant).unwrap_or_default().saturating_sub(1);
-            if left > 0 {
-                taken.insert(self.tenant, left);
-            }
-        });
+        self.all.taken.send_modify(|taken| taken.remove(self.owner, 1));
     }
 }
 
@@ -129,26 +123,35 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::directory::entity::DeploymentState;
+    use crate::identity::Standing;
     use crate::management::deployments::run::SILENCE_MAX;
     use crate::management::deployments::show::is_under_way;
     use crate::management::deployments::show::tests::begun;
-
-    fn tenant(number: usize) -> TenantId {
-        TenantId::from_bytes([u8::try_from(number).unwrap(); 16])
-    }
+    use crate::shares::configured;
 
     #[test]
     fn a_tenant_has_its_share_of_what_there_is_and_gets_it_back() {
         let all = Arc::new(Deployments::default());
-        let every = |number: usize| std::iter::from_fn(|| all.take(tenant(number)).ok()).collect::<Vec<Turn>>();
+        let every = |number: u8| std::iter::from_fn(|| all.take(configured(number)).ok()).collect::<Vec<Turn>>();
         let mut turns: Vec<Vec<Turn>> = (1..=9).map(every).collect();
         assert_eq!(turns.iter().map(Vec::len).collect::<Vec<_>>(), [16, 16, 16, 8, 4, 2, 1, 1, 0]);
-        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Many { max: 8, of_tenant: true });
-        assert_eq!(all.take(tenant(9)).unwrap_err(), DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false });
+        assert_eq!(all.take(configured(1)).unwrap_err(), DeploymentError::Many { max: 8, of_tenant: true });
+        assert_eq!(all.take(configured(9)).unwrap_err(), DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false });
         drop(turns.remove(0).pop());
-        turns.push(vec![all.take(tenant(9)).unwrap()]);
+        turns.push(vec![all.take(configured(9)).unwrap()]);
         turns.clear();
         assert!(all.taken.borrow().is_empty(), "nothing is kept of tenants that have none");
+    }
+
+    #[test]
+    fn visitors_leave_half_of_them() {
+        let all = Arc::new(Deployments::default());
+        let visitor = |number: u8| Owner { standing: Standing::Visitor, ..configured(number) };
+        let held: Vec<Turn> = (1..=40).filter_map(|number| all.take(visitor(number)).ok()).collect();
+        assert_eq!(held.len(), AT_ONCE_MAX / 2);
+        assert_eq!(all.take(visitor(50)).unwrap_err(), DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false });
+        let own: Vec<Turn> = std::iter::from_fn(|| all.take(configured(51)).ok()).collect();
+        assert_eq!(own.len(), OF_A_TENANT_MAX);
     }
 
     #[test]
@@ -173,7 +176,7 @@ mod tests {
     async fn who_is_under_way_at_the_end_has_time_and_is_then_told_to_stop() {
         let (stop, stopped) = watch::channel(false);
         let all = Arc::new(Deployments::default());
-        let turn = all.take(tenant(1)).unwrap();
+        let turn = all.take(configured(1)).unwrap();
         let ending = tokio::spawn({
             let all = Arc::clone(&all);
             async move { all.drain(stopped, Duration::ZERO).await }
@@ -182,7 +185,7 @@ mod tests {
         all.is_stopped.subscribe().wait_for(|stopped| *stopped).await.unwrap();
         drop(turn);
         assert_eq!(ending.await.unwrap(), Drained::Cut);
-        assert_eq!(all.take(tenant(1)).unwrap_err(), DeploymentError::Stopping);
+        assert_eq!(all.take(configured(1)).unwrap_err(), DeploymentError::Stopping);
 
         let all = Deployments::default();
         assert_eq!(all.drain(stop.subscribe(), Duration::from_secs(30)).await, Drained::Clean);

@@ -20,7 +20,7 @@ use super::grants::push_grants;
 use super::text::{push_json, push_list, push_number};
 use crate::arm::action::Action;
 use crate::directory::Directory;
-use crate::identity::{Caller, CallerKind, GroupSource};
+use crate::identity::{Caller, CallerKind, GroupSource, Standing};
 use crate::ids::{ObjectId, PrincipalId, TenantId};
 use crate::json::push_member;
 use crate::pipeline::ScoredGrant;
@@ -40,6 +40,8 @@ pub(super) struct StoredPrincipal {
     pub(super) kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) groups: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) visitor: bool,
     /// Whom its token was issued for.
     pub(super) audience: String,
     /// When its token ends, in lines from before this stood with what differs.
@@ -83,6 +85,7 @@ struct Kind {
 #[derive(Debug)]
 struct Known {
     kind: CallerKind,
+    standing: Standing,
     name: Box<str>,
     audience: Box<str>,
 }
@@ -243,11 +246,11 @@ fn hash_grant(scored: &ScoredGrant, hasher: &mut impl Hasher) {
 
 impl Known {
     fn of(caller: &Caller) -> Self {
-        Self { kind: caller.kind, name: caller.name.clone(), audience: caller.audience.clone() }
+        Self { kind: caller.kind, standing: caller.standing, name: caller.name.clone(), audience: caller.audience.clone() }
     }
 
     fn is_of(&self, caller: &Caller) -> bool {
-        self.kind == caller.kind && self.name == caller.name && self.audience == caller.audience
+        self.kind == caller.kind && self.standing == caller.standing && self.name == caller.name && self.audience == caller.audience
     }
 }
 
@@ -265,6 +268,6 @@ fn is_same(mine: &ScoredGrant, theirs: &ScoredGrant) -> bool {
 }
 
 fn principal(caller: &Caller, evidence: &Evidence<'_>) -> StoredPrincipal {
-    let entry::PrincipalEntry { id, name, tenant, tenant_name, kind, groups } = entry::principal(caller, evidence.trail());
-    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, audience: caller.audience.to_string(), until: None }
+    let entry::PrincipalEntry { id, name, tenant, tenant_name, kind, groups, visitor } = entry::principal(caller, evidence.trail());
+    StoredPrincipal { oid: id, name, tenant, tenant_name, kind, groups, visitor, audience: caller.audience.to_string(), until: None }
 }

@@ -92,8 +92,8 @@ impl Stored {
         let checks = self.checks(scope.as_deref())?;
         let outcome = if self.reason.is_some() { Verdict::Deny } else { Verdict::Allow };
         let principal = self.principal.map(|stored| {
-            let StoredPrincipal { oid, name, tenant, tenant_name, kind, groups, .. } = stored;
-            PrincipalEntry { id: oid, name, tenant, tenant_name, kind, groups }
+            let StoredPrincipal { oid, name, tenant, tenant_name, kind, groups, visitor, .. } = stored;
+            PrincipalEntry { id: oid, name, tenant, tenant_name, kind, groups, visitor }
         });
         Ok(Record {
             schema: entry::SCHEMA.to_owned(),
