@@ -239,6 +239,8 @@ enum Kind {
 
 #[derive(Debug)]
 struct Streamed {
+    /// What was looked at before it is passed on.
+    begun: Option<Bytes>,
     incoming: Incoming,
     /// Goes back to the pool when the answer has been read to its exact end, and is closed otherwise.
     connection: Option<Connection>,
@@ -257,9 +259,20 @@ impl AnswerBody {
         }
     }
 
+    /// The same, with what was taken from its beginning put back.
+    pub(super) fn begin_with(mut self, begun: Bytes) -> Self {
+        match &mut self.0 {
+            _ if begun.is_empty() => {}
+            // It came in one piece.
+            Kind::Full(whole) => *whole = Some(begun),
+            Kind::Streamed(streamed) => streamed.begun = Some(begun),
+        }
+        self
+    }
+
     pub(super) fn streamed(incoming: Incoming, connection: Connection, pool: &Arc<Pool>, watch: &Watch, patience: Patience) -> Self {
         let (pool, watch) = (Arc::clone(pool), watch.clone());
-        Self(Kind::Streamed(Box::new(Streamed { incoming, connection: Some(connection), pool, watch, patience })))
+        Self(Kind::Streamed(Box::new(Streamed { begun: None, incoming, connection: Some(connection), pool, watch, patience })))
     }
 }
 
@@ -277,6 +290,9 @@ impl From<String> for AnswerBody {
 
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(begun) = self.begun.take() {
+            return Poll::Ready(Some(Ok(Frame::data(begun))));
+        }
         match poll_data(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(data))) => {
                 self.patience.moved(data.len() as u64);
@@ -297,6 +313,15 @@ impl Streamed {
                 Poll::Ready(Some(Err(BodyFault::Idle)))
             }
         }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut size, begun) = (self.incoming.size_hint(), self.begun.as_ref().map_or(0, |begun| begun.len() as u64));
+        if let Some(upper) = size.upper() {
+            size.set_upper(upper.saturating_add(begun));
+        }
+        size.set_lower(size.lower().saturating_add(begun));
+        size
     }
 
     /// A connection on which its request is still being sent is closed: the next one would wait behind a stranger's body.
@@ -329,14 +354,14 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Streamed(streamed) => streamed.incoming.is_end_stream(),
+            Kind::Streamed(streamed) => streamed.begun.is_none() && streamed.incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Streamed(streamed) => streamed.incoming.size_hint(),
+            Kind::Streamed(streamed) => streamed.size_hint(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod body;
 mod fabric;
+mod form;
 mod intake;
 mod opaque;
 mod pool;

@@ -11,6 +11,16 @@ pub(super) enum Verdict {
     Unknown,
 }
 
+/// What makes a document of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Sought {
+    /// Anything that is read as JSON or XML.
+    #[default]
+    Any,
+    /// An object of JSON, be it behind a comment: nothing else has members that name a link.
+    Object,
+}
+
 /// The beginning of a body, read in all forms at once. What is one in any of them is one.
 #[derive(Debug)]
 pub(super) struct Beginning {
@@ -21,12 +31,17 @@ pub(super) struct Beginning {
 
 impl Default for Beginning {
     fn default() -> Self {
-        let units = [(2, Order::Big), (2, Order::Little), (4, Order::Big), (4, Order::Little)];
-        Self { bytes_seen: 0, text: Text::default(), units: units.map(|(size, order)| Units::new(size, order)) }
+        Self::of(Sought::Any)
     }
 }
 
 impl Beginning {
+    pub(super) fn of(sought: Sought) -> Self {
+        let units = [(2, Order::Big), (2, Order::Little), (4, Order::Big), (4, Order::Little)];
+        let text = Text { sought, ..Text::default() };
+        Self { bytes_seen: 0, text, units: units.map(|(size, order)| Units::new(size, order, sought)) }
+    }
+
     /// Looks at the next bytes. A verdict but [`Verdict::Unknown`] is the last one.
     pub(super) fn look_at(&mut self, data: &[u8]) -> Verdict {
         // Images of empty disks begin with nothing but zeros, and there are many.
@@ -63,6 +78,7 @@ fn behind_zeros(data: &[u8]) -> &[u8] {
 /// UTF-8, as a lenient reader of it would take it: with characters in more bytes than they need.
 #[derive(Debug, Default)]
 struct Text {
+    sought: Sought,
     is_other: bool,
     /// Of a character that has begun.
     value: u32,
@@ -94,13 +110,13 @@ impl Text {
         self.value = self.value << 6 | u32::from(byte & 0x3f);
         self.left -= 1;
         self.is_blank &= is_blank_byte(byte);
-        if self.left == 0 { meaning(self.value) } else { Verdict::Unknown }
+        if self.left == 0 { meaning(self.value, self.sought) } else { Verdict::Unknown }
     }
 
     /// The first byte of a character.
     fn begin(&mut self, byte: u8) -> Verdict {
         (self.left, self.value) = match byte {
-            ..=0x7f => return meaning(u32::from(byte)),
+            ..=0x7f => return meaning(u32::from(byte), self.sought),
             0xc0..=0xdf => (1, u32::from(byte & 0x1f)),
             0xe0..=0xef => (2, u32::from(byte & 0x0f)),
             0xf0..=0xf7 => (3, u32::from(byte & 0x07)),
@@ -117,6 +133,7 @@ impl Text {
 struct Units {
     size: u8,
     order: Order,
+    sought: Sought,
     is_other: bool,
     value: u32,
     /// Bytes of the next unit that have come.
@@ -130,8 +147,8 @@ enum Order {
 }
 
 impl Units {
-    const fn new(size: u8, order: Order) -> Self {
-        Self { size, order, is_other: false, value: 0, come: 0 }
+    const fn new(size: u8, order: Order, sought: Sought) -> Self {
+        Self { size, order, sought, is_other: false, value: 0, come: 0 }
     }
 
     fn look_at(&mut self, data: &[u8]) -> Verdict {
@@ -153,14 +170,15 @@ impl Units {
             return Verdict::Unknown;
         }
         self.come = 0;
-        meaning(std::mem::take(&mut self.value))
+        meaning(std::mem::take(&mut self.value), self.sought)
     }
 }
 
 /// What a character at the beginning makes of a body.
-fn meaning(value: u32) -> Verdict {
+fn meaning(value: u32, sought: Sought) -> Verdict {
     match char::from_u32(value) {
-        Some('{' | '[' | '"' | '\'' | '/' | '<') => Verdict::Document,
+        Some('{' | '/') => Verdict::Document,
+        Some('[' | '"' | '\'' | '<') if sought == Sought::Any => Verdict::Document,
         Some(c) if is_blank(c) => Verdict::Unknown,
         Some(_) | None => Verdict::Other,
     }
@@ -262,6 +280,18 @@ mod tests {
             "\u{e9}t\u{e9} 2026".as_bytes(),
         ] {
             check(bytes, Verdict::Other);
+        }
+    }
+
+    #[test]
+    fn an_object_is_sought_where_nothing_else_leads_anywhere() {
+        let of = |bytes: &[u8]| Beginning::of(Sought::Object).look_at(bytes);
+        for text in ["{}", " \r\n{", "\u{feff}{", "/*x*/{}", "//x"] {
+            assert_eq!(of(text.as_bytes()), Verdict::Document, "{text}");
+            assert!(utf16(text).into_iter().chain(utf32(text)).all(|bytes| of(&bytes) == Verdict::Document), "{text}");
+        }
+        for text in ["<a>{}</a>", "[{}]", "\"{}\"", "'x'", "# {}", "PK\u{3}\u{4}", "1"] {
+            assert_eq!(of(format!("{text}    ").as_bytes()), Verdict::Other, "{text}");
         }
     }
 

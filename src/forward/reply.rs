@@ -6,10 +6,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::body::AnswerBody;
+use super::form::{self, Form};
 use super::{Backend, ForwardError};
 use crate::arm::links;
 use crate::arm::path::CanonicalPath;
@@ -36,12 +39,13 @@ pub struct Delivery<'a> {
 }
 
 /// Headers of the backend that are about its own hop, its own software or its own trust, or that lead clients elsewhere, sorted.
-const KEPT_BACK: [&str; 26] = [
+const KEPT_BACK: [&str; 31] = [
     "alt-svc",
     "authorization",
     "clear-site-data",
     "connection",
     "content-location",
+    "content-security-policy-report-only",
     "keep-alive",
     "link",
     "nel",
@@ -51,18 +55,22 @@ const KEPT_BACK: [&str; 26] = [
     "referer",
     "refresh",
     "report-to",
+    "reporting-endpoints",
     "server",
     "set-cookie",
     "set-cookie2",
+    "sourcemap",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "via",
     "www-authenticate",
+    "x-ms-failure-cause",
     "x-ms-home-tenant-id",
     "x-ms-management-group-ancestors",
     "x-powered-by",
+    "x-sourcemap",
 ];
 
 /// Headers by which a client is sent to poll: it sends its token there.
@@ -71,8 +79,29 @@ const OPERATION_LINKS: [&str; 3] = ["azure-asyncoperation", "location", "operati
 /// Members of a list by which a client is sent to the next page, in lower case.
 const PAGE_LINKS: [&str; 4] = ["nextlink", "@odata.nextlink", "@nextlink", "odata.nextlink"];
 
+/// The member by which the status of an operation sends a client on to what was made, in lower case.
+const RESOURCE_LINK: &str = "resourcelocation";
+
+/// How long a client may be told to wait.
+const WAIT_S_MAX: i64 = 24 * 60 * 60;
+
 fn is_page_link(member: &str) -> bool {
-    PAGE_LINKS.iter().any(|known| member.eq_ignore_ascii_case(known))
+    PAGE_LINKS.iter().any(|known| is_called(member, known))
+}
+
+/// Whether a lenient reader takes the name of a member for this one. Source: Go, `encoding/json`, which folds these two letters as well.
+fn is_called(member: &str, known: &str) -> bool {
+    let folded = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    member.chars().map(folded).eq(known.chars())
+}
+
+/// Whether it is the name of a region, say, and no link.
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -_".contains(&byte))
 }
 
 /// Makes the backend's answer the gateway's.
@@ -91,33 +120,77 @@ pub async fn deliver(
     let links = Links { origin: backend.origin(), delivery };
     let mut notes = Vec::new();
     keep_back(&mut head.headers);
+    bound_waits(&mut head.headers, delivery.now);
     links.rewrite_headers(head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    if matches!(delivery.reading, Reading::Only(_) | Reading::Within { .. }) {
+    let is_cut_down = is_cut_down(delivery.reading);
+    if is_cut_down {
         tell_nothing_of_the_rest(&mut head.headers);
     }
-    let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    let (says_kind, is_json) = (kind.is_some(), is_json(kind));
-    let is_readable = is_json && !is_coded(&head.headers);
-    match delivery.reading {
-        Reading::Unread => return Ok((Response::from_parts(head, body), notes)),
-        _ if !head.status.is_success() || body.is_end_stream() => return Ok((Response::from_parts(head, body), notes)),
-        // What has to be cut down and cannot be read is nobody's.
-        Reading::Only(_) | Reading::Within { .. } if !is_readable || head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
-        Reading::Links if head.status == StatusCode::OK && is_json && !is_readable => return Err(ForwardError::Unreadable),
-        Reading::Links if !is_readable => return Ok((Response::from_parts(head, body), notes)),
-        Reading::Only(_) | Reading::Links | Reading::Within { .. } => {}
+    if !is_read(delivery.reading, &head) || body.is_end_stream() {
+        return Ok((Response::from_parts(head, body), notes));
     }
+    let form = Form::of(&head.headers);
+    let body = match form {
+        // What has to be cut down and cannot be read is nobody's.
+        Form::Other if is_cut_down => return Err(ForwardError::Unreadable),
+        _ if is_cut_down && head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
+        Form::Unclear => return unread(head, delivery.reading, notes),
+        Form::Json => body,
+        Form::Other | Form::Unsaid => match Box::pin(form::look_into(body)).await? {
+            (false, body) if !is_cut_down => return Ok((Response::from_parts(head, body), notes)),
+            (_, body) => body,
+        },
+    };
     let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
     let body = match links.rewrite_body(bytes.clone(), &mut notes) {
         Ok(body) => body,
+        Err(_no_json) if form::may_be_object(&bytes) => return unread(head, delivery.reading, notes),
         // Something was begun or made, or is no document; what is no JSON leads nowhere: the client must not lose it.
-        Err(_no_json) if head.status != StatusCode::OK || !says_kind && matches!(delivery.reading, Reading::Links) => bytes,
+        Err(_no_json) if may_be_emptied(head.status, delivery.reading) || form != Form::Json && !is_cut_down => bytes.clone(),
         Err(no_json) => return Err(no_json),
     };
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.remove(header::ETAG);
+    if body != bytes {
+        head.headers.remove(header::ETAG);
+    }
     Ok((Response::from_parts(head, body.into()), notes))
+}
+
+/// Whether not all of it is for the caller.
+const fn is_cut_down(reading: &Reading) -> bool {
+    matches!(reading, Reading::Only(_) | Reading::Within { .. })
+}
+
+/// Whether a client may take links out of the body. Of failures none does.
+fn is_read(reading: &Reading, head: &Parts) -> bool {
+    let is_wanted = match reading {
+        Reading::Begun => OPERATION_LINKS.into_iter().any(|name| head.headers.contains_key(name)),
+        Reading::Links | Reading::Only(_) | Reading::Within { .. } => true,
+        Reading::Unread => false,
+    };
+    is_wanted && head.status.is_success()
+}
+
+/// Whether the head of an answer is worth more to its client than a body that cannot be read: it says that something was begun or made.
+fn may_be_emptied(status: StatusCode, reading: &Reading) -> bool {
+    !is_cut_down(reading) && (status != StatusCode::OK || matches!(reading, Reading::Begun))
+}
+
+/// Of an answer whose body may lead anywhere.
+fn unread(
+    mut head: Parts,
+    reading: &Reading,
+    mut notes: Vec<&'static str>,
+) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
+    if !may_be_emptied(head.status, reading) {
+        return Err(ForwardError::Unreadable);
+    }
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::ETAG] {
+        head.headers.remove(name);
+    }
+    notes.push("body removed that cannot be read");
+    Ok((Response::from_parts(head, Bytes::new().into()), notes))
 }
 
 fn refuse_status(status: StatusCode) -> Result<(), ForwardError> {
@@ -159,17 +232,6 @@ fn is_kept_back(name: &str) -> bool {
         || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
 }
 
-/// What does not say what it is, clients read as JSON (seen in the source of the Python SDK).
-fn is_json(kind: Option<&str>) -> bool {
-    let Some(kind) = kind else { return true };
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
-}
-
-fn is_coded(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
 async fn read(body: AnswerBody, max: usize) -> Result<Bytes, ForwardError> {
     match Limited::new(body, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -189,6 +251,8 @@ enum Link {
     Ours(String),
     /// Anywhere else.
     Foreign,
+    /// To the backend or the gateway, on a path that it would not take and that a client may take for another one.
+    Unclear,
 }
 
 impl Links<'_> {
@@ -197,9 +261,7 @@ impl Links<'_> {
             let Some(link) = headers.get(&name).map(|value| self.classify(value.to_str().unwrap_or_default())) else { continue };
             match link {
                 Link::Ours(url) => {
-                    if leads_to_operation(&name, status) {
-                        self.remember(&url);
-                    }
+                    self.remember(&url, Some(&name), status);
                     // It was a header value before, and origin and path of ours are ASCII.
                     if let Ok(value) = HeaderValue::try_from(url) {
                         headers.insert(name, value);
@@ -208,7 +270,7 @@ impl Links<'_> {
                 // A redirect is the client's to follow or not, and clients follow it without the token (measured).
                 Link::Foreign if status.is_redirection() && name == header::LOCATION => notes.push("redirect to a foreign host"),
                 // Elsewhere the client would poll there, token and all.
-                Link::Foreign => {
+                Link::Foreign | Link::Unclear => {
                     headers.remove(&name);
                     headers.insert(FLAG, HeaderValue::from_static("foreign link removed"));
                     notes.push("foreign link removed from the headers");
@@ -219,15 +281,24 @@ impl Links<'_> {
 
     fn classify(&self, url: &str) -> Link {
         if let Some(path) = url.strip_prefix(self.origin).filter(|path| path.starts_with('/')) {
-            return Link::Ours(self.public(path));
+            return self.checked(self.public(path));
         }
         let is_public = self.path_of(url).is_some_and(|path| path.starts_with('/'));
         match url {
             // A backend that was told the public address builds links from it.
-            url if is_public => Link::Ours(url.to_owned()),
-            url if url.starts_with('/') && !url.starts_with("//") => Link::Ours(self.public(url)),
+            url if is_public => self.checked(url.to_owned()),
+            url if url.starts_with('/') && !url.starts_with("//") => self.checked(self.public(url)),
             _ => Link::Foreign,
         }
+    }
+
+    fn checked(&self, url: String) -> Link {
+        if self.place_of(&url).is_some() { Link::Ours(url) } else { Link::Unclear }
+    }
+
+    fn place_of(&self, url: &str) -> Option<CanonicalPath> {
+        let path = self.path_of(url)?.split(['?', '#']).next()?;
+        CanonicalPath::parse(path).ok()
     }
 
     fn public(&self, path: &str) -> String {
@@ -239,58 +310,68 @@ impl Links<'_> {
         url.strip_prefix("https://")?.strip_prefix(self.delivery.authority)
     }
 
-    fn remember(&self, url: &str) {
-        let path = self.path_of(url).and_then(|rest| rest.split('?').next());
-        // A link back to what was asked for is no operation, and must not outlive the grant.
-        let polled = path.and_then(|path| CanonicalPath::parse(path).ok());
-        if let Some(path) = polled.filter(|path| !path.as_str().eq_ignore_ascii_case(self.delivery.path.as_str())) {
-            self.delivery.operations.remember(&path, self.delivery.caller, self.delivery.now);
+    /// What comes from where a client was sent is read, whatever it is; and an operation has its starter.
+    fn remember(&self, url: &str, header: Option<&HeaderName>, status: StatusCode) {
+        let Some(path) = self.place_of(url) else { return };
+        let is_asked_for = path.as_str().eq_ignore_ascii_case(self.delivery.path.as_str());
+        let is_operation = header.is_some_and(|name| leads_to_operation(name, status));
+        // A resource says where it is itself.
+        if is_asked_for && header.is_none_or(|name| *name == header::LOCATION) {
+            return;
         }
+        // A link back to what was asked for is no operation, and must not outlive the grant.
+        let starter = (is_operation && !is_asked_for).then_some(self.delivery.caller);
+        self.delivery.operations.remember(&path, starter, self.delivery.now);
     }
 
-    /// Rewrites the links of a list and leaves out what the caller may not read. Items are not parsed further than their id.
+    /// Rewrites the links of an answer and leaves out what the caller may not read. Items are not parsed further than their id.
     fn rewrite_body(&self, bytes: Bytes, notes: &mut Vec<&'static str>) -> Result<Bytes, ForwardError> {
-        let is_cut_down = matches!(self.delivery.reading, Reading::Only(_) | Reading::Within { .. });
+        let is_cut_down = is_cut_down(self.delivery.reading);
+        let bytes = if bytes.starts_with(MARK) { bytes.slice(MARK.len()..) } else { bytes };
         if bytes.is_empty() && !is_cut_down {
             return Ok(bytes);
         }
-        let Ok(mut list) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) else {
+        let Ok(mut list) = serde_json::from_slice::<Map<String, Value>>(&bytes) else {
             // Some lists are bare arrays without links; they pass only where nothing has to be left out.
-            return if !is_cut_down && serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
-                Ok(bytes)
-            } else {
-                Err(ForwardError::Unreadable)
-            };
+            let is_other = |value: &RawValue| !value.get().starts_with('{');
+            let passes = !is_cut_down && serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(is_other);
+            return if passes { Ok(bytes) } else { Err(ForwardError::Unreadable) };
         };
-        let mut changed = is_cut_down;
-        let links: Vec<String> = list.keys().filter(|name| is_page_link(name)).cloned().collect();
-        for name in links {
-            // Also where nothing is to be changed: of a member that stands twice, what was read here has to be what the client reads.
-            changed = true;
-            let link = match list.get(&name) {
-                None | Some(serde_json::Value::Null) => continue,
-                Some(link) => link.as_str().map_or(Link::Foreign, |link| self.classify(link)),
-            };
-            match link {
-                Link::Ours(url) => {
-                    list.insert(name, url.into());
-                }
-                Link::Foreign => {
-                    list.remove(&name);
-                    notes.push("foreign link removed from the body");
-                }
-            }
-        }
+        let changed = self.rewrite_members(&mut list, notes);
         if is_cut_down {
             // Counts, facets and whatever else stands beside the things would tell of those that are left out.
             list.retain(|name, _member| name == "value" || is_page_link(name));
             let items = list.get_mut("value").and_then(|value| value.as_array_mut()).ok_or(ForwardError::Unreadable)?;
             items.retain(|item| is_shown(item, self.delivery.reading));
         }
-        if !changed {
+        if !changed && !is_cut_down {
             return Ok(bytes);
         }
         serde_json::to_vec(&list).map(Bytes::from).map_err(|_cause| ForwardError::Unreadable)
+    }
+
+    /// Whether there are links, also where none is to be changed: of a member that stands twice, what was read here has to be what the client
+    /// reads.
+    fn rewrite_members(&self, list: &mut Map<String, Value>, notes: &mut Vec<&'static str>) -> bool {
+        let links: Vec<String> = list.keys().filter(|name| is_page_link(name) || is_called(name, RESOURCE_LINK)).cloned().collect();
+        for name in &links {
+            let link = match list.get(name) {
+                None | Some(Value::Null) => continue,
+                Some(Value::String(word)) if is_word(word) && !is_page_link(name) => continue,
+                Some(link) => link.as_str().map_or(Link::Foreign, |link| self.classify(link)),
+            };
+            match link {
+                Link::Ours(url) => {
+                    self.remember(&url, None, StatusCode::OK);
+                    list.insert(name.clone(), url.into());
+                }
+                Link::Foreign | Link::Unclear => {
+                    list.remove(name);
+                    notes.push("foreign link removed from the body");
+                }
+            }
+        }
+        !links.is_empty()
     }
 }
 
@@ -308,10 +389,31 @@ fn make_pollable(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
+/// Drops what would have a client wait for longer than a day, or for something that is no time. Source: azure-core for Python, `get_retry_after`.
+fn bound_waits(headers: &mut HeaderMap, now: Timestamp) {
+    for (name, units_per_s) in [("retry-after", 1), ("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000)] {
+        let mut waits = headers.get_all(name).iter();
+        let is_fit = waits.next().is_none_or(|wait| is_wait(wait, units_per_s, now)) && waits.next().is_none();
+        if !is_fit {
+            headers.remove(name);
+        }
+    }
+}
+
+/// A number, or a date of HTTP.
+fn is_wait(wait: &HeaderValue, units_per_s: i64, now: Timestamp) -> bool {
+    let text = wait.to_str().unwrap_or_default();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<i64>().is_ok_and(|wait| wait <= WAIT_S_MAX * units_per_s);
+    }
+    let until = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+    until.is_ok_and(|until| until.as_second() - now.as_second() <= WAIT_S_MAX)
+}
+
 /// Whether a thing of a list is for the caller.
-fn is_shown(item: &serde_json::Value, reading: &Reading) -> bool {
+fn is_shown(item: &Value, reading: &Reading) -> bool {
     match reading {
-        Reading::Links | Reading::Unread => true,
+        Reading::Begun | Reading::Links | Reading::Unread => true,
         Reading::Only(scopes) => lies_in(item, scopes),
         Reading::Within { tenant, directory } => {
             let named = links::in_json(item.to_string().as_bytes(), &Scope::whole(Anchor::Tenant));
@@ -320,10 +422,13 @@ fn is_shown(item: &serde_json::Value, reading: &Reading) -> bool {
     }
 }
 
-fn lies_in(item: &serde_json::Value, scopes: &Arc<[Scope]>) -> bool {
+fn lies_in(item: &Value, scopes: &Arc<[Scope]>) -> bool {
     let scope = item.get("id").and_then(|id| id.as_str()).and_then(|id| Scope::parse(id).ok());
     scope.is_some_and(|scope| scopes.iter().any(|granted| granted.covers(&scope)))
 }
+
+/// The mark of the order of bytes, which clients pass over.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Tells the client that something was taken out of the answer.
 const FLAG: HeaderName = HeaderName::from_static("x-steward-flag");

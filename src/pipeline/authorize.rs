@@ -245,9 +245,10 @@ impl Scoped {
         let (grants, _) = self.rules_of_place(&context.directory);
         let holds_any = || grants.iter().any(|grant| grant.window.contains(context.now) && grant.is_held_by(principals));
         match operation.starter {
-            starter if starter == self.caller.principal => Ok((operation.is_own || holds_any()).then_some(Basis::Starter)),
-            PrincipalId { tenant, .. } if tenant == self.caller.principal.tenant => Ok(None),
-            _ => Err(AuthorizeError::ForeignOperation),
+            None => Ok(None),
+            Some(starter) if starter == self.caller.principal => Ok((operation.is_own || holds_any()).then_some(Basis::Starter)),
+            Some(PrincipalId { tenant, .. }) if tenant == self.caller.principal.tenant => Ok(None),
+            Some(_) => Err(AuthorizeError::ForeignOperation),
         }
     }
 

@@ -62,7 +62,9 @@ pub struct Outbound {
 /// What the reply stage has to do with the body of the answer.
 #[derive(Debug, Clone)]
 pub enum Reading {
-    /// A list: its links are rewritten.
+    /// A write: passed on as it comes, unless it began an operation; then its links are rewritten.
+    Begun,
+    /// A list, what was done, or what a client was sent to: its links are rewritten.
     Links,
     /// A list above the caller's grants: cut down to these scopes, and its links rewritten.
     Only(Arc<[Scope]>),
@@ -127,6 +129,8 @@ impl Authorized {
                 Reading::Within { tenant: customer, directory: Arc::clone(&context.directory) }
             }
             (_, Kind::Collection | Kind::Invocation) => Reading::Links,
+            (_, Kind::Instance) if scoped.operation.is_some() || leads_on(&scoped.request.path) => Reading::Links,
+            (_, Kind::Instance) if !matches!(scoped.request.method, Method::Get | Method::Head) => Reading::Begun,
             (_, Kind::Instance) => Reading::Unread,
         };
         let own = own_fields(&scoped, context);
@@ -155,6 +159,18 @@ impl Authorized {
     }
 }
 
+/// Types of whose instances some are lists. Source: the clients of the Python SDK that turn pages of what looks like one thing.
+const LISTS: [&str; 4] = ["capacities", "partitions", "percentile", "reports"];
+
+/// Whether this is one of the things whose answers lead on: what an operation came to, or a list in the place of an instance.
+fn leads_on(path: &CanonicalPath) -> bool {
+    let mut segments = path.segments();
+    let Some(kind) = segments.len().checked_sub(2).and_then(|at| segments.nth(at)) else { return false };
+    const OPERATION: &[u8] = b"operation";
+    let is_operation = kind.as_bytes().windows(OPERATION.len()).any(|part| part.eq_ignore_ascii_case(OPERATION));
+    is_operation || LISTS.iter().any(|list| kind.eq_ignore_ascii_case(list))
+}
+
 fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
     let options = client.get(header::CONNECTION).is_some();
     // Whether a list changed, with what is cut out of it, is nobody's to ask.
@@ -174,7 +190,7 @@ fn pass_on(client: &HeaderMap, reading: &Reading, headers: &mut HeaderMap) {
             }
         }
         // A body that is read here must come uncompressed, and one that is cut down in a form that can be.
-        Reading::Links => {
+        Reading::Begun | Reading::Links => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         Reading::Only(_) | Reading::Within { .. } => {
@@ -608,12 +624,12 @@ tenant = "customer"
             let fields: Vec<_> = said.into_iter().chain(connection.iter().map(|options| ("connection", *options))).collect();
             passed(&sent(&world, world.caller("contributor"), &format!("DELETE {VM}"), &fields))
         };
-        let all = "accept: text/plain, accept-language: de, content-type: application/json, prefer: a";
+        let all = "accept: text/plain, accept-encoding: identity, accept-language: de, content-type: application/json, prefer: a";
         assert_eq!(passed_with(&[]), all);
         assert_eq!(passed_with(&["close"]), all);
         assert_eq!(passed_with(&["accept-languages, refer"]), all);
         assert_eq!(passed_with(&["content-type"]), all);
-        let without = "accept: text/plain, content-type: application/json";
+        let without = "accept: text/plain, accept-encoding: identity, content-type: application/json";
         assert_eq!(passed_with(&["close, Accept-Language", "content-type ,PREFER"]), without);
     }
 
@@ -633,6 +649,7 @@ tenant = "customer"
     fn lists_are_cut_down_to_what_their_caller_may_read() {
         let world = World::with(ABOVE);
         let reading = |who: &str, asked: &str| match judged(&world, &[who], asked, "", "").unwrap().reading() {
+            Reading::Begun => "begun".to_owned(),
             Reading::Links => "links".to_owned(),
             Reading::Only(scopes) => scopes.iter().map(|scope| scope.to_string().replacen(MAIN, "~", 1)).collect::<Vec<_>>().join(" "),
             Reading::Unread => "unread".to_owned(),
@@ -647,6 +664,33 @@ tenant = "customer"
         assert_eq!(reading("in-group", "GET ~/resourceGroups"), "~/resourceGroups/rg-a");
         assert_eq!(reading("in-group", &format!("POST {VM}/start")), "links");
         assert_eq!(reading("stranger", "GET /providers"), "links");
+        assert_eq!(reading("in-group", &format!("GET {VM}")), "unread");
+        for method in ["PUT", "PATCH", "DELETE"] {
+            assert_eq!(reading("contributor", &format!("{method} {VM}")), "begun");
+        }
+    }
+
+    #[test]
+    fn what_an_operation_came_to_is_read_as_a_list_is() {
+        let world = World::new();
+        let reading = |asked: &str| format!("{:?}", judged(&world, &["owner"], asked, "", "").unwrap().reading());
+        for kind in [
+            "locations/west/operations",
+            "locations/west/OperationResults",
+            "operationStatuses",
+            "locations/west/operationsStatus",
+            "locations/west/azureAsyncOperations",
+            "virtualMachines/v/backupOperationResults",
+            "service/s/reports",
+            "databaseAccounts/a/percentile",
+        ] {
+            assert_eq!(reading(&format!("GET ~/providers/Microsoft.Compute/{kind}/1")), "Links", "{kind}");
+        }
+        assert_eq!(reading("GET ~/providers/Microsoft.OperationalInsights/workspaces/operations"), "Unread");
+        // Whatever it is called, if a client was sent there.
+        assert_eq!(reading(&format!("GET {VM}")), "Unread");
+        world.operations.remember(&CanonicalPath::parse(&VM.replace('~', MAIN)).unwrap(), None, world.now);
+        assert_eq!(reading(&format!("GET {VM}")), "Links");
     }
 
     #[test]

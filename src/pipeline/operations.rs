@@ -1,4 +1,4 @@
-//! Who started which long-running operation: its starter may poll it to the end, with any role there. What the gateway itself carries out
+//! Where answers sent their clients, and who started which long-running operation: its starter may poll it to the end, with any role there. What the gateway itself carries out
 //! may be polled even after the last role is gone: that may be what it removed.
 
 use std::time::Duration;
@@ -15,11 +15,11 @@ const OPERATIONS_MAX: usize = 100_000;
 /// How long after its last sign of life an operation is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// An operation whose starter is known.
+/// What an answer sent its client to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation {
-    /// Who started it.
-    pub starter: PrincipalId,
+    /// Who started it, if it is a long-running operation. Of anything else it is only known that clients come to it with what they know of its place.
+    pub starter: Option<PrincipalId>,
     /// Whether the gateway itself carries it out: its end says nothing but that it ended.
     pub(super) is_own: bool,
     forget_at: Timestamp,
@@ -28,7 +28,7 @@ pub struct Operation {
 impl Operation {
     /// An operation of the gateway's own, which knows its starter itself.
     pub(super) const fn own(starter: PrincipalId, now: Timestamp) -> Self {
-        Self { starter, is_own: true, forget_at: now }
+        Self { starter: Some(starter), is_own: true, forget_at: now }
     }
 }
 
@@ -39,16 +39,20 @@ pub struct OperationOwners {
 }
 
 impl OperationOwners {
-    /// Remembers that `starter` was given an operation URL of this canonical path.
-    pub fn remember(&self, path: &CanonicalPath, starter: PrincipalId, now: Timestamp) {
+    /// Remembers that somebody was given a URL of this canonical path: that of an operation that `starter` started, or of something else.
+    pub fn remember(&self, path: &CanonicalPath, starter: Option<PrincipalId>, now: Timestamp) {
         if self.by_path.len() >= OPERATIONS_MAX {
             self.make_room(now);
         }
         let forget_at = now.checked_add(REMEMBERED).unwrap_or(now);
-        self.by_path.entry(key(path)).or_insert(Operation { starter, is_own: false, forget_at });
+        let operation = Operation { starter, is_own: false, forget_at };
+        let mut known = self.by_path.entry(key(path)).or_insert(operation);
+        if known.starter.is_none() {
+            *known = operation;
+        }
     }
 
-    /// The operation that this path polls.
+    /// What is known of the place that this path reads.
     #[must_use]
     pub fn find(&self, path: &CanonicalPath, method: Method, now: Timestamp) -> Option<Operation> {
         if !matches!(method, Method::Get | Method::Head) || self.by_path.is_empty() {
@@ -87,12 +91,17 @@ mod tests {
         let path = CanonicalPath::parse(PATH).unwrap();
         let [first, second] = [1, 2].map(|n| PrincipalId { tenant: TenantId::from_bytes([n; 16]), object: ObjectId::from_bytes([n; 16]) });
         let now = Timestamp::UNIX_EPOCH;
-        owners.remember(&path, first, now);
-        owners.remember(&path, second, now);
+        owners.remember(&path, None, now);
+        owners.remember(&path, Some(first), now);
+        owners.remember(&path, Some(second), now);
+        owners.remember(&path, None, now);
         let shouted = CanonicalPath::parse(&PATH.to_ascii_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")).unwrap();
-        assert_eq!(owners.find(&shouted, Method::Get, now).map(|operation| operation.starter), Some(first));
+        assert_eq!(owners.find(&shouted, Method::Get, now).and_then(|operation| operation.starter), Some(first));
         assert_eq!(owners.find(&path, Method::Delete, now), None, "an operation is polled, not deleted, by its starter");
-        assert_eq!(owners.find(&path, Method::Head, now + Duration::from_secs(86_399)).map(|operation| operation.starter), Some(first));
+        assert_eq!(
+            owners.find(&path, Method::Head, now + Duration::from_secs(86_399)).and_then(|operation| operation.starter),
+            Some(first)
+        );
         assert_eq!(owners.find(&path, Method::Get, now + Duration::from_secs(86_400)), None);
     }
 
@@ -103,12 +112,12 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH + Duration::from_hours(48);
         let fill = |places: std::ops::Range<u32>, forget_at| {
             for place in places {
-                owners.by_path.insert(place.to_string().into(), Operation { starter, is_own: false, forget_at });
+                owners.by_path.insert(place.to_string().into(), Operation { starter: Some(starter), is_own: false, forget_at });
             }
         };
         let remember = |name: &str| {
             let path = CanonicalPath::parse(&format!("/{name}")).unwrap();
-            owners.remember(&path, starter, now);
+            owners.remember(&path, Some(starter), now);
             assert!(owners.find(&path, Method::Get, now).is_some(), "{name}");
             owners.by_path.len()
         };

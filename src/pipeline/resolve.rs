@@ -39,7 +39,7 @@ pub struct Scoped {
     pub(super) meaning: Meaning,
     /// Which of the gateway's own services the path leads to.
     pub(super) service: Option<Service>,
-    /// Set when the path is that of an operation whose starter is known.
+    /// Set when an answer sent somebody to this path.
     pub(super) operation: Option<Operation>,
 }
 
@@ -292,7 +292,7 @@ impl Authenticated {
         self.request.trail.customer = Some(customer);
         let reachable = directory.tenant(customer).is_some_and(|tenant| !tenant.suspended);
         // Whoever started an operation may see its end, even after the last delegation to the tenant is gone.
-        let started = operation.is_some_and(|operation| operation.starter == self.caller.principal);
+        let started = operation.is_some_and(|operation| operation.starter == Some(self.caller.principal));
         let related = started || directory.related(self.caller.principal.tenant, customer);
         // The same answer as for a subscription that does not exist, or the status would show strangers which ones do.
         if !reachable || !related {
@@ -532,7 +532,7 @@ tenant = "signed"
         for (starter, expected) in [("stranger", MAIN.trim_start_matches("/subscriptions/")), ("reader", "delegation.none at target scope")]
         {
             let world = World::new();
-            world.operations.remember(&path, principal(starter), world.now);
+            world.operations.remember(&path, Some(principal(starter)), world.now);
             assert_eq!(resolved(&world, "stranger", "GET", &target), expected, "{starter}");
         }
     }

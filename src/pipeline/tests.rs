@@ -72,7 +72,7 @@ fn an_operation_is_polled_by_its_starter_with_any_role_and_by_others_with_a_gran
     let path = CanonicalPath::parse(&POLLED.replace("GET ~", MAIN)).unwrap();
     let started_by = |who| {
         let world = World::new();
-        world.operations.remember(&path, principal(who), world.now);
+        world.operations.remember(&path, Some(principal(who)), world.now);
         world
     };
     let by_remover = started_by("remover");

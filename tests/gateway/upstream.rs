@@ -445,6 +445,23 @@ async fn foreign_pages_are_not_led_to_whatever_they_are_called() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_any_length_come_whole_where_a_list_was_asked_for() {
+    let script = |_: &Arrived, _: usize| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nETag: \"1\"\r\nContent-Length: {}\r\n\r\n",
+            large().len() + 4
+        );
+        Act::Answer([head.as_bytes(), b"\0\0\0\x01", &large()].concat())
+    };
+    let backend = Backend::start(script).await;
+    let front = front("bytes", &backend, "").await;
+    let answer = front.ask("reader", get(list())).await;
+    assert_eq!((answer.header("etag"), answer.body.len()), ("\"1\"", large().len() + 4));
+    assert!(answer.body[4..] == large());
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_with_all_its_connections_taken_still_stops() {
     let backend = Backend::start(ok).await;
     let url = format!("http://{}", backend.address);

@@ -15,7 +15,7 @@ use crate::table::{Forms, threats};
 
 threats! {
     t14_an_answer_sends_nobody_elsewhere_and_tells_nothing_of_the_backend = answers,
-        "links and redirects to foreign hosts, headers of the backend's own hop and trust, split heads, cross-origin headers",
+        "links and redirects to foreign hosts, in headers, pages and the ends of operations, headers of the backend's own hop and trust, split heads, cross-origin headers",
         "links lead to the gateway or are dropped, redirects are not followed, headers of trust stay behind, the caller's token does not leave";
     t21_logs_and_records_hold_no_secret_and_no_line_of_a_client = logs,
         "tokens, queries, bodies and cookies with secrets; line ends, escape bytes, JSON and long texts in everything that is written down",
@@ -48,6 +48,9 @@ async fn answers() -> Forms {
     let (gate, mut forms) = (Gate::start("t14").await, Forms::default());
     links_in_headers(&gate, &mut forms).await;
     links_in_bodies(&gate, &mut forms).await;
+    bodies_of_other_kinds(&gate, &mut forms).await;
+    links_of_operations(&gate, &mut forms).await;
+    waits(&gate, &mut forms).await;
     kept_back(&gate, &mut forms).await;
     broken_heads(&gate, &mut forms).await;
     cross_origin(&gate, &mut forms).await;
@@ -76,7 +79,8 @@ async fn links_in_headers(gate: &Gate, forms: &mut Forms) {
         ("foreign", EVIL.to_owned(), "nowhere"),
         ("foreign without TLS", "http://evil.example/".to_owned(), "nowhere"),
         ("foreign without a scheme", "//evil.example/x".to_owned(), "nowhere"),
-        ("behind a backslash", "/\\evil.example/x".to_owned(), "to the gateway"),
+        ("behind a backslash", "/\\evil.example/x".to_owned(), "nowhere"),
+        ("behind dots", "/subscriptions/../x".to_owned(), "nowhere"),
         ("our name as user", format!("https://{ours}@evil.example/"), "nowhere"),
         ("our name as beginning", format!("https://{ours}.evil.example/"), "nowhere"),
         ("our name without TLS", format!("http://{ours}/x"), "nowhere"),
@@ -187,6 +191,151 @@ async fn page(gate: &Gate, forms: &mut Forms, form: &str) {
     forms.holds(form, answer.status.is_success() || answer.status == 502, "it is cleaned or refused");
 }
 
+/// What is not said to be JSON, and what not every reader takes for the same JSON.
+async fn bodies_of_other_kinds(gate: &Gate, forms: &mut Forms) {
+    let page_of = |link: &str| json!({ "value": [], "nextLink": link }).to_string();
+    let list_of = page_of(EVIL);
+    let deep = format!(r#"{{"value":{}{},"nextLink":"{EVIL}"}}"#, "[".repeat(200), "]".repeat(200));
+    let json_kind = "application/json";
+    for (form, kind, body) in [
+        ("said to be XML", "application/xml", list_of.clone()),
+        ("said to be text", "text/plain", list_of.clone()),
+        ("said to be bytes", "application/octet-stream", list_of.clone()),
+        ("said to be bytes, behind blanks", "application/octet-stream", format!("{}{list_of}", " \r\n\t".repeat(10_000))),
+        ("said to be text, behind two marks", "text/plain", format!("\u{feff}\u{feff}{list_of}")),
+        ("said to be text, behind a comment", "text/plain", format!("/* x */{list_of}")),
+        ("said to be text, in single quotes", "text/plain", list_of.replace('"', "'")),
+        ("with NaN", json_kind, list_of.replace("[]", "NaN")),
+        ("with half a character", json_kind, list_of.replace("[]", "\"\\ud800\"")),
+        ("with a number too large", json_kind, list_of.replace("[]", "1e999")),
+        ("with much in each other", json_kind, deep),
+        ("in UTF-7", "application/json; charset=utf-7", list_of.replace("nextLink", "next+AEw-ink")),
+        ("in a charset said oddly", "application/json; charset*=utf-8''utf-7", list_of.clone()),
+        ("said to be text and compressed", "text/plain\r\nContent-Encoding: gzip", list_of.clone()),
+        ("compressed in the second place", "application/json\r\nContent-Encoding: identity\r\nContent-Encoding: gzip", list_of.clone()),
+        ("with a letter that folds", json_kind, list_of.replace("nextLink", "nextLin\u{212a}")),
+    ] {
+        for status in ["200 OK", "201 Created", "202 Accepted"] {
+            gate.next.send_replace(headed_answer(status, &format!("Content-Type: {kind}\r\n"), &body));
+            page(gate, forms, &format!("a page: {form}, {}", &status[..3])).await;
+        }
+    }
+    gate.next.send_replace(headed_answer("200 OK", "", &format!("\u{feff}{list_of}")));
+    page(gate, forms, "a page: of no type, behind a byte order mark").await;
+    let own = format!("http://{}/next", gate.backend.address);
+    gate.next.send_replace(headed_answer("200 OK", "Content-Type: text/plain\r\n", &format!("\u{feff}{}", page_of(&own))));
+    let answer = gate.front.ask("operator", list()).await;
+    forms.saw("a page: said to be text, the next one at the backend", &answer.told(), "200");
+    forms.holds(
+        "the next one",
+        answer.json()["nextLink"] == format!("https://{}/next", gate.client().authority()),
+        "it leads to the gateway",
+    );
+    for (form, kind, body) in [
+        ("XML", "Content-Type: application/xml\r\n", format!("<publishData a=\"{EVIL}\"/>")),
+        ("a script", "Content-Type: text/powershell\r\n", "[CmdletBinding()] param()".to_owned()),
+        ("a path", "Content-Type: text/plain\r\n", "/subscriptions/x".to_owned()),
+        ("bytes", "Content-Type: application/octet-stream\r\n", "\0\0\0\0PK\u{3}\u{4}{}".to_owned()),
+        ("text of no type", "", "plain".to_owned()),
+    ] {
+        gate.next.send_replace(headed_answer("200 OK", kind, &body));
+        let answer = gate.front.ask("operator", list()).await;
+        forms.saw(&format!("a page: {form}"), &answer.told(), "200");
+        forms.holds(form, answer.body == body && answer.header("content-length") == body.len().to_string(), "it comes as it is");
+    }
+}
+
+/// Where a client is sent by the end of an operation, by its status, and by what it finds there.
+async fn links_of_operations(gate: &Gate, forms: &mut Forms) {
+    let json_kind = "Content-Type: application/json\r\n";
+    let alder = SHARED.subscription("alder-prod");
+    let provider = format!("{alder}/resourceGroups/rg-web-prod/providers/Microsoft.Compute");
+    let body = |name: &str, link: &str| json!({ "status": "Succeeded", "value": [], name: link }).to_string();
+    let own = format!("http://{}{alder}/next", gate.backend.address);
+    for kind in ["operationResults", "operationStatuses", "locations/west/operations", "locations/west/asyncOperations", "operationsStatus"]
+    {
+        let polled = || get(format!("{provider}/{kind}/1?{V}"));
+        for name in ["nextLink", "resourceLocation", "ResourceLocation", "re\u{17f}ourceLocation"] {
+            gate.next.send_replace(headed_answer("200 OK", json_kind, &body(name, EVIL)));
+            led_nowhere(gate, forms, &format!("{kind}: {name} foreign"), polled()).await;
+            gate.next.send_replace(headed_answer("200 OK", json_kind, &body(name, &own)));
+            let answer = gate.front.ask("operator", polled()).await;
+            let leads = answer.json()[name] == format!("https://{}{alder}/next", gate.client().authority());
+            forms.holds(kind, leads, "a link to the backend leads to the gateway");
+        }
+    }
+    gate.next.send_replace(headed_answer("200 OK", json_kind, &body("resourceLocation", "west europe")));
+    let answer = gate.front.ask("operator", get(format!("{provider}/operationResults/1?{V}"))).await;
+    forms.saw("operationResults: a region", &answer.told(), "200");
+    forms.holds("a region", answer.json()["resourceLocation"] == "west europe", "what is no link stays");
+    let made = || Call { method: "PUT".parse().unwrap(), ..thing() }.json(&json!({}));
+    for (form, kind) in
+        [("", "application/json"), (", said to be text", "text/plain"), (", compressed", "application/json\r\nContent-Encoding: gzip")]
+    {
+        for status in ["200 OK", "201 Created", "202 Accepted"] {
+            let lines = format!("Content-Type: {kind}\r\nAzure-AsyncOperation: {alder}/operations/1\r\n");
+            gate.next.send_replace(headed_answer(status, &lines, &body("resourceLocation", EVIL)));
+            led_nowhere(gate, forms, &format!("a write that began an operation{form}, {}", &status[..3]), made()).await;
+        }
+    }
+    // Whatever the place is called.
+    let disk = |name: &str| format!("{provider}/disks/{name}?{V}");
+    for (place, status, lines, sent) in [
+        ("d1", "202 Accepted", "Location", json!({})),
+        ("d2", "200 OK", "Location", json!({})),
+        ("d3", "200 OK", "Azure-AsyncOperation", json!({})),
+        ("d4", "307 X", "Location", json!({})),
+        ("d5", "200 OK", "", json!({ "nextLink": disk("d5") })),
+    ] {
+        let header = if lines.is_empty() { String::new() } else { format!("{lines}: {}\r\n", disk(place)) };
+        gate.next.send_replace(headed_answer(status, &format!("{json_kind}{header}"), &sent.to_string()));
+        gate.front.ask("operator", list()).await;
+        gate.next.send_replace(headed_answer("200 OK", json_kind, &body("nextLink", EVIL)));
+        led_nowhere(
+            gate,
+            forms,
+            &format!("a disk that {} with {} led to", if lines.is_empty() { "a page" } else { lines }, &status[..3]),
+            get(disk(place)),
+        )
+        .await;
+    }
+    gate.next.send_replace(headed_answer("202 Accepted", &format!("Azure-AsyncOperation: {}\r\n", disk("self")), ""));
+    let written = call("PUT", disk("self")).json(&json!({}));
+    gate.front.ask("operator", written).await;
+    gate.next.send_replace(headed_answer("200 OK", json_kind, &body("resourceLocation", EVIL)));
+    led_nowhere(gate, forms, "a disk whose own operation it is", get(disk("self"))).await;
+}
+
+async fn led_nowhere(gate: &Gate, forms: &mut Forms, form: &str, sent: Call) {
+    let answer = gate.front.ask("operator", sent).await;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    forms.saw(form, &format!("{}; without it", answer.told()), answer.status.as_str());
+    forms.holds(form, !text.contains("evil"), "nothing names the foreign host");
+    forms.holds(form, answer.status.is_success(), "the operation is not lost");
+}
+
+async fn waits(gate: &Gate, forms: &mut Forms) {
+    for (name, wait, stays) in [
+        ("Retry-After", "86400", true),
+        ("Retry-After", "86401", false),
+        ("Retry-After", "99999999999999999999", false),
+        ("Retry-After", "-1", false),
+        ("Retry-After", "1e9", false),
+        ("Retry-After", "soon", false),
+        ("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT", true),
+        ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT", false),
+        ("retry-after-ms", "86400000", true),
+        ("retry-after-ms", "86400001", false),
+        ("x-ms-retry-after-ms", "99999999999999999999", false),
+    ] {
+        gate.next.send_replace(headed_answer("429 X", &format!("{name}: {wait}\r\n"), "{}"));
+        let answer = gate.front.ask("operator", thing()).await;
+        let expected = if stays { "as it is" } else { "without it" };
+        let observed = if answer.header(name) == wait { "as it is" } else { "without it" };
+        forms.saw(&format!("an answer's {name}: {wait}"), &format!("{}; {observed}", answer.status.as_str()), &format!("429; {expected}"));
+    }
+}
+
 async fn kept_back(gate: &Gate, forms: &mut Forms) {
     for name in [
         "Server",
@@ -208,6 +357,8 @@ async fn kept_back(gate: &Gate, forms: &mut Forms) {
         "Report-To",
         "Reporting-Endpoints",
         "SourceMap",
+        "X-SourceMap",
+        "Content-Security-Policy-Report-Only",
         "Service-Worker-Allowed",
         "X-AspNet-Version",
         "X-AspNetMvc-Version",
@@ -249,7 +400,7 @@ async fn kept_back(gate: &Gate, forms: &mut Forms) {
 }
 
 /// Names that the client must not get from a backend, whatever else it gets.
-const FORBIDDEN: [&str; 32] = [
+const FORBIDDEN: [&str; 37] = [
     "server",
     "x-powered-by",
     "set-cookie",
@@ -282,6 +433,11 @@ const FORBIDDEN: [&str; 32] = [
     "keep-alive",
     "upgrade",
     "proxy-connection",
+    "content-security-policy-report-only",
+    "reporting-endpoints",
+    "sourcemap",
+    "x-sourcemap",
+    "x-ms-failure-cause",
 ];
 
 async fn broken_heads(gate: &Gate, forms: &mut Forms) {
