@@ -1,34 +1,41 @@
-//! What each tenant has of something that all share: nobody may take all that there is, and a few together neither.
+//! What each tenant, or each address, has of something that all share: nobody may take all that there is, and a few together neither.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::ids::TenantId;
 
-/// How much is taken, by tenant. There is a number for each tenant that has something, and no other.
+/// How much is taken, by owner. There is a number for each owner that has something, and no other.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct Shares<O = TenantId> {
     of_all_max: usize,
-    taken: Arc<Lock>,
+    taken: Arc<Lock<O>>,
 }
 
-#[expect(clippy::disallowed_types, reason = "held for a sum by one worker's tasks, never across an await")]
-type Lock = std::sync::Mutex<Taken>;
+#[expect(clippy::disallowed_types, reason = "held for a sum, never across an await")]
+type Lock<O> = std::sync::Mutex<Taken<O>>;
 
-#[derive(Debug, Default)]
-struct Taken {
-    by_tenant: HashMap<TenantId, usize, foldhash::fast::RandomState>,
+#[derive(Debug)]
+struct Taken<O> {
+    by_owner: HashMap<O, usize, foldhash::fast::RandomState>,
     by_all: usize,
+}
+
+impl<O> Default for Taken<O> {
+    fn default() -> Self {
+        Self { by_owner: HashMap::default(), by_all: 0 }
+    }
 }
 
 /// What counts as long as this is there.
 #[derive(Debug)]
-pub(crate) struct Share {
-    tenant: TenantId,
+pub(crate) struct Share<O: Copy + Eq + Hash = TenantId> {
+    owner: O,
     amount: usize,
     of_all_max: usize,
-    taken: Arc<Lock>,
+    taken: Arc<Lock<O>>,
 }
 
 /// The most that one may have where others have so much of what there is: as much as stays free beside it, and the odd one. Alone that is half, beside
@@ -40,64 +47,64 @@ pub(crate) const fn of_one_max(of_all_max: usize, others: usize) -> usize {
 /// There is not so much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoneLeft {
-    /// All tenants together have what there is, and this one nothing else.
+    /// All owners together have what there is, and this one nothing else.
     OfAll,
-    /// The tenant has as much as it may beside the others.
+    /// The owner has as much as it may beside the others.
     OfOne {
         /// How much that is.
         max: usize,
     },
 }
 
-impl Shares {
+impl<O: Copy + Eq + Hash> Shares<O> {
     /// Of so much for all together.
     pub(crate) fn of(of_all_max: usize) -> Self {
         Self { of_all_max, taken: Arc::default() }
     }
 
-    /// Counts one more for this tenant.
+    /// Counts one more for this owner.
     ///
     /// # Errors
     /// When there is none left.
-    pub(crate) fn take(&self, tenant: TenantId) -> Result<Share, NoneLeft> {
-        let mut share = self.nothing(tenant);
+    pub(crate) fn take(&self, owner: O) -> Result<Share<O>, NoneLeft> {
+        let mut share = self.nothing(owner);
         share.grow(1)?;
         Ok(share)
     }
 
     /// A share that has to grow.
-    pub(crate) fn nothing(&self, tenant: TenantId) -> Share {
-        Share { tenant, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
+    pub(crate) fn nothing(&self, owner: O) -> Share<O> {
+        Share { owner, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
     }
 }
 
-impl Share {
+impl<O: Copy + Eq + Hash> Share<O> {
     /// Counts so much more.
     ///
     /// # Errors
     /// When there is not so much left; nothing more is counted then.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), NoneLeft> {
         let mut taken = self.taken.lock().map_err(|_poisoned| NoneLeft::OfAll)?;
-        let own = taken.by_tenant.get(&self.tenant).copied().unwrap_or(0);
+        let own = taken.by_owner.get(&self.owner).copied().unwrap_or(0);
         let max = of_one_max(self.of_all_max, taken.by_all.saturating_sub(own));
         if own.saturating_add(by) > max {
             return Err(if own == self.amount { NoneLeft::OfAll } else { NoneLeft::OfOne { max } });
         }
         taken.by_all += by;
-        taken.by_tenant.insert(self.tenant, own + by);
+        taken.by_owner.insert(self.owner, own + by);
         self.amount += by;
         Ok(())
     }
 }
 
-impl Drop for Share {
+impl<O: Copy + Eq + Hash> Drop for Share<O> {
     fn drop(&mut self) {
         if self.amount == 0 {
             return;
         }
         let Ok(mut taken) = self.taken.lock() else { return };
         taken.by_all = taken.by_all.saturating_sub(self.amount);
-        if let Entry::Occupied(mut own) = taken.by_tenant.entry(self.tenant) {
+        if let Entry::Occupied(mut own) = taken.by_owner.entry(self.owner) {
             match own.get().saturating_sub(self.amount) {
                 0 => drop(own.remove()),
                 rest => drop(own.insert(rest)),
@@ -124,7 +131,7 @@ mod tests {
         let again = shares.take(one);
         assert!(again.is_ok() && shares.take(one).is_err());
         drop((held.1, again));
-        assert!(shares.taken.lock().unwrap().by_tenant.is_empty());
+        assert!(shares.taken.lock().unwrap().by_owner.is_empty());
     }
 
     #[test]
@@ -156,6 +163,6 @@ mod tests {
         assert_eq!(shares.nothing(tenant(1)).grow(4), Ok(()));
         drop((second, third));
         let taken = shares.taken.lock().unwrap();
-        assert!(taken.by_all == 0 && taken.by_tenant.is_empty());
+        assert!(taken.by_all == 0 && taken.by_owner.is_empty());
     }
 }
