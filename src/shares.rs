@@ -1,18 +1,61 @@
-//! What each tenant has of something that all share: nobody may take all that there is, and a few together neither.
+//! What each tenant, or each address, has of something that all share: nobody may take all that there is, and a few together neither.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::identity::Owner;
 use crate::ids::TenantId;
 
-/// How much is taken, and by whom. There is a number for each tenant that has something, and no other.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    by_tenant: HashMap<TenantId, usize, foldhash::fast::RandomState>,
+/// Who has something.
+pub(crate) trait Holder: Copy {
+    /// What it is known by.
+    type Key: Copy + Eq + Hash + std::fmt::Debug;
+
+    fn key(self) -> Self::Key;
+
+    /// Whether anybody may have as many of these as there is room for: all of them together have half.
+    fn is_visitor(self) -> bool;
+}
+
+impl Holder for Owner {
+    type Key = TenantId;
+
+    fn key(self) -> TenantId {
+        self.tenant
+    }
+
+    fn is_visitor(self) -> bool {
+        self.standing.is_visitor()
+    }
+}
+
+impl Holder for IpAddr {
+    type Key = Self;
+
+    fn key(self) -> Self {
+        self
+    }
+
+    fn is_visitor(self) -> bool {
+        false
+    }
+}
+
+/// How much is taken, and by whom. There is a number for each holder that has something, and no other.
+#[derive(Debug)]
+pub(crate) struct Taken<O: Holder = Owner> {
+    by_holder: HashMap<O::Key, usize, foldhash::fast::RandomState>,
     by_visitors: usize,
     by_all: usize,
+}
+
+impl<O: Holder> Default for Taken<O> {
+    fn default() -> Self {
+        Self { by_holder: HashMap::default(), by_visitors: 0, by_all: 0 }
+    }
 }
 
 /// The most that one may have where others have so much of what there is: as much as stays free beside it, and the odd one. Alone that is half, beside
@@ -21,32 +64,32 @@ pub(crate) const fn of_one_max(of_all_max: usize, others: usize) -> usize {
     of_all_max.saturating_sub(others).div_ceil(2)
 }
 
-impl Taken {
-    /// What this tenant has.
-    pub(crate) fn of(&self, tenant: TenantId) -> usize {
-        self.by_tenant.get(&tenant).copied().unwrap_or(0)
+impl<O: Holder> Taken<O> {
+    /// What this one has.
+    pub(crate) fn of(&self, holder: O) -> usize {
+        self.by_holder.get(&holder.key()).copied().unwrap_or(0)
     }
 
-    /// The most that this one may have now, with what it has. All visitors together may have half.
-    pub(crate) fn most(&self, owner: Owner, of_all_max: usize) -> usize {
-        let own = self.of(owner.tenant);
+    /// The most that this one may have now, with what it has.
+    pub(crate) fn most(&self, holder: O, of_all_max: usize) -> usize {
+        let own = self.of(holder);
         let most = of_one_max(of_all_max, self.by_all.saturating_sub(own));
         let visitors = own.saturating_add((of_all_max / 2).saturating_sub(self.by_visitors));
-        if owner.standing.is_visitor() { most.min(visitors) } else { most }
+        if holder.is_visitor() { most.min(visitors) } else { most }
     }
 
     /// Counts so much more.
-    pub(crate) fn add(&mut self, owner: Owner, amount: usize) {
-        *self.by_tenant.entry(owner.tenant).or_insert(0) += amount;
-        self.by_visitors += if owner.standing.is_visitor() { amount } else { 0 };
+    pub(crate) fn add(&mut self, holder: O, amount: usize) {
+        *self.by_holder.entry(holder.key()).or_insert(0) += amount;
+        self.by_visitors += if holder.is_visitor() { amount } else { 0 };
         self.by_all += amount;
     }
 
     /// Counts so much less.
-    pub(crate) fn remove(&mut self, owner: Owner, amount: usize) {
+    pub(crate) fn remove(&mut self, holder: O, amount: usize) {
         self.by_all = self.by_all.saturating_sub(amount);
-        self.by_visitors = self.by_visitors.saturating_sub(if owner.standing.is_visitor() { amount } else { 0 });
-        if let Entry::Occupied(mut own) = self.by_tenant.entry(owner.tenant) {
+        self.by_visitors = self.by_visitors.saturating_sub(if holder.is_visitor() { amount } else { 0 });
+        if let Entry::Occupied(mut own) = self.by_holder.entry(holder.key()) {
             match own.get().saturating_sub(amount) {
                 0 => drop(own.remove()),
                 rest => drop(own.insert(rest)),
@@ -56,86 +99,86 @@ impl Taken {
 
     /// Whether nobody has anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_tenant.is_empty()
+        self.by_holder.is_empty()
     }
 }
 
 /// So much for all together.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct Shares<O: Holder = Owner> {
     of_all_max: usize,
-    taken: Arc<Lock>,
+    taken: Arc<Lock<O>>,
 }
 
-#[expect(clippy::disallowed_types, reason = "held for a sum by one worker's tasks, never across an await")]
-type Lock = std::sync::Mutex<Taken>;
+#[expect(clippy::disallowed_types, reason = "held for a sum, never across an await")]
+type Lock<O> = std::sync::Mutex<Taken<O>>;
 
 /// What counts as long as this is there.
 #[derive(Debug)]
-pub(crate) struct Share {
-    owner: Owner,
+pub(crate) struct Share<O: Holder = Owner> {
+    holder: O,
     amount: usize,
     of_all_max: usize,
-    taken: Arc<Lock>,
+    taken: Arc<Lock<O>>,
 }
 
 /// There is not so much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoneLeft {
-    /// All tenants together have what there is, and this one nothing else.
+    /// All together have what there is, and this one nothing else.
     OfAll,
-    /// The tenant has as much as it may beside the others.
+    /// It has as much as it may beside the others.
     OfOne {
         /// How much that is.
         max: usize,
     },
 }
 
-impl Shares {
+impl<O: Holder> Shares<O> {
     /// Of so much for all together.
     pub(crate) fn of(of_all_max: usize) -> Self {
         Self { of_all_max, taken: Arc::default() }
     }
 
-    /// Counts one more for this owner.
+    /// Counts one more for this one.
     ///
     /// # Errors
     /// When there is none left.
-    pub(crate) fn take(&self, owner: Owner) -> Result<Share, NoneLeft> {
-        let mut share = self.nothing(owner);
+    pub(crate) fn take(&self, holder: O) -> Result<Share<O>, NoneLeft> {
+        let mut share = self.nothing(holder);
         share.grow(1)?;
         Ok(share)
     }
 
     /// A share that has to grow.
-    pub(crate) fn nothing(&self, owner: Owner) -> Share {
-        Share { owner, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
+    pub(crate) fn nothing(&self, holder: O) -> Share<O> {
+        Share { holder, amount: 0, of_all_max: self.of_all_max, taken: Arc::clone(&self.taken) }
     }
 }
 
-impl Share {
+impl<O: Holder> Share<O> {
     /// Counts so much more.
     ///
     /// # Errors
     /// When there is not so much left; nothing more is counted then.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), NoneLeft> {
         let mut taken = self.taken.lock().map_err(|_poisoned| NoneLeft::OfAll)?;
-        let (own, max) = (taken.of(self.owner.tenant), taken.most(self.owner, self.of_all_max));
+        let (own, max) = (taken.of(self.holder), taken.most(self.holder, self.of_all_max));
         if own.saturating_add(by) > max {
             return Err(if own == self.amount { NoneLeft::OfAll } else { NoneLeft::OfOne { max } });
         }
-        taken.add(self.owner, by);
+        taken.add(self.holder, by);
         self.amount += by;
         Ok(())
     }
 }
 
-impl Drop for Share {
+impl<O: Holder> Drop for Share<O> {
     fn drop(&mut self) {
         if self.amount > 0
             && let Ok(mut taken) = self.taken.lock()
         {
-            taken.remove(self.owner, self.amount);
+            taken.remove(self.holder, self.amount);
         }
     }
 }

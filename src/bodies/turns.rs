@@ -91,7 +91,7 @@ impl Turns {
 
     fn line_up(self: &Arc<Self>, owner: Owner) -> Result<(Place, Arc<Semaphore>), Crowded> {
         let mut lines = self.lines.lock().map_err(|_poisoned| Crowded::All)?;
-        let own = lines.places.of(owner.tenant);
+        let own = lines.places.of(owner);
         if own >= lines.places.most(owner, OF_ALL_MAX).min(OF_ONE_MAX) {
             return Err(if own == 0 { Crowded::All } else { Crowded::Share });
         }
@@ -105,7 +105,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Ok(mut lines) = self.turns.lines.lock() else { return };
         lines.places.remove(self.owner, 1);
-        if lines.places.of(self.owner.tenant) == 0 {
+        if lines.places.of(self.owner) == 0 {
             lines.first.remove(&self.owner.tenant);
         }
     }

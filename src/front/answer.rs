@@ -29,8 +29,8 @@ pub(super) struct Answer {
 pub(super) enum Refusal {
     #[error("the request body {problem}")]
     Body { problem: String },
-    #[error("{max} requests are under way; try again in a second")]
-    Busy { max: usize },
+    #[error("{max} requests {}are under way; try again in a second", if *.of_address { "from this address " } else { "" })]
+    Busy { max: usize, of_address: bool },
     #[error("{error}")]
     Form { error: ClassifyError },
     #[error("`{host}` is not an address of this listener")]
@@ -72,11 +72,11 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Body { .. } | Self::PrincipalMissing => StatusCode::BAD_REQUEST,
-            Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { of_address: false, .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Form { error } => rejection::of_form(error).0,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::Pace { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy { of_address: true, .. } | Self::Pace { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(answer) => answer.status,
             Self::Rejected { answer, .. } => answer.status,
             Self::SignUp { error, .. } => status_of_sign_up(error),
@@ -86,11 +86,11 @@ impl Refusal {
     pub(super) fn code(&self) -> String {
         match self {
             Self::Body { .. } => "InvalidRequestContent".to_owned(),
-            Self::Busy { .. } => "ServerBusy".to_owned(),
+            Self::Busy { of_address: false, .. } => "ServerBusy".to_owned(),
             Self::Form { error } => rejection::of_form(error).1.to_owned(),
             Self::Host { .. } => "InvalidHost".to_owned(),
             Self::NotFound { .. } => "NotFound".to_owned(),
-            Self::Pace { .. } => "TooManyRequests".to_owned(),
+            Self::Busy { of_address: true, .. } | Self::Pace { .. } => "TooManyRequests".to_owned(),
             Self::PrincipalMissing => "PrincipalMissing".to_owned(),
             Self::Refused(answer) => said(answer, "code").unwrap_or("Refused").to_owned(),
             Self::SignUp { error, .. } if matches!(**error, ChangeError::Refused(_)) => "SignUpRefused".to_owned(),
@@ -172,7 +172,7 @@ impl Refusal {
         {
             return vec![("x-ms-request-id", id.to_string())];
         }
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self, Self::Busy { .. }) || self.status() == StatusCode::SERVICE_UNAVAILABLE {
             return vec![("retry-after", "1".to_owned())];
         }
         Vec::new()

@@ -8,19 +8,20 @@ mod answer;
 mod portal;
 mod spf;
 mod tenant_api;
+mod under_way;
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Method as HttpMethod, Request, Response, StatusCode};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::arm::action::Method;
@@ -36,6 +37,7 @@ use crate::rejection::Rejection;
 use crate::server::{Backends, Gateway};
 
 use answer::{Answer, Refusal};
+use under_way::UnderWay;
 
 /// Bytes of a request body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -45,14 +47,10 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const VISITOR_BYTES_MAX: usize = 64 << 10;
 /// For all of that.
 const VISITOR_TIME_MAX: Duration = Duration::from_secs(5);
-/// Visitors who sign up at once.
-const VISITORS_MAX: usize = 32;
 /// Visitors who sign up while nobody else has for long, and how often another one may after that; see `docs/limits.md`.
 const VISITORS_PACE: (u32, Duration) = (60, Duration::from_secs(1));
-/// The same of one address, or one network of 64 bits of IPv6: attempts, whatever comes of them.
+/// The same of one address, or one network of 64 bits of IPv6: attempts, whatever comes of them, or does not come.
 const VISITORS_OF_AN_ADDRESS_PACE: (u32, Duration) = (30, Duration::from_secs(2));
-/// Requests at once. Source: Service Provider Foundation, its default.
-const REQUESTS_MAX: usize = 1000;
 
 /// Serves the interfaces.
 #[derive(Debug)]
@@ -60,8 +58,7 @@ pub struct Front {
     gateway: Arc<Gateway>,
     backends: Arc<Backends>,
     authorities: Vec<Box<str>>,
-    turns: Semaphore,
-    visitors: Semaphore,
+    under_way: UnderWay,
     visitors_pace: Pace,
     addresses_paces: Paces,
 }
@@ -82,8 +79,7 @@ impl Front {
             gateway,
             backends: Arc::new(backends),
             authorities,
-            turns: Semaphore::new(REQUESTS_MAX),
-            visitors: Semaphore::new(VISITORS_MAX),
+            under_way: UnderWay::default(),
             visitors_pace: Pace::new(Rate::new(VISITORS_PACE.0, VISITORS_PACE.1)),
             addresses_paces: Paces::default(),
         }
@@ -91,7 +87,10 @@ impl Front {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Full<Bytes>> {
-        let Ok(_turn) = self.turns.try_acquire() else { return answer::sealed(Err(Refusal::Busy { max: REQUESTS_MAX }), None) };
+        let _place = match self.under_way.requests.take(connection.peer) {
+            Ok(place) => place,
+            Err(refusal) => return answer::sealed(Err(refusal), None),
+        };
         let (head, body) = request.into_parts();
         let came_in = came_in(&head, &connection);
         let answered = match contained(pin!(self.route(&head, &connection, body, came_in.clone()))).await {
@@ -112,17 +111,25 @@ impl Front {
             (&HttpMethod::GET, ["plans"]) => Ok(self.plans(head)),
             (&HttpMethod::POST, ["accounts"]) => {
                 // Nobody in particular asks: visitors wait for one another, and not those who are known for them.
-                let Ok(_turn) = self.visitors.try_acquire() else { return Err(Refusal::Busy { max: VISITORS_MAX }) };
-                self.sign_up(read_within(body, VISITOR_BYTES_MAX, VISITOR_TIME_MAX).await?, &came_in).await
+                let body = self.read_of_visitor(body, connection.peer).await?;
+                let _place = self.under_way.visitors.take(connection.peer)?;
+                self.sign_up(body, &came_in).await
             }
             (&HttpMethod::GET, ["sign-ups", id]) => self.sign_up_state(id),
             (_, ["subscriptions", rest @ ..]) => {
                 let call = self.authenticated(head, came_in).await?;
                 call.require_principal().await?;
-                call.subscriptions(rest, read(body).await?).await
+                call.subscriptions(rest, call.read(body).await?).await
             }
             _ => Err(Refusal::NotFound { path: path.chars().take(256).collect() }),
         }
+    }
+
+    /// An attempt counts before anything of it is there: one that never comes, or cannot be read, costs as much as another.
+    async fn read_of_visitor(&self, body: Incoming, peer: SocketAddr) -> Result<Bytes, Refusal> {
+        let _place = self.under_way.visitors_bodies.take(peer)?;
+        self.address_turn(peer)?;
+        read_within(body, VISITOR_BYTES_MAX, VISITOR_TIME_MAX).await
     }
 
     async fn authenticated<'a>(&'a self, head: &'a Parts, came_in: CameIn) -> Result<Call<'a>, Refusal> {
@@ -156,6 +163,15 @@ impl Call<'_> {
     async fn try_ask(&self, method: Method, path: &str, query: &str, body: Option<&Value>) -> PartAnswer {
         let meant = Meant { caller: &self.caller, method, path, query, came_in: &self.came_in };
         self.front.gateway.perform(&self.front.backends, &meant, body).await
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Refusal> {
+        // Most requests have none, and wait for nothing.
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let _place = self.front.under_way.bodies.take(self.came_in.peer)?;
+        read_within(body, BODY_BYTES_MAX, BODY_TIME_MAX).await
     }
 
     /// The name that this listener was asked by, which is one of its own.
@@ -221,10 +237,6 @@ fn refusal(error: ClassifyError) -> Refusal {
         return Refusal::Host { host };
     }
     Refusal::Form { error }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
-    read_within(body, BODY_BYTES_MAX, BODY_TIME_MAX).await
 }
 
 async fn read_within(body: Incoming, bytes_max: usize, time_max: Duration) -> Result<Bytes, Refusal> {

@@ -122,7 +122,6 @@ impl Front {
             issuer: Some((issuer.name, issuer.keys)),
         };
         let wanted = subscription.wanted(who, &name);
-        self.address_turn(came_in.peer)?;
         self.require_possible(&wanted, &Arrived { caller: None, method: "POST", path: "/accounts", came_in }).await?;
         self.visitors_turn()?;
         self.begin(&wanted, "/accounts", None, came_in).await
@@ -146,7 +145,7 @@ impl Front {
     }
 
     /// Whether this address may try now: it must not be able to use up what all visitors have together.
-    fn address_turn(&self, peer: SocketAddr) -> Result<(), Refusal> {
+    pub(super) fn address_turn(&self, peer: SocketAddr) -> Result<(), Refusal> {
         let (max, interval) = super::VISITORS_OF_AN_ADDRESS_PACE;
         let taken = self.addresses_paces.take(&network(peer.ip()), Rate::new(max, interval), Clock::instant());
         taken.map(drop).map_err(|wait| Refusal::Pace { max, of_address: true, wait_s: whole_seconds(wait) })

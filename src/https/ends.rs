@@ -18,9 +18,8 @@ use super::{Stop, turned};
 
 /// How long a connection that has had no request is left open when idle ones are closed: its first one is on its way.
 const FIRST_REQUEST_TIME: Duration = Duration::from_millis(500);
-/// What a peer still sends after its last answer is taken in for so long, and so much of it.
-const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
-const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of what a peer still sends after its last answer that are taken in at a time: a connection that ends needs no more.
+const LINGER_PIECE_BYTES: usize = 8 << 10;
 
 /// How serving a connection came to its end.
 #[derive(Debug)]
@@ -135,16 +134,34 @@ pub(super) async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
+/// How much is taken in of what a peer still sends after its last answer, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    bytes_max: u64,
+    silence_max: Duration,
+    time_max: Duration,
+}
+
+impl Rest {
+    /// A body that was refused is taken in as fast as it comes: the largest one that may be sent unless somebody says otherwise, without a pause that an
+    /// honest client would not make. The peer has had its answer, and holds its connection for less time than one that is open and says nothing.
+    pub(super) const TAKEN_IN: Self =
+        Self { bytes_max: 128 << 20, silence_max: Duration::from_millis(500), time_max: Duration::from_secs(5) };
+}
+
 /// Takes in what a peer still sends of a request that was answered before its end, unless idle connections are closed: to close at once
 /// would be a reset, which takes the answer away from it. Source: RFC 9112 §9.6.
-pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut closing: Stop) {
+pub(super) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, max: Rest, mut closing: Stop) {
     let rest = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+        if !matches!(timeout(max.silence_max, stream.shutdown()).await, Ok(Ok(()))) {
+            return;
+        }
+        let (mut stream, mut piece) = (stream.take(max.bytes_max), vec![0; LINGER_PIECE_BYTES]);
+        while let Ok(Ok(1..)) = timeout(max.silence_max, stream.read(&mut piece)).await {}
     };
     tokio::select! {
         // Whatever comes of it, the connection has ended.
-        _ended = timeout(LINGER_TIME_MAX, rest) => {}
+        _ended = timeout(max.time_max, rest) => {}
         () = turned(&mut closing) => {}
     }
 }
@@ -200,18 +217,43 @@ mod tests {
         assert_eq!(said_of(&[], true, PATIENCE).await, Some(false));
     }
 
+    /// How many bytes are taken in of a peer that sends so many, and then nothing more.
+    async fn taken_in(sent: usize, max: Rest) -> usize {
+        let (_close, closing) = tokio::sync::watch::channel(false);
+        let (near, mut far) = tokio::io::duplex(1);
+        let left = tokio::spawn(linger(near, max, closing));
+        let mut taken = 0;
+        while taken < sent && far.write_all(b"x").await.is_ok() {
+            taken += 1;
+        }
+        assert!(timeout(PATIENCE, left).await.is_ok_and(|left| left.is_ok()), "{max:?}");
+        taken
+    }
+
+    #[tokio::test]
+    async fn so_much_is_taken_in_and_so_long_and_nothing_after_a_silence() {
+        const FOREVER: Duration = Duration::from_secs(3600);
+        let max = Rest { bytes_max: u64::MAX, silence_max: FOREVER, time_max: FOREVER };
+        let of = |bytes_max: u64| Rest { bytes_max, ..max };
+        // What nobody takes any more may stand in the pipe.
+        assert!([10_000, 10_001].contains(&taken_in(usize::MAX, of(10_000)).await));
+        assert_eq!(taken_in(10_000, of(10_000)).await, 10_000);
+        assert_eq!(taken_in(10_000, Rest { silence_max: SILENCE, ..max }).await, 10_000);
+        assert_ne!(taken_in(usize::MAX, Rest { time_max: SILENCE, ..max }).await, usize::MAX);
+    }
+
     #[tokio::test]
     async fn lingering_takes_in_what_comes_and_ends_with_the_peer_or_the_closing() {
         let (close, closing) = tokio::sync::watch::channel(false);
         let (near, mut far) = tokio::io::duplex(64);
-        let left = tokio::spawn(linger(near, closing.clone()));
+        let left = tokio::spawn(linger(near, Rest::TAKEN_IN, closing.clone()));
         let sent = timeout(PATIENCE, far.write_all(&[b'x'; 10_000])).await;
         assert!(matches!(sent, Ok(Ok(()))), "{sent:?}");
         drop(far);
         assert!(timeout(PATIENCE, left).await.is_ok_and(|left| left.is_ok()));
         let (near, mut far) = tokio::io::duplex(64);
         close.send_replace(true);
-        linger(near, closing).await;
+        linger(near, Rest::TAKEN_IN, closing).await;
         assert_eq!(far.read(&mut [0; 1]).await.ok(), Some(0));
     }
 }

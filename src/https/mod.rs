@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
-use self::ends::{Begun, Ended, begins_http2, linger, until_end};
+use self::ends::{Begun, Ended, Rest, begins_http2, linger, until_end};
 pub use self::framing::AmbiguousFraming;
 pub(crate) use self::framing::heads_in;
 use self::framing::{Heads, ReadAlong};
@@ -527,10 +527,16 @@ impl Listening {
             }
             // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
             let may_hold_back = request.headers().contains_key(header::EXPECT);
+            let has_body = !request.body().is_end_stream();
             let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
             let (stop, room) = (stop.clone(), Arc::clone(&room));
             async move {
                 let mut response = answer.await;
+                if has_body {
+                    // The library finds that nobody wants the rest of a body when it looks for more of it. It has to do that first, and take what
+                    // is there or give up: only then does the head of the answer say whether the connection ends.
+                    tokio::task::yield_now().await;
+                }
                 let is_in_doubt = found.is_some() || may_hold_back && response.status().is_client_error();
                 // Whatever such a request is refused for, nothing behind it can be trusted to be one.
                 if is_in_doubt || *stop.borrow() || response.extensions().get::<CloseAfter>().is_some() {
@@ -549,7 +555,7 @@ impl Listening {
             }
             if !matches!(ended, Ended::Left) {
                 let stream = served.into_parts().io.into_inner();
-                linger(stream, closing).await;
+                linger(stream, Rest::TAKEN_IN, closing).await;
             }
         })
     }

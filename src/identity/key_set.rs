@@ -14,8 +14,11 @@ use crate::directory::SignatureAlgorithm;
 pub(super) const KEYS_MAX: usize = 100;
 /// Source: NIST SP 800-131A; RFC 7518 §3.3.
 const RSA_BITS_MIN: usize = 2048;
-/// Larger ones only cost time.
-const RSA_BITS_MAX: usize = 8192;
+/// Larger ones only cost time: what a signature that is wrong takes grows with their square.
+const RSA_BITS_MAX: usize = 4096;
+/// The public exponents that are in use, as bytes: 65537, which nearly every issuer has, 17 and 3. With a long one each signature costs ten times as
+/// much, or cannot be verified at all. Source: RFC 8017 §3.1; FIPS 186-5 §A.1.1.
+const RSA_EXPONENTS: [&[u8]; 3] = [&[1, 0, 1], &[17], &[3]];
 /// A coordinate of P-256, and a whole Ed25519 key.
 const CURVE_BYTES: usize = 32;
 
@@ -81,12 +84,8 @@ impl Material {
         let coordinate = |name| strict::base64url(text(name)?).filter(|bytes| bytes.len() == CURVE_BYTES);
         match (kind, text("crv")) {
             ("RSA", None) => {
-                let modulus = strict::base64url(text("n")?)?;
-                let leading = modulus.iter().copied().find(|byte| *byte != 0)?;
-                let zero_bytes = modulus.iter().take_while(|byte| **byte == 0).count();
-                let bits = (modulus.len() - zero_bytes) * 8 - usize::try_from(leading.leading_zeros()).ok()?;
-                let exponent = strict::base64url(text("e")?)?;
-                (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits).then_some(Self::Rsa { modulus, exponent })
+                let (modulus, exponent) = rsa(&text)?;
+                rsa_problem(&modulus, &exponent).is_none().then_some(Self::Rsa { modulus, exponent })
             }
             ("EC", Some("P-256")) => Some(Self::P256 { x: coordinate("x")?, y: coordinate("y")? }),
             ("OKP", Some("Ed25519")) => Some(Self::Ed25519 { x: coordinate("x")? }),
@@ -114,6 +113,47 @@ impl Material {
             Self::Ed25519 { x } => ParsedPublicKey::new(&ED25519, x).ok(),
         }
     }
+}
+
+/// Modulus and public exponent.
+fn rsa<'e>(text: impl Fn(&'static str) -> Option<&'e str>) -> Option<(Vec<u8>, Vec<u8>)> {
+    Some((strict::base64url(text("n")?)?, strict::base64url(text("e")?)?))
+}
+
+fn rsa_problem(modulus: &[u8], exponent: &[u8]) -> Option<RsaProblem> {
+    match bits(modulus) {
+        bits if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) => Some(RsaProblem::Size { bits }),
+        _ if !RSA_EXPONENTS.contains(&exponent) => Some(RsaProblem::Exponent),
+        _ => None,
+    }
+}
+
+/// Of a number, the most significant byte first.
+fn bits(number: &[u8]) -> usize {
+    let zero_bytes = number.iter().take_while(|byte| **byte == 0).count();
+    let zero_bits = number.get(zero_bytes).and_then(|leading| usize::try_from(leading.leading_zeros()).ok());
+    ((number.len() - zero_bytes) * 8).saturating_sub(zero_bits.unwrap_or_default())
+}
+
+/// Why an RSA key is not used, if that is because of its numbers.
+pub(super) fn problem_of_rsa(entry: &Value) -> Option<RsaProblem> {
+    let text = |name| entry.get(name).and_then(Value::as_str);
+    let (modulus, exponent) = rsa(text).filter(|_| text("kty") == Some("RSA"))?;
+    rsa_problem(&modulus, &exponent)
+}
+
+/// What is wrong with the numbers of an RSA key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RsaProblem {
+    /// Nobody has such an exponent.
+    #[error("an RSA public exponent that is not 65537, 17 or 3")]
+    Exponent,
+    /// Too few bits to be safe, or so many that they only cost time.
+    #[error("{bits} bits; allowed for RSA: {RSA_BITS_MIN} to {RSA_BITS_MAX}")]
+    Size {
+        /// Of the modulus.
+        bits: usize,
+    },
 }
 
 /// The `alg` of this name. Symmetric ones, `none` and every other spelling are nothing.
@@ -197,7 +237,9 @@ pub enum KeySetError {
     #[error("the document has no list `keys`")]
     NoKeys,
     /// No key that verifies signatures of the issuer's algorithms.
-    #[error("no key is usable; needed: `kid`, use `sig`, and RSA of at least 2048 bits, P-256 or Ed25519 as the issuer's algorithms say")]
+    #[error(
+        "no key is usable; needed: `kid`, use `sig`, and RSA of 2048 to 4096 bits with the exponent 65537, P-256 or Ed25519 as the issuer's algorithms say"
+    )]
     NoneUsable,
     /// Not JSON.
     #[error("the document is not one JSON object in which every name is unique")]
@@ -255,7 +297,6 @@ mod tests {
         check(&[with(rsa(), json!({"n": modulus(128)}))], none);
         check(&[with(rsa(), json!({"n": base64url([vec![0; 128], vec![0x55; 128]].concat())}))], none);
         check(&[with(rsa(), json!({"n": base64url([&[0x7f], vec![0x55; 255].as_slice()].concat())}))], none);
-        check(&[with(rsa(), json!({"n": modulus(2048)}))], none);
         check(&[with(rsa(), json!({"n": "not base64url="}))], none);
         check(&[with(rsa(), json!({"d": "AQAB"}))], none);
         check(&[with(rsa(), json!({"kid": 7}))], none);
@@ -264,6 +305,34 @@ mod tests {
         check(&[with(TestKey::p256().jwk("a"), json!({"x": "AA"}))], none);
         check(&[json!(7)], none);
         check(&[], none);
+    }
+
+    #[test]
+    fn rsa_keys_have_2048_to_4096_bits_and_a_short_exponent() {
+        let is_used = [("a", SignatureAlgorithm::Rs256)];
+        let rsa = |leading: u8, bytes: usize, exponent: &[u8]| {
+            let modulus = base64url([&[leading], vec![0x55; bytes - 1].as_slice()].concat());
+            with(HOME_KEY.jwk("a"), json!({"n": modulus, "e": base64url(exponent)}))
+        };
+        for (leading, bytes) in [(0x80, 256), (0xff, 256), (1, 257), (0x80, 512), (0xff, 512)] {
+            for exponent in [&[1, 0, 1][..], &[17], &[3]] {
+                check(&[rsa(leading, bytes, exponent)], Ok(&is_used));
+                assert_eq!(problem_of_rsa(&rsa(leading, bytes, exponent)), None);
+            }
+        }
+        let refused = |key: Value, expected: RsaProblem| {
+            check(std::slice::from_ref(&key), Err("no key is usable"));
+            assert_eq!(problem_of_rsa(&key), Some(expected), "{key}");
+        };
+        for (leading, bytes, bits) in [(0x7f, 256, 2047), (1, 513, 4097), (0xff, 1024, 8192), (1, 1, 1), (0, 1, 0), (0, 129, 1023)] {
+            refused(rsa(leading, bytes, &[1, 0, 1]), RsaProblem::Size { bits });
+        }
+        let long = vec![0xff; 1024];
+        for exponent in [&[][..], &[1], &[2], &[5], &[16], &[1, 0, 0], &[1, 0, 3], &[0, 3], &[1, 0, 1, 0], &[1, 0, 0, 0, 1], &long] {
+            refused(rsa(0x80, 256, exponent), RsaProblem::Exponent);
+        }
+        assert_eq!(problem_of_rsa(&TestKey::p256().jwk("a")), None);
+        assert_eq!(problem_of_rsa(&with(rsa(1, 1, &[1]), json!({"kty": "EC"}))), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use error::{Flaw, Part, Quoted, TokenError};
 pub use fetch::{FetchError, Fetcher};
 pub use issuer_keys::KeyTimes;
 pub use key_load::KeyLoadError;
-pub use key_set::KeySetError;
+pub use key_set::{KeySetError, RsaProblem};
 pub use key_store::{KeyStatus, KeyStore, KeyUpkeep};
 pub use trusted::{ISSUER_NAME_BYTES_MAX, NotATrustedIssuer, TRUSTED_KEYS_BYTES_MAX, check_trusted_issuer};
 pub use verifier::Verifier;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::key_set::{KeySet, KeySetError};
+use super::key_set::{KeySet, KeySetError, RsaProblem, problem_of_rsa};
 use crate::directory::KeySource;
 use crate::directory::entity::TrustedIssuer;
 
@@ -28,6 +28,14 @@ pub enum NotATrustedIssuer {
     /// Its name cannot be the value of `iss`.
     #[error("its name is not 1 to {ISSUER_NAME_BYTES_MAX} printable characters without spaces")]
     Name,
+    /// A key of it would verify nothing, or cost too much.
+    #[error("the key `{kid}` has {problem}")]
+    Rsa {
+        /// Its name, as far as it has one.
+        kid: String,
+        /// What is wrong with it.
+        problem: RsaProblem,
+    },
     /// A key of it is not public.
     #[error("the key `{kid}` has the private member `{member}`; send public keys only, and replace this one")]
     Secret {
@@ -53,18 +61,36 @@ pub fn check_trusted_issuer(issuer: &TrustedIssuer) -> Result<(), NotATrustedIss
     if text.len() > TRUSTED_KEYS_BYTES_MAX {
         return Err(NotATrustedIssuer::Long { bytes: text.len() });
     }
+    refuse_costly(&issuer.keys)?;
     KeySet::parse(text.as_bytes(), &trusted.algorithms)?;
     Ok(())
 }
 
 fn refuse_secrets(keys: &Value) -> Result<(), NotATrustedIssuer> {
-    for key in keys.get("keys").and_then(Value::as_array).into_iter().flatten() {
+    for key in each(keys) {
         if let Some(member) = SECRETS.into_iter().find(|member| key.get(member).is_some()) {
-            let kid = key.get("kid").and_then(Value::as_str).unwrap_or_default().chars().take(64).collect();
-            return Err(NotATrustedIssuer::Secret { kid, member });
+            return Err(NotATrustedIssuer::Secret { kid: kid(key), member });
         }
     }
     Ok(())
+}
+
+/// Such a key would only be passed over, and whoever sent it would look for the reason at every sign-in.
+fn refuse_costly(keys: &Value) -> Result<(), NotATrustedIssuer> {
+    for key in each(keys) {
+        if let Some(problem) = problem_of_rsa(key) {
+            return Err(NotATrustedIssuer::Rsa { kid: kid(key), problem });
+        }
+    }
+    Ok(())
+}
+
+fn each(keys: &Value) -> impl Iterator<Item = &Value> {
+    keys.get("keys").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn kid(key: &Value) -> String {
+    key.get("kid").and_then(Value::as_str).unwrap_or_default().chars().take(64).collect()
 }
 
 #[cfg(test)]
@@ -74,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::caller::{Owner, Standing};
-    use super::super::testing::{AUDIENCE, HOME_KEY, OPERATOR, RIVAL_KEY, TestKey, World, claims, header, with};
+    use super::super::testing::{AUDIENCE, HOME_KEY, OPERATOR, RIVAL_KEY, TestKey, World, base64url, claims, header, with};
     use super::*;
     use crate::directory::entity::{self, Account, Entity};
     use crate::ids::TenantId;
@@ -189,6 +215,10 @@ mod tests {
         refused(FIRST, &json!({"keys": [rsa(), TestKey::p256().jwk("b"), TestKey::ed25519().jwk("c")]}), "fine");
         refused(FIRST, &json!({"keys": [rsa(), with(rsa(), json!({"d": "AQAB"}))]}), "the key `a` has the private member `d`");
         refused(FIRST, &json!({"keys": [{"kty": "oct", "kid": "s", "k": "AQAB"}]}), "the key `s` has the private member `k`");
+        let costly = |member: &str, bytes: &[u8]| json!({"keys": [rsa(), with(HOME_KEY.jwk("b"), json!({member: base64url(bytes)}))]});
+        refused(FIRST, &costly("e", &[1, 0, 0, 0, 1]), "the key `b` has an RSA public exponent that is not 65537, 17 or 3");
+        refused(FIRST, &costly("n", &[0x80; 1024]), "the key `b` has 8192 bits; allowed for RSA: 2048 to 4096");
+        refused(FIRST, &costly("n", &[0x80; 512]), "fine");
         refused(FIRST, &json!({"keys": []}), "no key is usable");
         refused(FIRST, &json!([]), "not one JSON object");
         refused(FIRST, &json!({"keys": [rsa()], "x": "x".repeat(TRUSTED_KEYS_BYTES_MAX)}), "allowed: up to 16384");

@@ -35,6 +35,34 @@ async fn check(request: &str, status: &str, code: Option<&str>) {
     }
 }
 
+/// A request that is refused before its body is looked at.
+fn refused_put(lines: &str, bytes: usize) -> String {
+    head(PUT, &format!("Authorization: Bearer x\r\n{lines}Content-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n"))
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_large_body_arrives_although_nobody_wants_the_body() {
+    const BYTES: usize = 24 << 20;
+    let mut stream = SHARED.client.connect("localhost", b"http/1.1").await.unwrap();
+    stream.write_all(refused_put("", BYTES).as_bytes()).await.unwrap();
+    timeout(PATIENCE, stream.write_all(&vec![b'x'; BYTES])).await.expect("it is taken in").expect("nothing cuts it");
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it is closed").expect("and not reset");
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_says_whether_the_connection_ends_because_of_a_body_that_nobody_read() {
+    for there in ["", "x"] {
+        let answer = exchange(format!("{}{there}", refused_put("", 100)).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close\r\n"), "{answer}");
+    }
+    // One that is there is passed over, and the next request is answered.
+    let answers = exchange(format!("{}x{}", refused_put("", 1), refused_put(CLOSE, 0)).as_bytes()).await;
+    assert_eq!(statuses(&answers), ["401", "401"], "{answers}");
+    assert_eq!(answers.matches("connection: close\r\n").count(), 1, "{answers}");
+}
+
 #[tokio::test]
 async fn a_message_with_two_readings_is_refused() {
     for lines in [

@@ -1,13 +1,17 @@
 //! A fabric that refuses for good, and one that is away for a while.
 
-use serde_json::json;
+use std::net::Ipv4Addr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::client::{PATIENCE, call, get};
-use crate::node::{Wire, eventually};
+use crate::client::{Call, PATIENCE, call, get};
+use crate::node::{Wire, eventually, guid, owner};
 use crate::world::{World, visitor};
 
 #[tokio::test]
@@ -47,41 +51,124 @@ async fn a_sign_up_goes_on_when_a_fabric_that_was_away_comes_back() {
     assert_eq!(state.json()["state"], "Succeeded");
 }
 
-#[tokio::test]
-async fn what_cannot_be_a_sign_up_takes_nobodys_turn_and_one_address_not_all_turns() {
-    let world = World::start("paced", false).await;
-    let mut front = Wire::to(world.front);
-    for body in [json!("garbage"), json!({ "organisation": "x" })] {
-        for _ in 0..65 {
-            let refused = front.ask(call("POST", "/accounts").json(&body)).await.unwrap();
-            assert_eq!(refused.told(), "400 InvalidRequestContent");
-        }
-    }
-    assert_eq!(front.ask(visitor("maple")).await.unwrap().status, 201, "nobody had signed up before");
-    // What an address may try is bounded, whatever comes of it.
-    let mut tried = 1;
-    let paced = loop {
-        let again = front.ask(visitor("maple")).await.unwrap();
-        if again.status == 429 {
-            break again;
-        }
-        assert_eq!(again.told(), "409 SignUpRefused");
-        tried += 1;
-        assert!(tried < 60, "an address has fewer turns than all visitors together");
-    };
-    assert!(tried >= 30, "{tried}");
-    assert!(paced.header("retry-after").parse::<u32>().unwrap() > 0);
-    let message = paced.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("from this address"), "{message}");
+/// Addresses of this machine, for clients that are not one another.
+const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// A connection of this address, on which these bytes were sent.
+async fn sent(world: &World, from: Ipv4Addr, bytes: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(world.front).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    stream
+}
+
+/// What the private cloud's listener says until it closes the connection.
+async fn answer(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it is closed").unwrap();
+    answer
 }
 
 /// What the private cloud's listener says to these bytes until it closes the connection.
 async fn said(world: &World, bytes: String) -> String {
-    let mut stream = TcpStream::connect(world.front).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it is closed").unwrap();
-    answer
+    answer(sent(world, ONE, &bytes).await).await
+}
+
+/// What it says to a client of this address.
+async fn told(world: &World, from: Ipv4Addr, call: Call) -> String {
+    let Call { method, target, headers, body } = call;
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{lines}", world.front.port());
+    let text = format!("{head}Content-Length: {}\r\n\r\n{}", body.len(), String::from_utf8_lossy(&body));
+    answer(sent(world, from, &text).await).await
+}
+
+#[track_caller]
+fn check(answer: &str, status: &str, text: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(text), "expected {status}, {text}: {answer}");
+}
+
+/// Connections on which bodies do not come, and at least so many of their answers, all of them refusals.
+async fn stalled(world: &World, count: usize, head: &str, refused: usize) -> (JoinSet<String>, Vec<String>) {
+    let mut stalled = JoinSet::new();
+    for _ in 0..count {
+        let text = format!("{head}Host: localhost:{}\r\nContent-Length: 100\r\n\r\n{{", world.front.port());
+        stalled.spawn(answer(sent(world, ONE, &text).await));
+    }
+    let mut answers = Vec::new();
+    for _ in 0..refused {
+        answers.push(timeout(PATIENCE, stalled.join_next()).await.expect("some are refused").unwrap().unwrap());
+    }
+    (stalled, answers)
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_sign_up_takes_nobodys_turn_and_one_address_not_all_turns() {
+    let world = World::start("paced", false).await;
+    for (number, body) in [json!("garbage"), json!({ "organisation": "x" }), json!([])].into_iter().enumerate() {
+        let from = Ipv4Addr::new(127, 0, 1, u8::try_from(number).unwrap() + 1);
+        for _ in 0..30 {
+            check(&told(&world, from, call("POST", "/accounts").json(&body)).await, "400", "InvalidRequestContent");
+        }
+        // What an address may try is bounded, whatever comes of it.
+        let mut tried = 30;
+        let paced = loop {
+            let again = told(&world, from, call("POST", "/accounts").json(&body)).await;
+            if !again.starts_with("HTTP/1.1 400 ") {
+                break again;
+            }
+            tried += 1;
+            assert!(tried < 60, "an address has fewer turns than all visitors together");
+        };
+        check(&paced, "429", "tried to sign up from this address");
+        check(&paced, "429", "retry-after: ");
+    }
+    check(&told(&world, OTHER, visitor("maple")).await, "201", "subscriptionId");
+}
+
+#[tokio::test]
+async fn visitors_whose_bodies_do_not_come_leave_the_turns_to_those_of_other_addresses() {
+    let world = World::start("stalled-visitors", false).await;
+    let (_held, refused) = stalled(&world, 40, "POST /accounts HTTP/1.1\r\n", 8).await;
+    for answer in refused {
+        check(&answer, "429", "tried to sign up from this address");
+    }
+    check(&told(&world, OTHER, visitor("maple")).await, "201", "subscriptionId");
+}
+
+#[tokio::test]
+async fn an_address_has_at_most_its_share_of_what_is_under_way_and_all_else_goes_on() {
+    let world = World::start("stalled", false).await;
+    let signed_in = |call: Call| call.bearer(&owner()).header("x-ms-principal-id", &guid(2, 0, 1));
+    let subscribe = || signed_in(call("POST", "/subscriptions").json(&json!({ "planId": "gold", "friendlyName": "Mine" })));
+    let lines: String = subscribe().headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let (_held, refused) = stalled(&world, 260, &format!("POST /subscriptions HTTP/1.1\r\n{lines}"), 10).await;
+    for answer in refused {
+        check(&answer, "429", "250 requests from this address are under way");
+        check(&answer, "429", "retry-after: 1\r\n");
+    }
+    check(&told(&world, ONE, subscribe()).await, "429", "TooManyRequests");
+    check(&told(&world, ONE, signed_in(get("/subscriptions"))).await, "200", "");
+    check(&told(&world, OTHER, subscribe()).await, "201", "subscriptionId");
+}
+
+#[tokio::test]
+async fn a_visitor_cannot_bring_a_key_that_would_cost_too_much() {
+    let world = World::start("costly", false).await;
+    let modulus = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+    let cases = [
+        (modulus(1024), "AQAB", "the key `a` has 8192 bits; allowed for RSA: 2048 to 4096"),
+        (modulus(256), "AQAAAAE", "the key `a` has an RSA public exponent that is not 65537, 17 or 3"),
+    ];
+    for (n, e, expected) in cases {
+        let mut call = visitor("maple");
+        let mut body: Value = serde_json::from_slice(&call.body).unwrap();
+        body["issuer"]["keys"]["keys"] = json!([{ "kid": "a", "kty": "RSA", "use": "sig", "n": n, "e": e }]);
+        call.body = body.to_string().into();
+        check(&told(&world, ONE, call).await, "409", expected);
+    }
 }
 
 #[tokio::test]

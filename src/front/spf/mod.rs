@@ -143,7 +143,7 @@ impl Spf<'_> {
     }
 
     async fn changes(&self, set: &'static EntitySet, incoming: Incoming) -> Result<Changes, Problem> {
-        let bytes = super::read(incoming).await?;
+        let bytes = self.call.read(incoming).await?;
         Ok(body::read(set.entity_type, header(&self.call.head.headers, "content-type"), &bytes)?)
     }
 

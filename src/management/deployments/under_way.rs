@@ -65,7 +65,7 @@ impl Deployments {
         let mut full = None;
         let _is_taken = self.taken.send_if_modified(|taken| {
             let max = taken.most(owner, AT_ONCE_MAX).min(OF_A_TENANT_MAX);
-            full = match taken.of(owner.tenant) {
+            full = match taken.of(owner) {
                 of_tenant if of_tenant < max => None,
                 0 => Some(DeploymentError::Many { max: AT_ONCE_MAX, of_tenant: false }),
                 _ => Some(DeploymentError::Many { max, of_tenant: true }),
