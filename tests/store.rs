@@ -56,6 +56,7 @@ for_each_engine! {
     a_session_that_is_heard_of_no_more_holds_nothing_back
     a_session_with_another_past_holds_everything_back
     a_tail_that_is_too_large_is_trimmed
+    bytes_of_changes_are_kept_up_to_their_bound
     changes_are_kept_up_to_their_bound
     changes_come_in_portions
     changes_of_another_past_are_none

@@ -221,6 +221,35 @@ pub async fn changes_are_kept_up_to_their_bound(place: Place) {
     }
 }
 
+pub async fn bytes_of_changes_are_kept_up_to_their_bound(place: Place) {
+    const BODY_BYTES: usize = 100_000;
+    let config = StoreConfig { changes_bytes_max: 450_000, ..place.config() };
+    let store = steward::store::open(&config).await.unwrap();
+    for _ in 0..9 {
+        commit(&store, &[put("a", &"1".repeat(BODY_BYTES))]).await;
+    }
+    let epoch = epoch(&store).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(5), 10).await.unwrap()), vec![6, 7, 8, 9]);
+    assert_eq!(store.changes(epoch, Revision(4), 10).await.unwrap(), Tail::Trimmed);
+    let heard = store.poll(SessionId::random(), epoch, Revision(4)).await.unwrap();
+    assert_eq!((heard.tail, heard.fence), (Tail::Trimmed, Revision(0)), "whoever is behind loads anew");
+    // The newest is kept, however large.
+    commit(&store, &[put("a", &"1".repeat(5 * BODY_BYTES))]).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(9), 10).await.unwrap()), vec![10]);
+    assert_eq!(store.changes(epoch, Revision(8), 10).await.unwrap(), Tail::Trimmed);
+    drop(store);
+    // What an earlier process left goes with the first commit, however small.
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 300_000, ..config }).await.unwrap();
+    commit(&store, &[put("a", "1")]).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(10), 10).await.unwrap()), vec![11]);
+    assert_eq!(store.changes(epoch, Revision(9), 10).await.unwrap(), Tail::Trimmed);
+    // Small ones are not measured each time.
+    for number in 0..20 {
+        commit(&store, &[put("a", &number.to_string())]).await;
+    }
+    assert_eq!(revisions(&store.changes(epoch, Revision(10), 30).await.unwrap()), (11..=31).collect::<Vec<_>>());
+}
+
 pub async fn a_tail_that_is_too_large_is_trimmed(place: Place) {
     let store = place.open().await;
     let body = "1".repeat(TAIL_BYTES_MAX / 2);
