@@ -60,8 +60,10 @@ for_each_engine! {
     changes_are_kept_up_to_their_bound
     changes_come_in_portions
     changes_of_another_past_are_none
+    changes_that_an_earlier_process_left_are_measured
     four_committers_leave_no_gap
     nobody_is_taken_along_into_a_restored_epoch
+    small_changes_are_not_measured_each_time
     the_fence_is_what_all_others_have_applied
     the_last_write_of_an_object_counts
     what_was_committed_is_there_after_opening_again

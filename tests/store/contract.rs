@@ -223,8 +223,7 @@ pub async fn changes_are_kept_up_to_their_bound(place: Place) {
 
 pub async fn bytes_of_changes_are_kept_up_to_their_bound(place: Place) {
     const BODY_BYTES: usize = 100_000;
-    let config = StoreConfig { changes_bytes_max: 450_000, ..place.config() };
-    let store = steward::store::open(&config).await.unwrap();
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 450_000, ..place.config() }).await.unwrap();
     for _ in 0..9 {
         commit(&store, &[put("a", &"1".repeat(BODY_BYTES))]).await;
     }
@@ -237,17 +236,31 @@ pub async fn bytes_of_changes_are_kept_up_to_their_bound(place: Place) {
     commit(&store, &[put("a", &"1".repeat(5 * BODY_BYTES))]).await;
     assert_eq!(revisions(&store.changes(epoch, Revision(9), 10).await.unwrap()), vec![10]);
     assert_eq!(store.changes(epoch, Revision(8), 10).await.unwrap(), Tail::Trimmed);
+}
+
+pub async fn changes_that_an_earlier_process_left_are_measured(place: Place) {
+    let store = place.open().await;
+    for _ in 0..3 {
+        commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    }
+    let epoch = epoch(&store).await;
     drop(store);
-    // What an earlier process left goes with the first commit, however small.
-    let store = steward::store::open(&StoreConfig { changes_bytes_max: 300_000, ..config }).await.unwrap();
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 30_000, ..place.config() }).await.unwrap();
     commit(&store, &[put("a", "1")]).await;
-    assert_eq!(revisions(&store.changes(epoch, Revision(10), 10).await.unwrap()), vec![11]);
-    assert_eq!(store.changes(epoch, Revision(9), 10).await.unwrap(), Tail::Trimmed);
-    // Small ones are not measured each time.
-    for number in 0..20 {
+    assert_eq!(revisions(&store.changes(epoch, Revision(2), 10).await.unwrap()), vec![3, 4]);
+    assert_eq!(store.changes(epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed);
+}
+
+pub async fn small_changes_are_not_measured_each_time(place: Place) {
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 30_000, ..place.config() }).await.unwrap();
+    commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    for number in 0..3 {
         commit(&store, &[put("a", &number.to_string())]).await;
     }
-    assert_eq!(revisions(&store.changes(epoch, Revision(10), 30).await.unwrap()), (11..=31).collect::<Vec<_>>());
+    let epoch = epoch(&store).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(1), 30).await.unwrap()), vec![2, 3, 4, 5]);
+    assert_eq!(store.changes(epoch, Revision(0), 30).await.unwrap(), Tail::Trimmed);
 }
 
 pub async fn a_tail_that_is_too_large_is_trimmed(place: Place) {

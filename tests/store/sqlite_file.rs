@@ -89,7 +89,7 @@ async fn the_file_is_its_owners_alone() {
 #[tokio::test]
 async fn a_missing_folder_is_named() {
     let place = Place::sqlite();
-    let config = steward::store::StoreConfig::new("sqlite:/nowhere/at/all.db".parse().unwrap());
+    let config = StoreConfig::new("sqlite:/nowhere/at/all.db".parse().unwrap());
     let error = steward::store::open(&config).await.unwrap_err();
     assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     assert_eq!(error.to_string(), "`/nowhere/at/all.db-lock` refused");
