@@ -56,11 +56,14 @@ for_each_engine! {
     a_session_that_is_heard_of_no_more_holds_nothing_back
     a_session_with_another_past_holds_everything_back
     a_tail_that_is_too_large_is_trimmed
+    bytes_of_changes_are_kept_up_to_their_bound
     changes_are_kept_up_to_their_bound
     changes_come_in_portions
     changes_of_another_past_are_none
+    changes_that_an_earlier_process_left_are_measured
     four_committers_leave_no_gap
     nobody_is_taken_along_into_a_restored_epoch
+    small_changes_are_not_measured_each_time
     the_fence_is_what_all_others_have_applied
     the_last_write_of_an_object_counts
     what_was_committed_is_there_after_opening_again

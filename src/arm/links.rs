@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use unicode_normalization::UnicodeNormalization;
 
 use super::action::{Action, NotAnAction};
 use super::scope::Scope;
@@ -52,13 +53,10 @@ pub fn in_query(query: &str, own: &Scope) -> Result<Vec<Scope>, Unreadable> {
     }
     let mut places = Places::of(own);
     for pair in query.split('&') {
-        let pair = pair.replace('+', " ");
-        let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
-        places.look_at(name)?;
-        places.look_at(value)?;
-        // Folded last: a word with an odd letter must not go with the segments that are taken out.
-        if folded(&decoded_fully(&pair).to_lowercase().replace("subscriptions/", "")).contains(SUBSCRIPTION) {
-            places.bare_ids(&decoded_fully(value))?;
+        places.look_at_pair(pair)?;
+        // Not every reader takes it for a blank.
+        if pair.contains('+') {
+            places.look_at_pair(&pair.replace('+', " "))?;
         }
     }
     Ok(places.found)
@@ -228,6 +226,18 @@ impl<'o> Places<'o> {
         Self { own, found: Vec::new(), known: HashSet::new(), starts: 0 }
     }
 
+    /// Finds what a name and a value in a query name.
+    fn look_at_pair(&mut self, pair: &str) -> Result<(), Unreadable> {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        self.look_at(name)?;
+        self.look_at(value)?;
+        // Folded last: a word with an odd letter must not go with the segments that are taken out.
+        if folded(&decoded_fully(pair).to_lowercase().replace("subscriptions/", "")).contains(SUBSCRIPTION) {
+            self.bare_ids_seen(value)?;
+        }
+        Ok(())
+    }
+
     /// Finds what a text names, in every form that it has after decoding.
     fn look_at(&mut self, text: &str) -> Result<(), Unreadable> {
         if text.len() < SHORTEST {
@@ -243,15 +253,15 @@ impl<'o> Places<'o> {
         Ok(())
     }
 
-    /// Scans every form of a text: after so many decodings, each of what is read of the one before; with parameters and without. Says whether
-    /// something in one of them is not seen by everybody.
+    /// Scans every form of a text: after so many decodings, each of what is read of the one before; and as its segments read
+    /// without what some readers drop. Says whether something in one of them is not seen by everybody.
     fn look_through(&mut self, text: &str, read: fn(&str) -> String) -> Result<bool, Unreadable> {
         let (mut text, mut hides) = (read(text), false);
         for _ in 0..=DECODINGS_MAX {
             hides |= visible(&text) != text;
-            let flat = flat(&text);
+            let flat = flattened(&text);
             self.scan(&flat)?;
-            let bare = without_parameters(&flat);
+            let bare = flattened(&bare_segments(&flat));
             if bare != flat {
                 self.scan(&bare)?;
             }
@@ -280,7 +290,7 @@ impl<'o> Places<'o> {
             if !looked_at.contains(&from) {
                 looked_at = from..from + all_of_one_reading(reach(behind, !is_id))?;
             }
-            let Some((anchor, behind)) = anchor(word, behind) else { continue };
+            let Some((anchor, behind)) = anchor(word, behind)? else { continue };
             self.add_below(&anchor, behind, true)?;
             if is_id {
                 self.add_below(&anchor, behind, false)?;
@@ -305,6 +315,9 @@ impl<'o> Places<'o> {
 
     /// Every id of a subscription that stands in a text by itself.
     fn bare_ids(&mut self, text: &str) -> Result<(), Unreadable> {
+        if has_id_for_few(text) {
+            return Err(for_few());
+        }
         for word in text.split(|c: char| !c.is_ascii_hexdigit() && c != '-') {
             if let Some((id, "")) = guid(word)
                 && self.own.subscription_id() != Some(id)
@@ -313,6 +326,17 @@ impl<'o> Places<'o> {
             }
         }
         Ok(())
+    }
+
+    /// The same in what a text is once decoded, for those who see all of it and for those who do not.
+    fn bare_ids_seen(&mut self, text: &str) -> Result<(), Unreadable> {
+        self.bare_ids(text)?;
+        if is_plain(text) {
+            return Ok(());
+        }
+        let decoded = decoded_fully(text);
+        self.bare_ids(&decoded)?;
+        self.bare_ids(&visible(&decoded))
     }
 
     fn add(&mut self, place: Scope) -> Result<(), Unreadable> {
@@ -346,16 +370,20 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
 }
 
 /// The segments of an anchor, and what stands behind it. Whatever stands around the digits of an id, its readers take it away.
-fn anchor<'t>(word: &str, behind: &'t str) -> Option<(Vec<String>, &'t str)> {
+fn anchor<'t>(word: &str, behind: &'t str) -> Result<Option<(Vec<String>, &'t str)>, Unreadable> {
     if word == "subscriptions/" {
         let before = behind.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '(' | '/' | '"' | '\''));
-        let (id, rest) = guid(before)?;
+        let Some((id, rest)) = guid(before) else {
+            return if has_prefixed_groups(before) || lists_numbers(before) { Err(for_few()) } else { Ok(None) };
+        };
         let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '}' | ')'));
-        return Some((vec!["subscriptions".to_owned(), id.to_string()], rest));
+        return Ok(Some((vec!["subscriptions".to_owned(), id.to_string()], rest)));
     }
-    let name = behind.split(|c: char| c == '/' || ends_id(c) || matches!(c, '?' | '#')).next().filter(|name| !name.is_empty())?;
-    let anchor = ["providers", "Microsoft.Management", "managementGroups", name].map(str::to_owned);
-    Some((anchor.into(), behind.get(name.len()..).unwrap_or_default()))
+    let name = behind.split(|c: char| c == '/' || ends_id(c) || matches!(c, '?' | '#')).next().filter(|name| !name.is_empty());
+    Ok(name.map(|name| {
+        let anchor = ["providers", "Microsoft.Management", "managementGroups", name].map(str::to_owned);
+        (anchor.into(), behind.get(name.len()..).unwrap_or_default())
+    }))
 }
 
 /// The id that a text begins with, with hyphens or without, and the rest.
@@ -377,6 +405,43 @@ fn guid(text: &str) -> Option<(SubscriptionId, &str)> {
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     let hyphenated = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
     Some((hyphenated.parse().ok()?, rest))
+}
+
+/// Whether an id stands in a text in one of the forms that only some readers take for one.
+fn has_id_for_few(text: &str) -> bool {
+    let is_between = |c: char| !c.is_ascii_hexdigit() && !matches!(c, '-' | '+' | 'x' | 'X');
+    let has_prefixed = |word: &str| word.char_indices().any(|(at, _)| word.get(at..).is_some_and(has_prefixed_groups));
+    text.split(is_between).any(has_prefixed) || text.split('{').skip(1).any(lists_numbers)
+}
+
+/// Whether a text begins with an id that has `+` or `0x` in front of digits: the last group is two there.
+/// Source: .NET runtime, `Guid.TryCompatParsing`.
+fn has_prefixed_groups(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_group = |from: usize, to: usize| bytes.get(from..to).is_some_and(|group| digits_of(group).iter().all(u8::is_ascii_hexdigit));
+    let is_hyphen = |at: usize| bytes.get(at) == Some(&b'-');
+    is_group(0, 8)
+        && [8, 13, 18, 23].into_iter().all(is_hyphen)
+        && [(9, 13), (14, 18), (19, 23), (24, 28), (28, 36)].into_iter().all(|(from, to)| is_group(from, to))
+        && bytes.iter().take(36).any(|byte| matches!(byte, b'+' | b'x' | b'X'))
+}
+
+fn digits_of(group: &[u8]) -> &[u8] {
+    let unsigned = group.strip_prefix(b"+").unwrap_or(group);
+    unsigned.strip_prefix(b"0x").or_else(|| unsigned.strip_prefix(b"0X")).unwrap_or(unsigned)
+}
+
+/// Whether a text begins like an id as a list of numbers, behind its brace: `0x8f2c1a10,0x0000,…`; blanks do not count.
+/// Source: .NET, `Guid.ToString`, format X.
+fn lists_numbers(text: &str) -> bool {
+    let mut seen = text.chars().filter(|c| !c.is_whitespace());
+    seen.next() == Some('0')
+        && matches!(seen.next(), Some('x' | 'X'))
+        && seen.find(|c| !c.is_ascii_hexdigit() && !matches!(c, 'x' | 'X' | '+')) == Some(',')
+}
+
+fn for_few() -> Unreadable {
+    Unreadable("an id of a subscription is named in a form that not every reader takes for one".to_owned())
 }
 
 fn begins(text: &str, at: usize, word: &str) -> bool {
@@ -422,11 +487,17 @@ fn two_readings() -> Unreadable {
 
 /// Whether a text is what it looks like for every reader, which most are.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'\\' | b';')) && !text.contains("//")
+    let bytes = text.as_bytes();
+    let ends_plainly = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        !matches!(before, Some(b'/' | b'.' | b' ')) && bytes.get(at + 1) != Some(&b' ')
+    };
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'&' | b'\\' | b';'))
+        && memchr::memchr_iter(b'/', bytes).all(ends_plainly)
 }
 
 /// With slashes as they are meant to be.
-fn flat(text: &str) -> String {
+fn flattened(text: &str) -> String {
     let mut flat = String::with_capacity(text.len());
     for c in text.trim().chars() {
         let c = if c == '\\' { '/' } else { c };
@@ -437,32 +508,44 @@ fn flat(text: &str) -> String {
     flat
 }
 
-/// Without what cannot be seen, and with our letters in place of those that some readers take for them: wide ones, and those that only become ours by
-/// way of the upper case.
+/// Without what cannot be seen, and with our letters in place of those that some readers take for them: wide ones, mathematical ones and other
+/// compatible ones, and those that only become ours by way of the upper case. Source: Unicode Standard Annex 15, NFKC.
 fn visible(text: &str) -> String {
-    let ours = |c: char| match c {
-        'ſ' => 's',
-        'ı' => 'i',
-        '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
-        _ => c,
-    };
-    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).map(ours).collect()
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !c.is_control() && !is_invisible(*c)) {
+        match c {
+            'ı' => seen.push('i'),
+            _ if !c.is_ascii() && std::iter::once(c).nfkc().all(|ours| ours.is_ascii()) => seen.extend(std::iter::once(c).nfkc()),
+            _ => seen.push(c),
+        }
+    }
+    seen
 }
 
-/// Soft hyphen, zero-width and direction marks. Source: Unicode, general category Cf, without those of single scripts.
+/// Source: Unicode, `DerivedCoreProperties.txt`, `Default_Ignorable_Code_Point`.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Without what stands from a semicolon to the end of its segment. Source: RFC 3986, section 3.3.
-fn without_parameters(text: &str) -> String {
-    let bare = |segment| str::split(segment, ';').next().unwrap_or_default();
-    text.split('/').map(bare).collect::<Vec<_>>().join("/")
+/// With each segment as it is without what stands behind a semicolon, blanks around it and dots at its end: some readers drop them.
+/// Source: RFC 3986, section 3.3; Windows, "Naming Files, Paths, and Namespaces".
+fn bare_segments(text: &str) -> String {
+    text.split('/').map(bare_segment).collect::<Vec<_>>().join("/")
+}
+
+fn bare_segment(segment: &str) -> &str {
+    let name = segment.split(';').next().unwrap_or_default().trim();
+    let bare = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    // Nothing but dots stays what it is: it leads elsewhere.
+    if bare.is_empty() { name } else { bare }
 }
 
 /// A name as a reader compares it who does not look at case. There are letters that only become ours by way of the upper case.
 fn folded(name: &str) -> String {
-    name.to_uppercase().to_lowercase()
+    if name.is_ascii() { name.to_ascii_lowercase() } else { visible(name).to_uppercase().to_lowercase() }
 }
 
 fn decoded_fully(text: &str) -> String {
@@ -476,7 +559,8 @@ fn decoded_fully(text: &str) -> String {
     text
 }
 
-/// The text with its escapes undone once: `%XX`, `%uXXXX` and `\\uXXXX`. What is none stays. Nothing when there was nothing to undo.
+/// The text with its escapes undone once: `%XX`, `%uXXXX`, `\\uXXXX` and character references. What is none stays. Nothing when there was nothing to
+/// undo.
 fn decoded(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -490,6 +574,7 @@ fn decoded(text: &str) -> Option<String> {
         let undone = match byte {
             b'%' | b'\\' if has_u => digits(2, 4).and_then(char::from_u32).map(|c| (c.to_string().into_bytes(), 6)),
             b'%' => digits(1, 2).and_then(|value| u8::try_from(value).ok()).map(|value| (vec![value], 3)),
+            b'&' => referred(text.get(at + 1..).unwrap_or_default()).map(|(c, length)| (c.to_string().into_bytes(), length + 1)),
             _ => None,
         };
         match undone {
@@ -504,6 +589,34 @@ fn decoded(text: &str) -> Option<String> {
         }
     }
     is_changed.then(|| String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Characters of ids and of escapes that HTML has names for, and those names.
+const NAMED: [(&str, char); 12] = [
+    ("amp;", '&'),
+    ("bsol;", '\\'),
+    ("lbrace;", '{'),
+    ("lcub;", '{'),
+    ("lpar;", '('),
+    ("num;", '#'),
+    ("percnt;", '%'),
+    ("period;", '.'),
+    ("plus;", '+'),
+    ("quot;", '"'),
+    ("semi;", ';'),
+    ("sol;", '/'),
+];
+
+/// The character that a reference means, and the length of what stands behind its `&`. The semicolon may be left out behind digits.
+/// Source: HTML, section 13.2.5.72, "Character reference state".
+fn referred(text: &str) -> Option<(char, usize)> {
+    let Some(number) = text.strip_prefix('#') else {
+        return NAMED.into_iter().find(|(name, _)| text.starts_with(name)).map(|(name, c)| (c, name.len()));
+    };
+    let (digits, radix) = number.strip_prefix(['x', 'X']).map_or((number, 10), |digits| (digits, 16));
+    let rest = digits.trim_start_matches(|c: char| c.is_digit(radix));
+    let c = char::from_u32(u32::from_str_radix(digits.strip_suffix(rest)?, radix).ok()?)?;
+    Some((c, text.len() - rest.strip_prefix(';').unwrap_or(rest).len()))
 }
 
 /// Looks at one value and all that is in it.
@@ -560,7 +673,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
         if self.names_subscriptions {
-            self.places.bare_ids(value).map_err(E::custom)?;
+            self.places.bare_ids_seen(value).map_err(E::custom)?;
         }
         self.places.look_at(value).map_err(E::custom)
     }
@@ -576,7 +689,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         while let Some(name) = entries.next_key::<String>()? {
             self.places.look_at(&name).map_err(de::Error::custom)?;
             if self.names_subscriptions {
-                self.places.bare_ids(&name).map_err(de::Error::custom)?;
+                self.places.bare_ids_seen(&name).map_err(de::Error::custom)?;
             }
             let says_so = name.len() >= SUBSCRIPTION.len() && folded(&name).contains(SUBSCRIPTION);
             let is_said_above = self.names_subscriptions && matches!(folded(&name).as_str(), "id" | "ids" | "name" | "value" | "values");
@@ -674,6 +787,9 @@ mod tests {
         check(r#"{"subscriptions":{"~":{}}}"#, &["/subscriptions/~"]);
         check(r#"{"subscriptionIds":"x,{~}"}"#, &["/subscriptions/~"]);
         check(r#"{"ſubscriptionId":"8f2c1a1000004000800000000000000a"}"#, &["/subscriptions/~"]);
+        check("{\"\u{1d42c}ub\u{fe0f}scriptionId\":\"~\"}", &["/subscriptions/~"]);
+        check("{\"subscriptionId\":\"8f2c1a10-0000-4000-\u{fe0f}8000-00000000000a\"}", &["/subscriptions/~"]);
+        check(r#"{"subscriptions":{"%38f2c1a10-0000-4000-8000-00000000000a":{}}}"#, &["/subscriptions/~"]);
         check(r#"{"subscriptionId":"0f2c1a10-0000-4000-8000-000000000001"}"#, &[]);
     }
 
@@ -800,6 +916,18 @@ mod tests {
             "%\u{200b}2Fsubscriptions/~",
             "/subscri\u{ff05}70tions/~",
             r"\\u00\t2fsubscriptions/~",
+            // What Unicode says is to be ignored, and letters that are ours but for their looks.
+            "/subscr\u{fe0f}iptions/~",
+            "/subscr\u{e0061}iptions/~",
+            "/subscr\u{34f}iptions/~",
+            "/subscr\u{61c}iptions/~",
+            "/subscr\u{e0101}iptions/~",
+            "/\u{1d42c}ubscriptions/~",
+            "/\u{24e2}ub\u{1d4c8}criptions/~",
+            "/subscriptions/8f2c1a10-0000-4000-8000-\u{fe0f}00000000000a",
+            "/subscriptions/\u{1d7d6}f2c1a10-0000-4000-8000-00000000000\u{1d41a}",
+            "/subscriptions/8f2c1a10\u{ff0d}0000-4000-8000-00000000000a",
+            "\u{2100}/subscriptions/~",
         ] {
             check(&format!("\"{hidden}\"").replace('~', A), &["/subscriptions/~"]);
         }
@@ -818,6 +946,144 @@ mod tests {
         ] {
             assert!(in_json(format!("\"{}\"", dots.replace('~', A)).as_bytes(), &own()).is_err(), "{dots}");
         }
+    }
+
+    #[test]
+    fn letters_that_are_several_of_ours_are_read_as_those() {
+        for (text, seen) in [("\u{33c4}", "cc"), ("\u{fb00}", "ff"), ("\u{b5}", "\u{b5}"), ("é", "é"), ("s\u{301}", "s\u{301}"), ("ı", "i")]
+        {
+            assert_eq!(visible(text), seen);
+        }
+    }
+
+    #[test]
+    fn segments_count_without_what_some_readers_drop() {
+        for id in [
+            "/subscriptions./~",
+            "/subscriptions /~",
+            "/subscriptions%20/~",
+            "/subscriptions.%20./~",
+            "/subscriptions\u{a0}/~",
+            "/subscriptions%2e/~",
+            "/subscriptions.;a=b/~",
+            "/subscriptions. ;a=b/~",
+            "/subscriptions/ /~",
+            "/ subscriptions./~",
+            "see '/subscriptions./~'",
+            "https://management.azure.com/subscriptions./~",
+        ] {
+            check(&format!("\"{id}\""), &["/subscriptions/~"]);
+        }
+        let group = "/providers/Microsoft.Management/managementGroups/mg";
+        for id in ["/providers./Microsoft.Management /managementGroups%20/mg", "/providers/ Microsoft.Management/managementGroups/mg"] {
+            check(&format!("\"{id}\""), &[group]);
+        }
+        // Both readings are judged.
+        check(
+            r#""/subscriptions/~/resourceGroups./rg/providers./A.B/c/d""#,
+            &["/subscriptions/~/resourceGroups./rg/providers./A.B/c/d", "/subscriptions/~/resourceGroups/rg/providers/A.B/c/d"],
+        );
+        for dots in ["/subscriptions/x/.. /~", "/subscriptions./x/../~", "/subscriptions/ . /~"] {
+            assert!(in_json(format!("\"{}\"", dots.replace('~', A)).as_bytes(), &own()).is_err(), "{dots}");
+        }
+        for plain in ["/subscriptions..x/~ and a half", "/subscription s/~ and a half", "/subscriptions-/~ and a half"] {
+            check(&format!("\"{plain}\""), &[]);
+        }
+    }
+
+    #[test]
+    fn plain_texts_are_told_from_those_with_two_readings() {
+        for plain in ["/a/b.c/d e/f", "a.", " a", "a/", "/"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for odd in ["a//b", "a./b", "a /b", "a/ b", "a%b", "a&b", r"a\b", "a;b", "é", "a\tb"] {
+            assert!(!is_plain(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn character_references_hide_no_id() {
+        for id in [
+            "&#47;subscriptions&#47;~",
+            "&#047subscriptions&#x2f;~",
+            "&#X2Fsubscriptions/~",
+            "&#x0000000000000000002F;subscriptions/~",
+            "&sol;subscriptions&sol;~",
+            "/subscr&#105;ptions/~",
+            "&amp;#47;subscriptions&amp;sol;~",
+            "&#37;2fsubscriptions&percnt;2f~",
+            "%26%2347;subscriptions&num;/~".replace("&num;/", "&#47;").as_str(),
+            "&bsol;subscriptions&bsol;~",
+            "/subscr&#xFE0F;iptions/~",
+        ] {
+            check(&format!("\"{id}\""), &["/subscriptions/~"]);
+        }
+        for (text, length) in [("#47;x", Some(('/', 4))), ("#47x", Some(('/', 3))), ("#x2f;", Some(('/', 5))), ("sol;x", Some(('/', 4)))] {
+            assert_eq!(referred(text), length, "{text}");
+        }
+        for none in ["", "#", "#x", "#;", "#xg", "#99999999999", "#xd800;", "sol", "copy;"] {
+            assert_eq!(referred(none), None, "{none}");
+        }
+        assert!(NAMED.is_sorted());
+    }
+
+    #[test]
+    fn ids_that_only_some_readers_take_for_ids_are_refused() {
+        let refused = |json: &str| {
+            let wrong = in_json(json.as_bytes(), &own()).unwrap_err().to_string();
+            assert!(wrong.starts_with("an id of a subscription is named in a form that not every reader takes for one"), "{json}: {wrong}");
+        };
+        let listed = "{0x8f2c1a10,0x0000,0x4000,{0x80,0x00,0x00,0x00,0x00,0x00,0x00,0x0a}}";
+        for id in [
+            "8f2c1a10-0000-4000-8000-0000+000000a",
+            "8f2c1a10-0000-4000-8000-00000x00000a",
+            "8f2c1a10-0000-4000-8000-00000X00000a",
+            "8f2c1a10-0000-4000-8000-+0000000000a",
+            "+f2c1a10-0000-4000-8000-00000000000a",
+            "0xf2c1a1-0000-4000-8000-00000000000a",
+            "+0xf2c1a-0000-4000-8000-00000000000a",
+            "8f2c1a10-+000-4000-8000-00000000000a",
+            "8f2c1a10-0000-0x40-8000-00000000000a",
+            "8f2c1a10-0000-4000-+0x8-00000000000a",
+            "{8f2c1a10-0000-4000-8000-0000+000000a}",
+            "(8f2c1a10-0000-4000-8000-0000+000000a)",
+            listed,
+            &listed.to_uppercase(),
+            &listed.replace(',', " , ").replace('{', "{ "),
+            &listed.replace("0x", "0 x+"),
+        ] {
+            refused(&format!("\"/subscriptions/{id}/resourceGroups/rg\""));
+            refused(&format!("\"see subscriptions%2f{}\"", id.replace('+', "%2B")));
+            refused(&format!("{{\"subscriptionId\":\"{id}\"}}"));
+            refused(&format!("{{\"subscriptionIds\":\"x,-{id}\"}}"));
+            assert!(in_query(&format!("scope=/subscriptions/{id}"), &own()).is_err(), "{id}");
+            assert!(in_query(&format!("subscriptionId={}", id.replace('+', "%2B")), &own()).is_err(), "{id}");
+        }
+        check(r#""/subscriptions/8f2c1a1000004000800000000000000a""#, &["/subscriptions/~"]);
+        check(r#""/subscriptions/({8f2c1a1000004000800000000000000a})""#, &["/subscriptions/~"]);
+    }
+
+    #[test]
+    fn what_nobody_takes_for_an_id_is_left_alone() {
+        for text in [
+            "8f2c1a10-0000-4000-8000-0000 000000a",
+            "8f2c1a10-0000-4000-8000-00000000000",
+            "8f2c1a10-0000-4000-8000-0000000+000a",
+            "8f2c1a10-0000-4000-8000-0000000x000a",
+            "8f2c1a10-0000-4000-8000-000+000000a",
+            "8f2c1a10+0000-4000-8000-0000+000000a",
+            "8f2c1a10-0000+4000-8000-0000+000000a",
+            "8f2c1a10-0000-4000+8000-0000+000000a",
+            "8f2c1a10-0000-4000-8000+0000+000000a",
+            "8f2c1a10-000g-4000-8000-0000+000000a",
+            "8f2c1a10-0000-4000-8000-00000000000aa",
+            "0x8f2c1a10 and more of the same, or so it seems",
+            "8f2c1a10,0x8f2c1a10,0x8f2c1a10,0x8f2c1a10,0x8f",
+            "1x8f2c1a10,0x8f2c1a10,0x8f2c1a10,0x8f2c1a10,0x",
+        ] {
+            check(&format!("[\"/subscriptions/{text}\",{{\"subscriptionName\":\"{text}\"}}]"), &[]);
+        }
+        check(r#"{"subscriptionNote":"0x12, 0x13 and the others {x} of the kind"}"#, &[]);
     }
 
     #[test]

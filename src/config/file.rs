@@ -252,6 +252,9 @@ pub struct StoreFile {
     /// Changes kept for those who follow, 1000 to 10000000. Default 200000.
     #[schemars(with = "Option<u64>")]
     pub changes_max: Option<At<u64>>,
+    /// Bytes of the changes kept, 16777216 to 1099511627776. Default 1073741824 (1 GiB). The newest is kept, however large.
+    #[schemars(with = "Option<u64>")]
+    pub changes_bytes_max: Option<At<u64>>,
 }
 
 /// `[[webhook]]`

@@ -516,6 +516,7 @@ impl Checker<'_> {
         let store = &file.store;
         let lease = self.time(store.lease_time_ms.as_ref(), "lease_time_ms", 500..=60_000, 2_000);
         let changes_max = self.number(store.changes_max.as_ref(), "changes_max", 1_000..=10_000_000, 200_000);
+        let changes_bytes_max = self.number(store.changes_bytes_max.as_ref(), "changes_bytes_max", 1 << 24..=1 << 40, 1 << 30);
         let url = match store.url.as_ref().map_or("state.db", |url| url.get_ref()).parse() {
             Ok(StoreUrl::Sqlite(path)) => StoreUrl::Sqlite(self.folder.join(path)),
             Ok(url @ StoreUrl::Postgres(_)) => url,
@@ -527,7 +528,7 @@ impl Checker<'_> {
         };
         let [password_file, trusted_roots] =
             [&store.password_file, &store.trusted_roots_file].map(|path| path.as_ref().map(|path| self.folder.join(path)));
-        Some(StoreConfig { password_file, trusted_roots, lease, changes_max, ..StoreConfig::new(url) })
+        Some(StoreConfig { password_file, trusted_roots, lease, changes_max, changes_bytes_max, ..StoreConfig::new(url) })
     }
 
     fn webhooks(&mut self, files: &[At<WebhookFile>]) -> Vec<WebhookConfig> {
@@ -755,8 +756,16 @@ mod tests {
         assert_eq!(url(BACKEND), "Sqlite(\"conf/state.db\")");
         let server = format!("{BACKEND}[store]\nurl = \"postgres://me:secret@db.example/state?sslmode=require\"\n");
         assert_eq!(url(&server), "Postgres(postgres://db.example:5432/state)");
-        let misspelt = format!("{BACKEND}[store]\nurl = \"postgres://me:se/cret@db.example:port/state\"\nlease_time_ms = 1\n");
-        check(&misspelt, &["store.url: the URL of the store cannot be read", "lease_time_ms is 1; allowed: 500 to 60000"]);
+        let misspelt =
+            format!("{BACKEND}[store]\nurl = \"postgres://me:se/cret@db.example:port/state\"\nlease_time_ms = 1\nchanges_bytes_max = 1\n");
+        check(
+            &misspelt,
+            &[
+                "store.url: the URL of the store cannot be read",
+                "lease_time_ms is 1; allowed: 500 to 60000",
+                "changes_bytes_max is 1; allowed: 16777216 to 1099511627776",
+            ],
+        );
         let told = parse(Path::new("conf"), "steward.toml", &misspelt).unwrap_err().render(crate::policy::diagnostics::Style::default());
         assert!(!told.contains("cret@"), "{told}");
     }

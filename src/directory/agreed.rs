@@ -149,7 +149,7 @@ fn merge(mut merged: Subscription, held: &Holdings, directory: &Directory) -> Su
         }
         merged.agreed_with.push(definition.body.managing_tenant);
         let lapsed = held.lapsed(&assignment.body, &definition.body);
-        merged.grants.extend(grants(&assignment.body, &definition.body, lapsed, directory));
+        merged.grants.extend(grants((&assignment.body, &definition.body), lapsed, owner, directory));
     }
     merged.grants.extend(held.role_assignments.values().filter_map(|one| assigned(&one.body, owner, directory)));
     merged.grants.extend(activated(id, held, directory));
@@ -164,9 +164,9 @@ fn merge(mut merged: Subscription, held: &Holdings, directory: &Directory) -> Su
 
 /// The grants of one delegation. A role that the catalogue no longer has grants nothing.
 fn grants(
-    assignment: &RegistrationAssignment,
-    definition: &RegistrationDefinition,
+    (assignment, definition): (&RegistrationAssignment, &RegistrationDefinition),
     lapsed: Option<Timestamp>,
+    owner: TenantId,
     directory: &Directory,
 ) -> Vec<Grant> {
     let standing = lapsed.map_or_else(|| term(definition.term.not_before, definition.term.not_after), |since| Window::Unused { since });
@@ -174,6 +174,7 @@ fn grants(
     let made = Made {
         assignment,
         definition,
+        owner,
         directory,
         scope: Arc::new(assignment.scope.clone()),
         kind: OriginKind::Delegation { offer: Arc::clone(&definition.offer_name), managing_tenant: definition.managing_tenant },
@@ -249,6 +250,7 @@ const fn term(from: Option<Timestamp>, until: Option<Timestamp>) -> Window {
 struct Made<'a> {
     assignment: &'a RegistrationAssignment,
     definition: &'a RegistrationDefinition,
+    owner: TenantId,
     directory: &'a Directory,
     scope: Arc<Scope>,
     kind: OriginKind,
@@ -257,7 +259,8 @@ struct Made<'a> {
 impl Made<'_> {
     fn grant(&self, object: ObjectId, name: Option<&str>, role: RoleId, window: &SharedWindow) -> Option<Grant> {
         let principal = PrincipalId { tenant: self.definition.managing_tenant, object };
-        let known = || self.directory.principal(principal).map(|known| Arc::clone(&known.name));
+        // Its reader is the owner, wherever the name of a grant is shown.
+        let known = || self.directory.known_to(self.owner).principal(principal).map(|known| Arc::clone(&known.name));
         let principal_name = name.map(Arc::from).or_else(known).unwrap_or_else(|| object.to_string().into());
         let origin = Origin { kind: self.kind.clone(), principal_name, defined_at: kept_at(self.assignment.id()), through: None };
         let role = self.directory.roles().by_id(role)?;

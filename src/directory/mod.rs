@@ -4,6 +4,7 @@
 //! replaces the old one as a whole; the holder is a `watch::Receiver<Arc<Directory>>`.
 
 mod account;
+mod acquaintance;
 mod agreed;
 mod delegations;
 pub mod entity;
@@ -23,6 +24,7 @@ use crate::delegation::roles::RoleCatalogue;
 use crate::delegation::{DenyAssignment, Grant, SourceLocation};
 use crate::ids::{ObjectId, PrincipalId, SubscriptionId, TenantId};
 
+pub use self::acquaintance::Acquaintance;
 pub use self::delegations::{Authorization, Delegation, OnRequest};
 use self::entity::{Account, CloudSubscription, SignUp};
 pub use self::issuers::IssuerOf;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::entity::{self, Account, CloudSubscription, Entity, SignUp};
-use super::{Directory, IssuerOf, Registry, SubscriptionState};
+use super::{Acquaintance, Directory, IssuerOf, Registry, SubscriptionState};
 use crate::arm::action::Action;
 use crate::arm::scope::Scope;
 use crate::clock::Timestamp;
@@ -16,6 +16,7 @@ use crate::store::{Change, Object, Revision, Snapshot, Write};
 
 const DECLARED: TenantId = TenantId::from_bytes([1; 16]);
 const ACCOUNT: TenantId = TenantId::from_bytes([2; 16]);
+const BEECH: TenantId = TenantId::from_bytes([9; 16]);
 const OTHER: TenantId = TenantId::from_bytes([3; 16]);
 const CLOUD: SubscriptionId = SubscriptionId::from_bytes([4; 16]);
 const FABRIC: SubscriptionId = SubscriptionId::from_bytes([5; 16]);
@@ -192,6 +193,29 @@ fn what_was_signed_up_for_can_be_delegated_like_any_subscription() {
     let directory = &steps.directory;
     assert!(directory.subscription(CLOUD).is_none() && !directory.related(DECLARED, ACCOUNT));
     assert!(!directory.reach(DECLARED).any(|one| one.id == CLOUD));
+}
+
+#[test]
+fn who_signed_up_is_told_of_nobody_else() {
+    let people = format!(
+        "[[user]]\nkey = \"anna\"\nobject_id = \"{ANNA}\"\ntenant = \"ostra\"\nname = \"Anna of Ostra\"\n\
+         [[tenant]]\nkey = \"beech\"\nid = \"{BEECH}\"\nname = \"Beech\"\n"
+    );
+    let mut steps = Steps::new(world(&people));
+    steps.put(Entity::Account(account(ACCOUNT, &[])));
+    let directory = &steps.directory;
+    let names = |known: Acquaintance<'_>| {
+        let person = known.principal(principal(DECLARED, ANNA)).map(|known| known.name.to_string());
+        (known.tenant_name(DECLARED), known.tenant_name(ACCOUNT), person, known.principals().count())
+    };
+    let (ostra, juniper, anna) = (Some("Ostra".to_owned()), Some("Juniper".to_owned()), Some("Anna of Ostra".to_owned()));
+    let everything = (ostra, juniper.clone(), anna, 1);
+    for told in [directory.known_to(DECLARED), directory.known_to(BEECH), directory.known_to_operator()] {
+        assert_eq!(names(told), everything);
+    }
+    assert_eq!(names(directory.known_to(ACCOUNT)), (None, juniper, None, 0));
+    assert_eq!(names(directory.known_to(OTHER)), (None, None, None, 0), "nobody knows who that is");
+    assert!(directory.known_to(ACCOUNT).knows(ACCOUNT) && !directory.known_to(ACCOUNT).knows(DECLARED));
 }
 
 #[test]

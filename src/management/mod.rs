@@ -545,7 +545,7 @@ impl View<'_> {
     }
 
     fn tenant(&self, id: TenantId, category: &str) -> Value {
-        let tenant = self.directory.tenant(id);
+        let tenant = self.directory.known_to(self.caller.principal.tenant).tenant(id);
         let domains = tenant.map(|tenant| tenant.domains.clone()).unwrap_or_default();
         json!({
             "id": format!("/tenants/{id}"),

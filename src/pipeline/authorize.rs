@@ -368,7 +368,8 @@ impl Scoped {
             Place::ManagementGroup | Place::Tenant => self.caller.principal.tenant,
         };
         let is_own = owner == self.caller.principal.tenant;
-        let owner = directory.tenant(owner).map_or_else(|| Cow::Owned(owner.to_string()), |tenant| Cow::Borrowed(&*tenant.name));
+        let known = directory.known_to(self.caller.principal.tenant);
+        let owner = known.tenant(owner).map_or_else(|| Cow::Owned(owner.to_string()), |tenant| Cow::Borrowed(&*tenant.name));
         if is_own && falls_short(reason) {
             return Some(format!("No delegation is needed here: what is missing is a role assignment in {owner} itself."));
         }

@@ -11,7 +11,7 @@ use crate::arm::action::Action;
 use crate::clock::Timestamp;
 use crate::delegation::roles::{Exposure, Role};
 use crate::delegation::{Grant, OriginKind, SourceLocation, Window};
-use crate::directory::Directory;
+use crate::directory::{Acquaintance, Directory};
 use crate::identity::{Caller, CallerKind};
 use crate::ids::{ObjectId, RequestId, SubscriptionId, TenantId};
 use crate::pipeline::{CheckName, Outcome, ScopeError, ScoredGrant, Trail};
@@ -146,6 +146,30 @@ impl Record {
         }
         let reason = Some(UNKNOWN_TARGET.to_owned());
         Self { reason, hint: None, customer: None, notes: Vec::new(), checks, counted: None, ..self.clone() }
+    }
+}
+
+impl Record {
+    /// The same record without the names of tenants that its reader is not told of.
+    #[must_use]
+    pub fn told_to(mut self, known: Acquaintance<'_>) -> Self {
+        let hidden = |tenant: TenantId| !known.knows(tenant);
+        let caller = self.principal.as_mut().filter(|principal| hidden(principal.tenant));
+        let caller = caller.map(|principal| {
+            principal.tenant_name = None;
+            principal.tenant.to_string()
+        });
+        let customer = self.customer.as_mut().filter(|customer| hidden(customer.tenant));
+        let has_customer = customer.map(|customer| customer.name = None).is_some();
+        for check in self.checks.iter_mut().filter(|check| check.outcome == Outcome::Pass) {
+            if let (CheckName::Tenant, Some(caller)) = (check.name, &caller) {
+                check.seen = Some(caller.clone());
+            }
+            if check.name == CheckName::Scope && has_customer {
+                check.seen.clone_from(&self.scope);
+            }
+        }
+        self
     }
 }
 

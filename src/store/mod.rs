@@ -16,6 +16,7 @@
 
 mod backup;
 mod error;
+mod history;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -220,10 +221,12 @@ pub struct StoreConfig {
     pub margin: Duration,
     /// Changes that are kept; 1 or more.
     pub changes_max: u64,
+    /// Bytes of the changes that are kept. The newest change is, however large.
+    pub changes_bytes_max: u64,
 }
 
 impl StoreConfig {
-    /// Two seconds of lease, half a second of margin, 200,000 changes.
+    /// Two seconds of lease, half a second of margin, 200,000 changes or 1 GiB of them.
     #[must_use]
     pub const fn new(url: StoreUrl) -> Self {
         Self {
@@ -233,6 +236,7 @@ impl StoreConfig {
             lease: Duration::from_secs(2),
             margin: Duration::from_millis(500),
             changes_max: 200_000,
+            changes_bytes_max: 1 << 30,
         }
     }
 }

@@ -88,6 +88,24 @@ async fn an_id_is_found_in_every_disguise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_only_some_readers_take_for_one_is_refused() {
+    let (backend, front) = front("few-readers").await;
+    let forms = [
+        "+f2c1a10-0000-4000-8000-00000000000a",
+        "8f2c1a10-0000-4000-8000-00000x00000a",
+        "{0x8f2c1a10,0x0000,0x4000,{0x80,0x00,0x00,0x00,0x00,0x00,0x00,0x0a}}",
+    ];
+    for form in forms {
+        for body in [json!({ "id": format!("/subscriptions/{form}/resourceGroups/g") }), json!({ "subscriptionId": form })] {
+            let answer = front.ask("operator", call("PUT", nic()).json(&body)).await;
+            assert_eq!(answer.status, 400, "{body}: {:?}", answer.told());
+        }
+    }
+    assert_eq!(backend.log().arrived.len(), 0);
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_resource_says_of_itself_is_no_link() {
     let (backend, front) = front("itself").await;
     let own = nic();

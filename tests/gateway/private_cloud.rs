@@ -251,6 +251,43 @@ async fn the_operator_gives_a_machine_of_nobody_to_a_tenant_that_permits_it() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_signed_up_is_not_told_who_others_are() {
+    let stranger = Tenant::sign_up("curious", "gold").await;
+    let world = &CLOUD.demo.world;
+    let (ostra, operator) = (world.tenants["ostra"].id.to_string(), world.identities["operator"].object_id.to_string());
+    stranger.delegate(&ostra, &operator).await;
+    let url = format!("{}?api-version=2022-12-01", stranger.scope());
+    let question = json!({ "method": "GET", "url": url, "principal": { "tenantId": ostra, "objectId": operator } });
+    let delegation = |tail: &str| format!("/providers/Steward.Delegation/{tail}");
+    let services = |kind: &str| get(format!("{}/providers/Microsoft.ManagedServices/{kind}", stranger.scope()));
+    let asked = [
+        services("registrationDefinitions?api-version=2022-10-01"),
+        services("registrationAssignments?api-version=2022-10-01&$expandRegistrationDefinition=true"),
+        get(delegation(&format!("accessReport?{OWN}&scope={}", stranger.scope()))),
+        get(delegation(&format!("serviceProviders?{OWN}"))),
+        get(delegation(&format!("serviceProviders/{ostra}?{OWN}"))),
+        get(delegation(&format!("changes?{OWN}"))),
+        call("POST", delegation(&format!("explain?{OWN}"))).json(&question),
+        get("/tenants?api-version=2022-12-01"),
+    ];
+    let mut mentions = 0;
+    for call in asked {
+        let shown = call.target.clone();
+        let answer = body(&stranger.ok(call).await);
+        mentions += usize::from(answer.contains(&ostra));
+        for name in ["Ostra", "Operator automation", "ServicePrincipal"] {
+            assert!(!answer.contains(name), "{shown} tells `{name}`: {answer}");
+        }
+    }
+    assert!(mentions >= 6, "{mentions} answers are about it, by its id");
+    // Who the policy declares is told as before.
+    let report = CLOUD.ask("operator", get(delegation(&format!("accessReport?{OWN}&scope={}", stranger.scope())))).await.json();
+    let holder = report["value"].as_array().unwrap().iter().find(|one| one["holder"]["objectId"] == *operator).unwrap()["holder"].clone();
+    assert_eq!((&holder["name"], holder["tenantName"].is_string()), (&json!("Operator automation"), true), "{holder}");
+    assert_eq!(report["customer"]["name"], "curious");
+}
+
+#[tokio::test]
 async fn a_suspended_tenant_is_read_and_not_written() {
     let tenant = Tenant::sign_up("late-payer", "gold").await;
     assert_eq!(tenant.machine("north-gold", "web").await.status, 201);

@@ -221,6 +221,48 @@ pub async fn changes_are_kept_up_to_their_bound(place: Place) {
     }
 }
 
+pub async fn bytes_of_changes_are_kept_up_to_their_bound(place: Place) {
+    const BODY_BYTES: usize = 100_000;
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 450_000, ..place.config() }).await.unwrap();
+    for _ in 0..9 {
+        commit(&store, &[put("a", &"1".repeat(BODY_BYTES))]).await;
+    }
+    let epoch = epoch(&store).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(5), 10).await.unwrap()), vec![6, 7, 8, 9]);
+    assert_eq!(store.changes(epoch, Revision(4), 10).await.unwrap(), Tail::Trimmed);
+    let heard = store.poll(SessionId::random(), epoch, Revision(4)).await.unwrap();
+    assert_eq!((heard.tail, heard.fence), (Tail::Trimmed, Revision(0)), "whoever is behind loads anew");
+    // The newest is kept, however large.
+    commit(&store, &[put("a", &"1".repeat(5 * BODY_BYTES))]).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(9), 10).await.unwrap()), vec![10]);
+    assert_eq!(store.changes(epoch, Revision(8), 10).await.unwrap(), Tail::Trimmed);
+}
+
+pub async fn changes_that_an_earlier_process_left_are_measured(place: Place) {
+    let store = place.open().await;
+    for _ in 0..3 {
+        commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    }
+    let epoch = epoch(&store).await;
+    drop(store);
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 30_000, ..place.config() }).await.unwrap();
+    commit(&store, &[put("a", "1")]).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(2), 10).await.unwrap()), vec![3, 4]);
+    assert_eq!(store.changes(epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed);
+}
+
+pub async fn small_changes_are_not_measured_each_time(place: Place) {
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 30_000, ..place.config() }).await.unwrap();
+    commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    commit(&store, &[put("a", &"1".repeat(20_000))]).await;
+    for number in 0..3 {
+        commit(&store, &[put("a", &number.to_string())]).await;
+    }
+    let epoch = epoch(&store).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(1), 30).await.unwrap()), vec![2, 3, 4, 5]);
+    assert_eq!(store.changes(epoch, Revision(0), 30).await.unwrap(), Tail::Trimmed);
+}
+
 pub async fn a_tail_that_is_too_large_is_trimmed(place: Place) {
     let store = place.open().await;
     let body = "1".repeat(TAIL_BYTES_MAX / 2);

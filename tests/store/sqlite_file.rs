@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
-use steward::store::{CommitError, Revision, StoreError};
+use steward::store::{CommitError, Revision, StoreConfig, StoreError};
 
 use crate::contract::{commit, contents, now, put};
 use crate::place::Place;
@@ -29,6 +29,28 @@ async fn a_file_has_one_opener() {
     commit(&store, &[put("a", "1")]).await;
     drop(store);
     assert_eq!(contents(&place.open().await).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_stops_growing_at_the_bound_of_its_changes() {
+    const BOUND: u64 = 1 << 20;
+    let place = Place::sqlite();
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: BOUND, ..place.config() }).await.unwrap();
+    let bytes = || {
+        let connection = Connection::open(place.file()).unwrap();
+        let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        u64::from(pages) * u64::from(connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0)).unwrap())
+    };
+    let body = "1".repeat(100_000);
+    for _ in 0..15 {
+        commit(&store, &[put("a", &body)]).await;
+    }
+    let full = bytes();
+    assert!((BOUND / 2..2 * BOUND).contains(&full), "{full}");
+    for _ in 0..60 {
+        commit(&store, &[put("a", &body)]).await;
+    }
+    assert!(bytes() <= full + BOUND / 8, "{} after {full}", bytes());
 }
 
 /// A child has the files of its parent until it becomes another program, and with them the lock.
@@ -67,7 +89,7 @@ async fn the_file_is_its_owners_alone() {
 #[tokio::test]
 async fn a_missing_folder_is_named() {
     let place = Place::sqlite();
-    let config = steward::store::StoreConfig::new("sqlite:/nowhere/at/all.db".parse().unwrap());
+    let config = StoreConfig::new("sqlite:/nowhere/at/all.db".parse().unwrap());
     let error = steward::store::open(&config).await.unwrap_err();
     assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     assert_eq!(error.to_string(), "`/nowhere/at/all.db-lock` refused");
@@ -152,7 +174,7 @@ async fn every_released_schema_is_opened() {
 #[tokio::test]
 #[ignore = "started by another test, and never ends by itself"]
 async fn commits_until_it_is_killed() {
-    let store = steward::store::open(&steward::store::StoreConfig::new("state.db".parse().unwrap())).await.unwrap();
+    let store = steward::store::open(&StoreConfig::new("state.db".parse().unwrap())).await.unwrap();
     let begun = store.snapshot().await.unwrap();
     let mut base = begun.revision;
     loop {

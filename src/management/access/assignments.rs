@@ -18,7 +18,7 @@ use crate::delegation::offer::Term;
 use crate::delegation::roles::USER_ACCESS_ADMINISTRATOR;
 use crate::delegation::{Grant, OriginKind, SourceLocation};
 use crate::directory::entity::{self, Entity, RoleAssignment};
-use crate::directory::{Directory, PrincipalKind, shown};
+use crate::directory::{Acquaintance, Directory, PrincipalKind, shown};
 use crate::ids::{ObjectId, PrincipalId, RoleAssignmentId, RoleId, SubscriptionId, TenantId};
 use crate::management::{Part, pages::paged, room};
 use crate::pipeline::Basis;
@@ -67,6 +67,15 @@ struct Listed {
     declared_at: Option<SourceLocation>,
 }
 
+impl Listed {
+    /// What an assignment that a policy file declares says of its holder comes from the directory.
+    fn told_to(&self, known: Acquaintance<'_>) -> RoleAssignment {
+        let assignment = RoleAssignment::clone(&self.assignment);
+        let is_told = self.declared_at.is_none() || known.knows(assignment.principal.tenant);
+        RoleAssignment { principal_kind: assignment.principal_kind.filter(|_| is_told), ..assignment }
+    }
+}
+
 impl Call<'_> {
     pub(super) fn role_assignments(&self) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
@@ -85,13 +94,13 @@ impl Call<'_> {
             let groups = kin.map(|known| known.groups.clone()).unwrap_or_default();
             listed.retain(|one| one.assignment.principal.object == object || groups.contains(&one.assignment.principal.object));
         }
-        paged(self.request, listed, |one| id(&one.assignment), |one| show(&one.assignment))
+        paged(self.request, listed, |one| id(&one.assignment), |one| show(&one.told_to(self.known())))
     }
 
     pub(super) fn role_assignment(&self, name: &str) -> Result<OwnAnswer, OwnError> {
         let (subscription, _) = self.place()?;
         let found = find(self.directory(), subscription, name).filter(|one| one.assignment.scope == self.request.scope);
-        found.map(|one| OwnAnswer::ok(show(&one.assignment))).ok_or_else(|| self.not_found())
+        found.map(|one| OwnAnswer::ok(show(&one.told_to(self.known())))).ok_or_else(|| self.not_found())
     }
 
     pub(super) async fn put_role_assignment(&self, name: &str, body: &Value) -> Result<OwnAnswer, OwnError> {

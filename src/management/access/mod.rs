@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{Desk, OwnAnswer, OwnError, Sent, body};
 use crate::arm::action::Method;
 use crate::clock::Timestamp;
-use crate::directory::Directory;
+use crate::directory::{Acquaintance, Directory};
 use crate::ids::{PrincipalId, RoleId, SubscriptionId, TenantId};
 use crate::pipeline::OwnRequest;
 
@@ -202,6 +202,11 @@ struct Call<'a> {
 impl Call<'_> {
     fn directory(&self) -> &Directory {
         &self.desk.context.directory
+    }
+
+    /// What the caller is told of other tenants and their people.
+    fn known(&self) -> Acquaintance<'_> {
+        self.directory().known_to(self.request.caller.principal.tenant)
     }
 
     fn now(&self) -> Timestamp {

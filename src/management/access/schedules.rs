@@ -37,7 +37,7 @@ impl Call<'_> {
         let scope = &one.assignment.scope;
         let subscription = one.definition.subscription;
         let principal = PrincipalId { tenant: one.definition.managing_tenant, object: one.authorization.principal };
-        let known = self.directory().principal(principal);
+        let known = self.known().principal(principal);
         json!({
             "id": schedule_id(kind, scope, &one.id),
             "name": one.id.to_string(),
@@ -116,7 +116,7 @@ impl Call<'_> {
                 "scope": one.scope.to_string(),
                 "roleDefinitionId": role_path(one.subscription, one.role),
                 "principalId": one.principal.object,
-                "principalType": principal_type(self.directory().principal(one.principal).map(|known| known.kind)),
+                "principalType": principal_type(self.known().principal(one.principal).map(|known| known.kind)),
                 "requestType": "SelfActivate",
                 "status": if ended { "Revoked" } else { status_text(one, self.now()) },
                 "approvalId": approval,

@@ -9,7 +9,7 @@ use super::filter::Facts;
 use crate::arm::scope::Scope;
 use crate::delegation::SourceLocation;
 use crate::directory::entity::{DelegationEvent, EventKind};
-use crate::directory::{Directory, shown};
+use crate::directory::{Acquaintance, Directory, shown};
 use crate::ids::{PrincipalId, SubscriptionId};
 use crate::pipeline::{CheckName, Outcome};
 use crate::record::{GrantEntry, PrincipalEntry, Record};
@@ -54,21 +54,23 @@ pub(super) struct Done<'e> {
     scope: Scope,
     resource_id: &'e str,
     user_principal_name: Option<String>,
+    is_tenant_known: bool,
 }
 
 impl<'e> Done<'e> {
     /// Nothing for a record that lacks what every such record has.
-    pub(super) fn new(record: &'e Record, directory: &Directory) -> Option<Self> {
+    pub(super) fn new(record: &'e Record, known: Acquaintance<'_>) -> Option<Self> {
         let principal = record.principal.as_ref()?;
         let resource_id = record.scope.as_deref()?;
-        let known = directory.principal(PrincipalId { tenant: principal.tenant, object: principal.id });
+        let person = known.principal(PrincipalId { tenant: principal.tenant, object: principal.id });
         Some(Self {
             record,
             principal,
             action: record.actions.first()?,
             scope: Scope::parse(resource_id).ok()?,
             resource_id,
-            user_principal_name: known.and_then(|known| known.user_principal_name.as_deref()).map(str::to_owned),
+            is_tenant_known: known.knows(principal.tenant),
+            user_principal_name: person.and_then(|person| person.user_principal_name.as_deref()).map(str::to_owned),
         })
     }
 
@@ -179,7 +181,7 @@ impl<'e> Done<'e> {
         put("entity", Some(self.resource_id.to_owned()));
         put("statusCode", Some(record.status.to_string()));
         put("tenantId", Some(self.principal.tenant.to_string()));
-        put("tenantName", self.principal.tenant_name.clone());
+        put("tenantName", self.principal.tenant_name.clone().filter(|_| self.is_tenant_known));
         put("principalId", Some(self.principal.id.to_string()));
         put("principalName", Some(self.principal.name.clone()));
         put("principalType", Some(self.principal.kind.clone()));
@@ -267,7 +269,7 @@ impl<'e> Notice<'e> {
         }
     }
 
-    pub(super) fn describe(&self, directory: &Directory) -> Value {
+    pub(super) fn describe(&self, known: Acquaintance<'_>) -> Value {
         let event = self.event;
         let resource_id = format!("/tenants/{}", event.managing_tenant);
         let description = json!({
@@ -276,7 +278,7 @@ impl<'e> Notice<'e> {
             "subscriptionId": event.subscription,
         });
         let at = format!("{:.3}", event.at);
-        let name = |tenant| directory.tenant(tenant).map(|known| known.name.to_string()).unwrap_or_default();
+        let name = |tenant| known.tenant_name(tenant).unwrap_or_default();
         json!({
             "id": format!("{resource_id}/events/{}", event.name),
             "eventDataId": event.name,

@@ -84,15 +84,15 @@ impl<'a> Call<'a> {
 
     async fn of_subscription(&self, id: SubscriptionId) -> Result<OwnAnswer, OwnError> {
         let directory = &self.desk.context.directory;
-        let (filter, known) = (self.filter.clone(), std::sync::Arc::clone(directory));
+        let (filter, known, reader) = (self.filter.clone(), std::sync::Arc::clone(directory), self.request.caller.principal.tenant);
         let readable = self.readable(id);
         let wanted = move |record: &Record| {
-            let done = Done::new(record, &known);
+            let done = Done::new(record, known.known_to(reader));
             done.is_some_and(|done| readable.iter().any(|scope| scope.covers(done.scope())) && filter.matches(&done.facts()))
         };
         let query = ActivityQuery { subscription: id, from: self.from, until: self.until, skip: self.skip, wanted: Box::new(wanted) };
         let found = self.desk.recorder.activities(query).await?;
-        let events = found.records.iter().filter_map(|(place, record)| Some((*place, Done::new(record, directory)?)));
+        let events = found.records.iter().filter_map(|(place, record)| Some((*place, Done::new(record, directory.known_to(reader))?)));
         let shown = events.map(|(place, done)| (place, self.cut(done.describe(&self.request.authority, directory))));
         Ok(self.answer(shown, found.next))
     }
@@ -121,7 +121,8 @@ impl<'a> Call<'a> {
         let mut page: Vec<_> = ours.skip(self.skip).take(NOTICES_SHOWN_MAX + 1).collect();
         let next = (page.len() > NOTICES_SHOWN_MAX).then_some(self.skip + NOTICES_SHOWN_MAX);
         page.truncate(NOTICES_SHOWN_MAX);
-        let shown = page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory)));
+        let shown =
+            page.iter().map(|event| self.cut(Notice::new(&event.body).describe(directory.known_to(self.request.caller.principal.tenant))));
         Ok(self.answer((self.skip..).zip(shown), next))
     }
 

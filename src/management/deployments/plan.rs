@@ -76,7 +76,7 @@ impl Call<'_> {
         let missing = || DeploymentError::Body { member: "location", problem: "is missing: where the deployment is kept".to_owned() };
         Ok(DeploymentScope {
             tenant_id: customer.to_string(),
-            tenant_name: directory.tenant(customer).map(|tenant| tenant.name.to_string()).unwrap_or_default(),
+            tenant_name: directory.known_to(self.request.caller.principal.tenant).tenant_name(customer).unwrap_or_default(),
             management_group: None,
             subscription: Some(SubscriptionFacts { id: subscription.to_string(), display_name }),
             resource_group: group,

@@ -79,7 +79,9 @@ impl Call<'_> {
         let shown = shown::definitions(directory, subscription).into_iter().find(|one| one.body.name == name);
         refuse_declared(shown.as_ref())?;
         let home = directory.subscription(subscription).map(|found| found.tenant).ok_or_else(|| self.not_found())?;
-        let kind = |tenant, object| directory.principal(PrincipalId { tenant, object }).map(|known| kind_of(known.kind));
+        // A kind that decides is told by the refusal.
+        let known = directory.known_to(self.request.caller.principal.tenant);
+        let kind = |tenant, object| known.principal(PrincipalId { tenant, object }).map(|known| kind_of(known.kind));
         let context = DefinitionContext {
             subscription,
             home_tenant: home,

@@ -97,8 +97,8 @@ impl<'a> Call<'a> {
 
     /// Hands over how this request's caller reads documents.
     fn view<T>(&self, home_tenant: TenantId, show: impl FnOnce(&ArmView<'_>) -> T) -> T {
-        let directory = &self.desk.context.directory;
-        let tenant_name = |id| directory.tenant(id).map(|tenant| Arc::clone(&tenant.name));
+        let known = self.desk.context.directory.known_to(self.request.caller.principal.tenant);
+        let tenant_name = |id| known.tenant(id).map(|tenant| Arc::clone(&tenant.name));
         show(&ArmView { version: self.version, home_tenant, tenant_name: &tenant_name })
     }
 

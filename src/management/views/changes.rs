@@ -8,7 +8,7 @@ use super::shapes::{Actor, Change, ChangeKind, Changes, Item, Party};
 use super::{Call, OwnAnswer, OwnError, READ_DELEGATIONS, document, item};
 use crate::arm::scope::{Anchor, Scope};
 use crate::directory::entity::{DelegationEvent, EventKind};
-use crate::directory::{Directory, Versioned};
+use crate::directory::{Acquaintance, Directory, Versioned};
 use crate::ids::{PrincipalId, TenantId};
 use crate::management::pages::Left;
 use crate::store::Revision;
@@ -35,7 +35,7 @@ impl Call<'_> {
         }
         let mut sight = self.sight();
         let events = events_after(self.directory(), after).filter(|event| sight.sees(&event.body));
-        let (value, end) = page(events.map(|event| (event.revision, describe(self.directory(), event))), top);
+        let (value, end) = page(events.map(|event| (event.revision, describe(self.known(), event))), top);
         let last = end.unwrap_or_else(|| registry.revision());
         let complete = !registry.forgets_events() || self.kept_of_all().is_none_or(|oldest| after >= oldest);
         let next_link = end.map(|end| self.next_link(end, top));
@@ -121,9 +121,9 @@ fn page<T: Serialize>(events: impl Iterator<Item = (Revision, T)>, top: usize) -
     (page, None)
 }
 
-pub(super) fn describe(directory: &Directory, event: &Versioned<DelegationEvent>) -> Item<Change> {
+pub(super) fn describe(known: Acquaintance<'_>, event: &Versioned<DelegationEvent>) -> Item<Change> {
     let DelegationEvent { name, what, at, caller, caller_name, customer, managing_tenant, .. } = &*event.body;
-    let party = |tenant: TenantId| Party { tenant_id: tenant, name: directory.tenant(tenant).map(|known| known.name.to_string()) };
+    let party = |tenant: TenantId| Party { tenant_id: tenant, name: known.tenant_name(tenant) };
     let properties = Change {
         revision: event.revision.0,
         what: match what {

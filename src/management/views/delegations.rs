@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::delegation::offer::{RegistrationAssignment, RegistrationDefinition};
 use crate::delegation::{RoleIndex, SourceLocation, Window};
 use crate::directory::shown::{self, Kept as KeptBy, Shown};
-use crate::directory::{self, Directory, Subscription};
+use crate::directory::{self, Acquaintance, Directory, Subscription};
 use crate::ids::{ObjectId, PrincipalId, RoleId};
 
 use super::shapes::{Authorization, AuthorizationKind, Delegation, Force, ForceState, Kept, Offer};
@@ -48,7 +48,7 @@ impl Bound<'_> {
         }
     }
 
-    pub(super) fn describe(&self, directory: &Directory, now: Timestamp) -> Delegation {
+    pub(super) fn describe(&self, (directory, known): (&Directory, Acquaintance<'_>), now: Timestamp) -> Delegation {
         Delegation {
             id: self.assignment.body.id(),
             scope: self.assignment.body.scope.to_string(),
@@ -59,12 +59,12 @@ impl Bound<'_> {
                 KeptBy::Agreed(_) => Kept::Store { id: self.assignment.body.id() },
                 KeptBy::Declared(location) => file(location),
             },
-            authorizations: self.authorizations(directory, now),
+            authorizations: self.authorizations(Namer { directory, known, now }),
         }
     }
 
-    fn authorizations(&self, directory: &Directory, now: Timestamp) -> Vec<Authorization> {
-        let namer = Namer { directory, now };
+    fn authorizations(&self, namer: Namer<'_>) -> Vec<Authorization> {
+        let Namer { directory, now, .. } = namer;
         if let Some(declared) = shown::declaration(directory, self.subscription.id, &self.assignment) {
             return declared.authorizations.iter().map(|one| namer.declared(one)).collect();
         }
@@ -130,8 +130,10 @@ pub(super) fn kept(location: &SourceLocation) -> Kept {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Namer<'d> {
     directory: &'d Directory,
+    known: Acquaintance<'d>,
     now: Timestamp,
 }
 
@@ -163,7 +165,7 @@ impl Namer<'_> {
         let role_name = self.directory.roles().by_id(role).map(|index| self.role(index).1);
         Authorization {
             principal_id: principal.object,
-            principal_name: display_name.map_or_else(|| principal_name(self.directory, principal), str::to_owned),
+            principal_name: display_name.map_or_else(|| principal_name(self.known, principal), str::to_owned),
             role_definition_id: role,
             role_name: role_name.unwrap_or_else(|| role.to_string()),
             kind,
@@ -176,9 +178,9 @@ impl Namer<'_> {
     }
 }
 
-/// The name the directory has for a principal; its object id where it has none.
-pub(super) fn principal_name(directory: &Directory, principal: PrincipalId) -> String {
-    directory.principal(principal).map_or_else(|| object_name(principal.object), |known| known.name.to_string())
+/// The name that the caller is told of a principal; its object id where it has none.
+pub(super) fn principal_name(known: Acquaintance<'_>, principal: PrincipalId) -> String {
+    known.principal(principal).map_or_else(|| object_name(principal.object), |known| known.name.to_string())
 }
 
 fn object_name(object: ObjectId) -> String {

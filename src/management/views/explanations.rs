@@ -51,7 +51,7 @@ impl Call<'_> {
         } else {
             None
         };
-        shown.map(|record| super::document(&record)).ok_or_else(|| self.not_found())
+        shown.map(|record| super::document(&record.told_to(self.known()))).ok_or_else(|| self.not_found())
     }
 
     pub(super) async fn explain(&self, body: Sent<'_>) -> Result<OwnAnswer, OwnError> {
@@ -60,7 +60,8 @@ impl Call<'_> {
         let asked_about = question.principal.map(|who| PrincipalId { tenant: who.tenant_id, object: who.object_id });
         let other = asked_about.filter(|who| *who != self.request.caller.principal);
         let caller = match other {
-            Some(who) => Arc::new(Caller::supposed(who, &context.directory, context.now)),
+            Some(who) if self.known().knows(who.tenant) => Arc::new(Caller::supposed(who, &context.directory, context.now)),
+            Some(who) => Arc::new(Caller::unproven(who, who.object.to_string().into(), context.now)),
             None => Arc::clone(&self.request.caller),
         };
         let supposed = Supposed { method: &question.method, url: &question.url, caller };
@@ -102,7 +103,7 @@ impl Call<'_> {
             Refusal { status: answer.status.as_u16(), code: answer.code, message: answer.message }
         });
         let record = Record::from(Finished { trail, status: StatusCode::OK, rejection, took: Duration::ZERO });
-        let record = if self.owns_scope_of(&record) { record } else { for_asker(record) };
+        let record = if self.owns_scope_of(&record) { record } else { for_asker(record) }.told_to(self.known());
         Explanation {
             outcome: record.outcome,
             reason: record.reason,

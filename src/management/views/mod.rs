@@ -24,7 +24,7 @@ use crate::arm::scope::{Anchor, Scope};
 use crate::clock::Timestamp;
 use crate::delegation::decide::{self, Decision, Question};
 use crate::directory::entity::DelegationEvent;
-use crate::directory::{Directory, Versioned};
+use crate::directory::{Acquaintance, Directory, Versioned};
 use crate::ids::{PrincipalId, TenantId};
 use crate::pipeline::OwnRequest;
 pub use openapi::description;
@@ -79,6 +79,11 @@ impl Call<'_> {
         &self.desk.context.directory
     }
 
+    /// What the caller is told of other tenants and their people.
+    fn known(&self) -> Acquaintance<'_> {
+        self.directory().known_to(self.home())
+    }
+
     fn now(&self) -> Timestamp {
         self.desk.context.now
     }
@@ -117,14 +122,14 @@ impl Call<'_> {
     }
 
     fn tenant_name(&self, id: TenantId) -> Option<String> {
-        self.directory().tenant(id).map(|tenant| tenant.name.to_string())
+        self.known().tenant_name(id)
     }
 }
 
-/// An event of a delegation, as `changes` shows it.
+/// An event of a delegation, as `changes` shows it to the operator.
 #[must_use]
 pub fn change_document(directory: &Directory, event: &Versioned<DelegationEvent>) -> Value {
-    json!(changes::describe(directory, event))
+    json!(changes::describe(directory.known_to_operator(), event))
 }
 
 /// Nothing in a suspended tenant can be reached.

@@ -113,7 +113,7 @@ impl Call<'_> {
         };
         let readable: Vec<&Bound<'_>> = bound.iter().filter(|one| self.may_read(one)).collect();
         let offers = pages::fitting(offers(&readable));
-        let delegations = pages::fitting(readable.iter().map(|one| one.describe(self.directory(), self.now())));
+        let delegations = pages::fitting(readable.iter().map(|one| one.describe((self.directory(), self.known()), self.now())));
         Partner {
             tenant_id: tenant,
             display_name: self.tenant_name(tenant),

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::delegation::decide::{self, Decision, Question};
 use crate::delegation::roles::Exposures;
 use crate::delegation::{Grant, OriginKind};
-use crate::directory::{Directory, Subscription};
+use crate::directory::{Acquaintance, Directory, Subscription};
 use crate::ids::PrincipalId;
 use crate::management::pages::{self, Left};
 use crate::record::{GrantKey, Uses};
@@ -28,7 +28,7 @@ impl Call<'_> {
         let subscription = scope.subscription_id().and_then(|id| directory.subscription(id));
         let known = subscription.filter(|found| is_reachable(directory, found.tenant) && directory.related(self.home(), found.tenant));
         let subscription = known.ok_or_else(|| OwnError::NotFound { id: scope.to_string() })?;
-        let survey = Survey { directory, subscription, scope: &scope, now: self.now() };
+        let survey = Survey { directory, known: self.known(), subscription, scope: &scope, now: self.now() };
         let shows = self.shows(subscription, &scope);
         let grants: Vec<&Grant> = survey.grants().filter(|grant| self.is_shown(shows, grant.principal)).collect();
         let before = self.shown_before()?;
@@ -207,6 +207,8 @@ impl Page {
 /// A scope, looked at.
 struct Survey<'d> {
     directory: &'d Directory,
+    /// Names and members are told of these only.
+    known: Acquaintance<'d>,
     subscription: &'d Subscription,
     scope: &'d Scope,
     now: Timestamp,
@@ -229,7 +231,7 @@ impl<'d> Survey<'d> {
     /// Everybody who may do something on the scope, groups included.
     fn permitted(&self, action: &Action) -> Vec<PrincipalId> {
         let mut candidates: Vec<PrincipalId> = self.grants().map(|grant| grant.principal).collect();
-        let members = self.directory.principals().filter(|known| {
+        let members = self.known.principals().filter(|known| {
             let groups = known.groups.iter().map(|object| PrincipalId { tenant: known.id.tenant, object: *object });
             groups.into_iter().any(|group| candidates.contains(&group))
         });
@@ -249,7 +251,7 @@ impl<'d> Survey<'d> {
 
     /// A principal and the groups that the directory knows it in.
     fn with_groups(&self, who: PrincipalId) -> Vec<PrincipalId> {
-        let groups = self.directory.principal(who).map(|known| known.groups.as_slice()).unwrap_or_default();
+        let groups = self.known.principal(who).map(|known| known.groups.as_slice()).unwrap_or_default();
         let mut all: Vec<PrincipalId> = groups.iter().map(|object| PrincipalId { object: *object, ..who }).chain([who]).collect();
         all.sort_unstable();
         all.dedup();
@@ -266,7 +268,7 @@ impl<'d> Survey<'d> {
             OriginKind::RoleAssignment => (Through::RoleAssignment, None),
         };
         Access {
-            holder: Holder { name: origin.principal_name.to_string(), ..self.holder(grant.principal) },
+            holder: self.holder_of(grant),
             members: self.members(grant.principal),
             role_definition_id,
             role_name,
@@ -284,18 +286,25 @@ impl<'d> Survey<'d> {
 
     fn members(&self, group: PrincipalId) -> Vec<Holder> {
         let is_in = |known: &&crate::directory::Principal| known.id.tenant == group.tenant && known.groups.contains(&group.object);
-        let mut members: Vec<PrincipalId> = self.directory.principals().filter(is_in).map(|known| known.id).collect();
+        let mut members: Vec<PrincipalId> = self.known.principals().filter(is_in).map(|known| known.id).collect();
         members.sort_unstable();
         members.into_iter().map(|who| self.holder(who)).collect()
+    }
+
+    /// By the name that the grant has. It has none where the owner of the subscription is told none.
+    fn holder_of(&self, grant: &Grant) -> Holder {
+        let holder = self.holder(grant.principal);
+        let name = &*grant.origin.principal_name;
+        if name == grant.principal.object.to_string() { holder } else { Holder { name: name.to_owned(), ..holder } }
     }
 
     fn holder(&self, who: PrincipalId) -> Holder {
         Holder {
             tenant_id: who.tenant,
-            tenant_name: self.directory.tenant(who.tenant).map(|tenant| tenant.name.to_string()),
+            tenant_name: self.known.tenant_name(who.tenant),
             object_id: who.object,
-            name: principal_name(self.directory, who),
-            kind: self.directory.principal(who).map(|known| known.kind),
+            name: principal_name(self.known, who),
+            kind: self.known.principal(who).map(|known| known.kind),
         }
     }
 }
@@ -444,7 +453,7 @@ mod tests {
             let id: SubscriptionId = guid(5, 0, 0).parse().unwrap();
             let subscription = directory.subscription(id).unwrap();
             for scope in [Scope::subscription(id), Scope::resource_group(id, "rg-a"), Scope::resource_group(id, "rg-b")] {
-                let survey = Survey { directory: &directory, subscription, scope: &scope, now: NOW.parse().unwrap() };
+                let survey = Survey { directory: &directory, known: directory.known_to_operator(), subscription, scope: &scope, now: NOW.parse().unwrap() };
                 for action in ACTIONS.map(|action| action.parse::<Action>().unwrap()) {
                     let expected: Vec<PrincipalId> =
                         everybody().into_iter().filter(|who| decided(&directory, subscription, *who, &action, &scope)).collect();

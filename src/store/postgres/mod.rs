@@ -21,6 +21,7 @@ use tokio_postgres::config::SslMode;
 use self::failure::{failed, is_rolled_back};
 use self::lane::{Access, Lane, Session};
 use self::sql::{Order, Outcome, Prepared, Trouble};
+use super::history::History;
 use super::{
     Answer, Change, CommitError, Engine, Epoch, Existing, Heard, Plan, PostgresUrl, ReplaceError, Revision, SessionId, Snapshot, Store,
     StoreConfig, StoreError, Tail, Write, rows,
@@ -47,6 +48,7 @@ pub(super) struct Postgres {
     woken: watch::Sender<u64>,
     session_kept: Duration,
     changes_max: u64,
+    history: History,
 }
 
 impl fmt::Debug for Postgres {
@@ -76,6 +78,7 @@ impl Postgres {
             woken,
             session_kept: config.lease.saturating_add(config.margin),
             changes_max: config.changes_max.max(1),
+            history: History::new(config.changes_bytes_max),
         })
     }
 
@@ -110,13 +113,14 @@ impl Postgres {
         done
     }
 
-    async fn finish(&self, prepared: Prepared<'_>) -> Result<Revision, CommitError> {
+    async fn finish(&self, prepared: Prepared<'_>, order: &Order<'_>) -> Result<Revision, CommitError> {
         let (transaction, revision) = match prepared {
             Prepared::Conflict { head } => return Err(CommitError::Conflict { head }),
             Prepared::Ready(transaction, revision) => (transaction, revision),
         };
         match timeout(COMMIT_TIME_MAX, transaction.commit()).await {
             Ok(Ok(())) => {
+                self.history.wrote(order.text.len(), order.changes_bytes.is_some());
                 self.woken.send_modify(|times| *times = times.wrapping_add(1));
                 Ok(revision)
             }
@@ -129,7 +133,8 @@ impl Postgres {
     fn order<'a>(&self, epoch: Epoch, base: Revision, at: Timestamp, writes: &'a [Write]) -> Result<Order<'a>, StoreError> {
         rows::check(writes)?;
         let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: self.name.clone(), cause: cause.into() })?;
-        Ok(Order { epoch, base, at, writes, text, changes_max: self.changes_max })
+        let changes_bytes = self.history.bound(text.len());
+        Ok(Order { epoch, base, at, writes, text, changes_max: self.changes_max, changes_bytes })
     }
 
     async fn committed(&self, session: &mut Session, order: &Order<'_>) -> Result<Revision, CommitError> {
@@ -137,7 +142,7 @@ impl Postgres {
             let (turn, _unread) = self.trouble(sql::take_turn(session, None).await)?;
             self.trouble(sql::prepare(turn, order).await)
         };
-        self.finish(within(&self.name, WRITE_TIME_MAX, prepare).await?).await
+        self.finish(within(&self.name, WRITE_TIME_MAX, prepare).await?, order).await
     }
 
     async fn committed_in_turn(
@@ -151,7 +156,7 @@ impl Postgres {
         let Some((base, writes)) = plan(missed) else { return Ok(None) };
         let order = self.order(epoch, base, at, &writes)?;
         let prepared = within(&self.name, WRITE_TIME_MAX, async { self.trouble(sql::prepare(turn, &order).await) }).await?;
-        let revision = self.finish(prepared).await?;
+        let revision = self.finish(prepared, &order).await?;
         Ok(Some(Change { revision, at, writes }))
     }
 }

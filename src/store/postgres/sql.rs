@@ -7,6 +7,7 @@ use tokio::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, GenericClient, IsolationLevel, Row, Statement, Transaction};
 
+use super::super::history;
 use super::super::rows::{self, Head, Unreadable};
 use super::super::{Change, Epoch, Heard, Object, ObjectKey, Revision, SessionId, Snapshot, TAIL_BYTES_MAX, TAIL_CHANGES_MAX, Tail, Write};
 use super::lane::{CHANNEL, Session};
@@ -83,6 +84,8 @@ pub(super) struct Order<'a> {
     /// The writes as they are kept.
     pub(super) text: String,
     pub(super) changes_max: u64,
+    /// Set when the bytes of changes are to be measured.
+    pub(super) changes_bytes: Option<i64>,
 }
 
 /// A commit up to its last word.
@@ -140,6 +143,9 @@ pub(super) async fn prepare<'a>(turn: Turn<'a>, order: &Order<'_>) -> Outcome<Pr
     let (written, finished) = join!(biased; write(&transaction, &put, next, order.writes), transaction.execute(&finish, &params));
     written?;
     finished?;
+    if let Some(bytes) = order.changes_bytes {
+        transaction.execute(history::TRIM, &[&kept, &bytes]).await?;
+    }
     Ok(Prepared::Ready(transaction, next))
 }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use self::file::{Files, Lock, failed, name};
 use self::sql::{Committed, Order, Sessions};
+use super::history::History;
 use super::{
     Answer, CommitError, Engine, Epoch, Existing, Heard, ReplaceError, Revision, SessionId, Snapshot, Store, StoreConfig, StoreError, Tail,
     Write, rows,
@@ -37,6 +38,7 @@ pub(super) struct Sqlite {
     woken: watch::Sender<u64>,
     session_kept: Duration,
     changes_max: u64,
+    history: History,
     files: Files,
     _lock: Lock,
 }
@@ -61,6 +63,7 @@ impl Sqlite {
             woken: watch::Sender::new(0),
             session_kept: config.lease.saturating_add(config.margin),
             changes_max: config.changes_max.max(1),
+            history: History::new(config.changes_bytes_max),
             files: opened.files,
             _lock: opened.lock,
         })
@@ -81,12 +84,14 @@ impl Sqlite {
     async fn committed(&self, epoch: Epoch, base: Revision, at: Timestamp, writes: &[Write]) -> Result<Revision, CommitError> {
         rows::check(writes).map_err(StoreError::from)?;
         let text = rows::encode(writes).map_err(|cause| StoreError::Failed { store: name(&self.path), cause: cause.into() })?;
-        let order = Order { epoch, base, at, writes: writes.to_vec(), text, changes_max: self.changes_max };
+        let (bytes, changes_bytes) = (text.len(), self.history.bound(text.len()));
+        let order = Order { epoch, base, at, writes: writes.to_vec(), text, changes_max: self.changes_max, changes_bytes };
         let files = self.files.clone();
         let done = self.writer.run(move |connection| files.still_there().map(|()| sql::commit(connection, &order))).await;
         match done.map_err(|lost| CommitError::Unknown(self.lost(lost)))??.map_err(|cause| failed(&self.path, cause))? {
             Committed::Conflict { head } => Err(CommitError::Conflict { head }),
             Committed::Done(revision) => {
+                self.history.wrote(bytes, changes_bytes.is_some());
                 self.woken.send_modify(|times| *times = times.wrapping_add(1));
                 Ok(revision)
             }

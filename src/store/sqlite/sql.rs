@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior, params};
 
+use super::super::history;
 use super::super::rows::{self, Head};
 use super::super::{Change, Epoch, Heard, Object, ObjectKey, Revision, SessionId, Snapshot, TAIL_BYTES_MAX, TAIL_CHANGES_MAX, Tail, Write};
 use crate::clock::{Clock, Timestamp};
@@ -76,6 +77,8 @@ pub(super) struct Order {
     /// The writes as they are kept.
     pub(super) text: String,
     pub(super) changes_max: u64,
+    /// Set when the bytes of changes are to be measured.
+    pub(super) changes_bytes: Option<i64>,
 }
 
 pub(super) fn commit(connection: &mut Connection, order: &Order) -> Outcome<Committed> {
@@ -93,6 +96,9 @@ pub(super) fn commit(connection: &mut Connection, order: &Order) -> Outcome<Comm
     )?;
     execute(&transaction, "UPDATE counter SET revision = ?1", [rows::kept(next)])?;
     execute(&transaction, "DELETE FROM change WHERE revision <= ?1", [rows::kept(Revision(next.0.saturating_sub(order.changes_max)))])?;
+    if let Some(bytes) = order.changes_bytes {
+        execute(&transaction, history::TRIM, [rows::kept(next), bytes])?;
+    }
     match transaction.commit() {
         Ok(()) => Ok(Committed::Done(next)),
         Err(cause) => Ok(Committed::Unknown(cause)),
