@@ -61,6 +61,7 @@ for_each_engine! {
     changes_come_in_portions
     changes_of_another_past_are_none
     changes_that_an_earlier_process_left_are_measured
+    many_changes_that_an_earlier_process_left_go_bit_by_bit
     four_committers_leave_no_gap
     nobody_is_taken_along_into_a_restored_epoch
     small_changes_are_not_measured_each_time

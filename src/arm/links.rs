@@ -494,6 +494,7 @@ fn is_plain(text: &str) -> bool {
     };
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'&' | b'\\' | b';'))
         && memchr::memchr_iter(b'/', bytes).all(ends_plainly)
+        && !(matches!(bytes.last(), Some(b'.' | b' ')) && bytes.contains(&b'/'))
 }
 
 /// With slashes as they are meant to be.
@@ -592,7 +593,16 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Characters of ids and of escapes that HTML has names for, and those names.
-const NAMED: [(&str, char); 12] = [
+const NAMED: [(&str, char); 26] = [
+    ("AMP", '&'),
+    ("AMP;", '&'),
+    ("NewLine;", '\n'),
+    ("NoBreak;", '\u{2060}'),
+    ("QUOT", '"'),
+    ("QUOT;", '"'),
+    ("Tab;", '\t'),
+    ("ZeroWidthSpace;", '\u{200b}'),
+    ("amp", '&'),
     ("amp;", '&'),
     ("bsol;", '\\'),
     ("lbrace;", '{'),
@@ -602,20 +612,26 @@ const NAMED: [(&str, char); 12] = [
     ("percnt;", '%'),
     ("period;", '.'),
     ("plus;", '+'),
+    ("quot", '"'),
     ("quot;", '"'),
     ("semi;", ';'),
+    ("shy", '\u{ad}'),
+    ("shy;", '\u{ad}'),
     ("sol;", '/'),
+    ("zwj;", '\u{200d}'),
+    ("zwnj;", '\u{200c}'),
 ];
 
 /// The character that a reference means, and the length of what stands behind its `&`. The semicolon may be left out behind digits.
 /// Source: HTML, section 13.2.5.72, "Character reference state".
 fn referred(text: &str) -> Option<(char, usize)> {
     let Some(number) = text.strip_prefix('#') else {
-        return NAMED.into_iter().find(|(name, _)| text.starts_with(name)).map(|(name, c)| (c, name.len()));
+        let named = NAMED.into_iter().filter(|(name, _)| text.starts_with(name)).max_by_key(|(name, _)| name.len());
+        return named.map(|(name, c)| (c, name.len()));
     };
     let (digits, radix) = number.strip_prefix(['x', 'X']).map_or((number, 10), |digits| (digits, 16));
     let rest = digits.trim_start_matches(|c: char| c.is_digit(radix));
-    let c = char::from_u32(u32::from_str_radix(digits.strip_suffix(rest)?, radix).ok()?)?;
+    let c = char::from_u32(u32::from_str_radix(digits.get(..digits.len() - rest.len())?, radix).ok()?)?;
     Some((c, text.len() - rest.strip_prefix(';').unwrap_or(rest).len()))
 }
 
@@ -996,7 +1012,7 @@ mod tests {
         for plain in ["/a/b.c/d e/f", "a.", " a", "a/", "/"] {
             assert!(is_plain(plain), "{plain}");
         }
-        for odd in ["a//b", "a./b", "a /b", "a/ b", "a%b", "a&b", r"a\b", "a;b", "é", "a\tb"] {
+        for odd in ["a//b", "a./b", "a /b", "a/ b", "a/b.", "a/b ", "a%b", "a&b", r"a\b", "a;b", "é", "a\tb"] {
             assert!(!is_plain(odd), "{odd}");
         }
     }
@@ -1015,15 +1031,20 @@ mod tests {
             "%26%2347;subscriptions&num;/~".replace("&num;/", "&#47;").as_str(),
             "&bsol;subscriptions&bsol;~",
             "/subscr&#xFE0F;iptions/~",
+            "/subscr&shy;ip&zwj;tions/~",
+            "&amp#47;subscriptions&AMP;#47;~",
         ] {
             check(&format!("\"{id}\""), &["/subscriptions/~"]);
         }
         for (text, length) in [("#47;x", Some(('/', 4))), ("#47x", Some(('/', 3))), ("#x2f;", Some(('/', 5))), ("sol;x", Some(('/', 4)))] {
             assert_eq!(referred(text), length, "{text}");
         }
-        for none in ["", "#", "#x", "#;", "#xg", "#99999999999", "#xd800;", "sol", "copy;"] {
+        for none in ["", "#", "#x", "#;", "#xg", "#99999999999", "#xd800;", "sol", "copy;", "zwj"] {
             assert_eq!(referred(none), None, "{none}");
         }
+        assert_eq!([referred("amp;#"), referred("amp#"), referred("ampere")], [Some(('&', 4)), Some(('&', 3)), Some(('&', 3))]);
+        // Each is looked at once, not with all that stands behind it.
+        assert_eq!(decoded(&"&#".repeat(1 << 20)), None);
         assert!(NAMED.is_sorted());
     }
 

@@ -72,19 +72,16 @@ pub(super) async fn look_into(mut body: AnswerBody) -> Result<(bool, AnswerBody)
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_cut| ForwardError::Unreadable)?.into_data() else { continue };
         let verdict = beginning.look_at(&data);
-        let first = if seen.is_empty() {
-            data
-        } else {
-            seen.extend_from_slice(&data);
-            seen.split().freeze()
-        };
-        if verdict != Verdict::Unknown {
-            return Ok((verdict == Verdict::Document, body.begin_with(first)));
+        if verdict != Verdict::Unknown && seen.is_empty() {
+            return Ok((verdict == Verdict::Document, body.begin_with(data)));
         }
-        if first.len() > BLANK_BYTES_MAX {
+        seen.extend_from_slice(&data);
+        if verdict != Verdict::Unknown {
+            return Ok((verdict == Verdict::Document, body.begin_with(seen.freeze())));
+        }
+        if seen.len() > BLANK_BYTES_MAX {
             return Err(ForwardError::Unreadable);
         }
-        seen = BytesMut::from(first);
     }
     Ok((false, body.begin_with(seen.freeze())))
 }

@@ -137,12 +137,17 @@ pub async fn deliver(
         _ if is_cut_down && head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
         Form::Unclear => return unread(head, delivery.reading, notes),
         Form::Json => body,
-        Form::Other | Form::Unsaid => match Box::pin(form::look_into(body)).await? {
-            (false, body) if !is_cut_down => return Ok((Response::from_parts(head, body), notes)),
-            (_, body) => body,
+        Form::Other | Form::Unsaid => match Box::pin(form::look_into(body)).await {
+            Ok((false, body)) if !is_cut_down => return Ok((Response::from_parts(head, body), notes)),
+            Ok((_, body)) => body,
+            Err(_no_beginning) => return unread(head, delivery.reading, notes),
         },
     };
-    let bytes = Box::pin(read(body, backend.config().answer_bytes_max)).await?;
+    let bytes = match Box::pin(read(body, backend.config().answer_bytes_max)).await {
+        Ok(bytes) => bytes,
+        Err(_too_much) if may_be_emptied(head.status, delivery.reading) => return unread(head, delivery.reading, notes),
+        Err(error) => return Err(error),
+    };
     let body = match links.rewrite_body(bytes.clone(), &mut notes) {
         Ok(body) => body,
         Err(_no_json) if form::may_be_object(&bytes) => return unread(head, delivery.reading, notes),

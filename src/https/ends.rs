@@ -223,7 +223,9 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(1);
         let left = tokio::spawn(linger(near, max, closing));
         let mut taken = 0;
+        let begun = Instant::now();
         while taken < sent && far.write_all(b"x").await.is_ok() {
+            assert!(begun.elapsed() < PATIENCE, "it goes on");
             taken += 1;
         }
         assert!(timeout(PATIENCE, left).await.is_ok_and(|left| left.is_ok()), "{max:?}");
@@ -239,7 +241,7 @@ mod tests {
         assert!([10_000, 10_001].contains(&taken_in(usize::MAX, of(10_000)).await));
         assert_eq!(taken_in(10_000, of(10_000)).await, 10_000);
         assert_eq!(taken_in(10_000, Rest { silence_max: SILENCE, ..max }).await, 10_000);
-        assert_ne!(taken_in(usize::MAX, Rest { time_max: SILENCE, ..max }).await, usize::MAX);
+        assert!(taken_in(usize::MAX, Rest { time_max: SILENCE, ..max }).await > 0);
     }
 
     #[tokio::test]

@@ -208,6 +208,11 @@ impl Caller {
         }
     }
 
+    /// Somebody of whom nothing is known, its groups among that.
+    pub(crate) fn unknown(principal: PrincipalId, now: Timestamp) -> Self {
+        Self { groups: Groups::listed(principal, []), ..Self::unproven(principal, principal.object.to_string().into(), now) }
+    }
+
     /// A person of whom no token says anything.
     pub(crate) fn unproven(principal: PrincipalId, name: Box<str>, now: Timestamp) -> Self {
         Self {
@@ -311,6 +316,13 @@ mod tests {
         assert_eq!(caller.groups, Groups::Listed([OPERATOR_OF_HOME].into()));
         assert_eq!(caller.owner(), Owner { tenant: OPERATOR_OF_HOME.tenant, standing: Standing::Visitor });
         assert_eq!((caller.issued_at, caller.expires_at.as_second()), (now(), 1_800_003_600));
+    }
+
+    #[test]
+    fn of_whom_nothing_is_known_no_group_is_known_either() {
+        let caller = Caller::unknown(OPERATOR_OF_HOME, now());
+        assert_eq!((caller.principal, &caller.groups), (OPERATOR_OF_HOME, &Groups::Listed([OPERATOR_OF_HOME].into())));
+        assert_eq!(*caller.name, *OPERATOR_OF_HOME.object.to_string());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl OperationOwners {
         let forget_at = now.checked_add(REMEMBERED).unwrap_or(now);
         let operation = Operation { starter, is_own: false, forget_at };
         let mut known = self.by_path.entry(key(path)).or_insert(operation);
-        if known.starter.is_none() {
+        if known.starter.is_none() || known.forget_at <= now {
             *known = operation;
         }
     }
@@ -95,6 +95,14 @@ mod tests {
         owners.remember(&path, Some(first), now);
         owners.remember(&path, Some(second), now);
         owners.remember(&path, None, now);
+        let much_later = now.checked_add(2 * REMEMBERED).unwrap();
+        let again = OperationOwners::default();
+        again.remember(&path, Some(first), now);
+        again.remember(&path, Some(second), now.checked_add(REMEMBERED).unwrap());
+        assert_eq!(
+            again.find(&path, Method::Get, much_later - Duration::from_secs(1)).and_then(|operation| operation.starter),
+            Some(second)
+        );
         let shouted = CanonicalPath::parse(&PATH.to_ascii_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")).unwrap();
         assert_eq!(owners.find(&shouted, Method::Get, now).and_then(|operation| operation.starter), Some(first));
         assert_eq!(owners.find(&path, Method::Delete, now), None, "an operation is polled, not deleted, by its starter");

@@ -1,8 +1,8 @@
 //! Refusals that come faster than they are worth a record each: they are counted, and a summary a minute says how many there were.
 //!
 //! Otherwise whoever can send requests could push out the records of everybody: strangers need no more than an address, and a tenant its own
-//! tokens. What a grant permitted is never counted here: each such request has its record, but for those of visitors, of whom anybody may have
-//! many: they have a pace for what is their own, and half of the room together.
+//! tokens. What a grant permitted is never counted here: each such request has its record, but for those that visitors, of whom anybody may have
+//! many, permit themselves and one another: they have a pace, and half of the room together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -23,13 +23,16 @@ const STRANGERS_PER_S: u32 = 10;
 /// Records of refused requests of one home tenant: so many at once, and in a second.
 const REFUSED_AT_ONCE: u32 = 1_000;
 const REFUSED_PER_S: u32 = 10;
-/// Records of what a visitor's tenant asks for of its own: so many at once, and in a second.
+/// Records of what a visitor's tenant asks for of its own, of nobody's and of other visitors': so many at once, and in a second.
 const VISITED_AT_ONCE: u32 = 1_000;
 const VISITED_PER_S: u32 = 10;
 /// From the first request that is counted to the summary.
 const SUMMARY_TIME: Duration = Duration::from_secs(60);
 /// Summaries in one minute for the logs of customers; what is more of them is counted for the operator's log.
 const CUSTOMERS_MAX: usize = 1_024;
+
+/// Summaries in one minute for visitors: anybody may have many of these, and a summary takes as much room as a record.
+const VISITORS_MAX: usize = 64;
 
 /// What is counted, by the log that it belongs to and the home tenant of its callers. A tenant's own log has one summary whoever owns what it asked
 /// for: more would tell it what exists.
@@ -42,6 +45,8 @@ pub(super) struct Tally {
     counts: HashMap<(Log, Option<TenantId>), Count, foldhash::fast::RandomState>,
     /// Those of them that are in another's log than the caller's.
     customers: usize,
+    /// Those of them whose callers are visitors.
+    visitors: usize,
     since: Option<Instant>,
 }
 
@@ -86,6 +91,7 @@ impl Tally {
             paces: Paces::default(),
             counts: HashMap::default(),
             customers: 0,
+            visitors: 0,
             since: None,
         }
     }
@@ -101,9 +107,10 @@ impl Tally {
         if is_turned_away(evidence) && self.paces.take(&Of::Refused(home), self.refused, now).is_err() {
             return true;
         }
-        let is_own = trail.customer.is_none_or(|customer| customer == home);
-        let is_in_pace = || !is_own || self.paces.take(&Of::Visited(home), self.visited, now).is_ok();
-        caller.standing.is_visitor() && !(segments.has_share_for_visitors(trail.received) && is_in_pace())
+        let is_visitors = |customer: TenantId| customer == home || trail.directory.account(customer).is_some();
+        let is_free = caller.standing.is_visitor() && trail.customer.is_none_or(is_visitors);
+        let is_in_pace = || self.paces.take(&Of::Visited(home), self.visited, now).is_ok();
+        is_free && !(segments.has_share_for_visitors(trail.received) && is_in_pace())
     }
 
     /// Counts it in the logs that it belongs to.
@@ -123,12 +130,15 @@ impl Tally {
     fn count_in(&mut self, log: Log, finished: &Finished, evidence: &Evidence<'_>) {
         let home = home(evidence);
         let is_customers = home.is_some_and(|home| log != Log::Tenant(home));
-        let key = match is_customers && self.customers >= CUSTOMERS_MAX && !self.counts.contains_key(&(log, home)) {
-            true => (Log::Operator, home),
-            false => (log, home),
+        let is_visitors = evidence.trail().caller.as_deref().is_some_and(|caller| caller.standing.is_visitor());
+        let key = match self.counts.contains_key(&(log, home)) {
+            false if is_visitors && self.visitors >= VISITORS_MAX => (Log::Operator, None),
+            false if is_customers && self.customers >= CUSTOMERS_MAX => (Log::Operator, home),
+            true | false => (log, home),
         };
         let count = self.counts.entry(key).or_insert_with(|| {
             self.customers += usize::from(is_customers);
+            self.visitors += usize::from(is_visitors);
             Count::new(if evidence.is_whole() { Record::of(finished) } else { Record::of(finished).without_target() })
         });
         count.add(evidence);
@@ -146,7 +156,7 @@ impl Tally {
 
     /// The summaries and their logs, and counts anew.
     pub(super) fn take(&mut self) -> Vec<(Log, Record)> {
-        (self.since, self.customers) = (None, 0);
+        (self.since, self.customers, self.visitors) = (None, 0, 0);
         let mut counts: Vec<_> = self.counts.drain().collect();
         counts.sort_unstable_by_key(|(key, _)| *key);
         counts.into_iter().map(|((log, _), count)| (log, count.summary())).collect()

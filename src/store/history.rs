@@ -7,12 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Changes are measured each time that this part of their bound was written.
 const PARTS: u64 = 64;
 
-/// Deletes what stands before the newest `$2` bytes of changes; never the newest change, which is `$1`.
+/// Changes that one commit deletes for their bytes: it must not take long, however many there are. The next one goes on.
+pub(super) const TRIMMED_AT_ONCE: i64 = 256;
+
+/// Deletes what stands before the newest `$3` bytes of changes, the oldest `$2` at most; never the newest change, which is `$1`. The parameters stand
+/// in their order: SQLite numbers them by that.
 pub(super) const TRIM: &str = "
-    DELETE FROM change WHERE revision < $1 AND revision <= (
+    DELETE FROM change WHERE revision < $1 AND revision < (SELECT min(revision) FROM change) + $2 AND revision <= (
         SELECT max(revision) FROM (
             SELECT revision, sum(octet_length(writes)) OVER (ORDER BY revision DESC) AS bytes FROM change
-        ) AS measured WHERE bytes > $2)";
+        ) AS measured WHERE bytes > $3)";
+
+/// Whether nothing is left to be deleted after a commit that had to measure and deleted so many.
+pub(super) fn is_done(trimmed: u64) -> bool {
+    trimmed < TRIMMED_AT_ONCE.unsigned_abs()
+}
 
 /// What this process has written since it measured. Others of a fleet measure for themselves.
 #[derive(Debug)]
@@ -33,9 +42,9 @@ impl History {
         (unmeasured >= self.bytes_max / PARTS).then(|| i64::try_from(self.bytes_max).unwrap_or(i64::MAX))
     }
 
-    /// After a commit of so many bytes that has measured, or has not.
-    pub(super) fn wrote(&self, bytes: usize, has_measured: bool) {
-        if has_measured {
+    /// After a commit of so many bytes that has measured and deleted what is too much, or has not.
+    pub(super) fn wrote(&self, bytes: usize, is_bounded: bool) {
+        if is_bounded {
             self.unmeasured.store(0, Ordering::Relaxed);
         } else {
             self.unmeasured.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -57,6 +66,7 @@ mod tests {
         assert_eq!((history.bound(5), history.bound(6)), (None, Some(640)));
         history.wrote(6, true);
         assert_eq!(history.bound(9), None);
+        assert!(is_done(255) && !is_done(256), "there may be more of them");
         assert_eq!(History::new(u64::MAX).bound(1), Some(i64::MAX));
     }
 }

@@ -127,10 +127,11 @@ impl Requests {
         Finished { trail, status: StatusCode::OK, rejection: None, took: Duration::from_micros(217) }
     }
 
-    /// A permitted request of a caller whose tenant signed itself up: within another tenant, or for what is its own.
-    pub fn visited(&self, is_own: bool) -> Finished {
+    /// A permitted request of a caller of one of the tenants that signed themselves up: within a configured tenant, or for what is its own.
+    pub fn visited(&self, number: u8, is_own: bool) -> Finished {
         let mut finished = self.permitted(RequestId::random());
-        let principal = finished.trail.caller.as_ref().unwrap().principal;
+        let tenant = TenantId::from_bytes([200 + number; 16]);
+        let principal = steward::ids::PrincipalId { tenant, ..finished.trail.caller.as_ref().unwrap().principal };
         let supposed = Caller::supposed(principal, &self.directories[0], NOON.parse().unwrap());
         finished.trail.caller = Some(Arc::new(Caller { standing: Standing::Visitor, ..supposed }));
         if is_own {

@@ -42,7 +42,7 @@ fn refused_put(lines: &str, bytes: usize) -> String {
 
 #[tokio::test]
 async fn a_refusal_of_a_large_body_arrives_although_nobody_wants_the_body() {
-    const BYTES: usize = 24 << 20;
+    const BYTES: usize = 8 << 20;
     let mut stream = SHARED.client.connect("localhost", b"http/1.1").await.unwrap();
     stream.write_all(refused_put("", BYTES).as_bytes()).await.unwrap();
     timeout(PATIENCE, stream.write_all(&vec![b'x'; BYTES])).await.expect("it is taken in").expect("nothing cuts it");

@@ -251,6 +251,20 @@ pub async fn changes_that_an_earlier_process_left_are_measured(place: Place) {
     assert_eq!(store.changes(epoch, Revision(1), 10).await.unwrap(), Tail::Trimmed);
 }
 
+pub async fn many_changes_that_an_earlier_process_left_go_bit_by_bit(place: Place) {
+    let store = place.open().await;
+    for number in 0..300 {
+        commit(&store, &[put("a", &number.to_string().repeat(100))]).await;
+    }
+    let epoch = epoch(&store).await;
+    drop(store);
+    let store = steward::store::open(&StoreConfig { changes_bytes_max: 1_000, ..place.config() }).await.unwrap();
+    commit(&store, &[put("a", "1")]).await;
+    assert_eq!(revisions(&store.changes(epoch, Revision(256), 1).await.unwrap()), vec![257]);
+    commit(&store, &[put("a", "2")]).await;
+    assert_eq!(store.changes(epoch, Revision(290), 10).await.unwrap(), Tail::Trimmed);
+}
+
 pub async fn small_changes_are_not_measured_each_time(place: Place) {
     let store = steward::store::open(&StoreConfig { changes_bytes_max: 30_000, ..place.config() }).await.unwrap();
     commit(&store, &[put("a", &"1".repeat(20_000))]).await;

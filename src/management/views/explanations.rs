@@ -61,7 +61,7 @@ impl Call<'_> {
         let other = asked_about.filter(|who| *who != self.request.caller.principal);
         let caller = match other {
             Some(who) if self.known().knows(who.tenant) => Arc::new(Caller::supposed(who, &context.directory, context.now)),
-            Some(who) => Arc::new(Caller::unproven(who, who.object.to_string().into(), context.now)),
+            Some(who) => Arc::new(Caller::unknown(who, context.now)),
             None => Arc::clone(&self.request.caller),
         };
         let supposed = Supposed { method: &question.method, url: &question.url, caller };

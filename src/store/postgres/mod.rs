@@ -114,13 +114,13 @@ impl Postgres {
     }
 
     async fn finish(&self, prepared: Prepared<'_>, order: &Order<'_>) -> Result<Revision, CommitError> {
-        let (transaction, revision) = match prepared {
+        let (transaction, revision, is_bounded) = match prepared {
             Prepared::Conflict { head } => return Err(CommitError::Conflict { head }),
-            Prepared::Ready(transaction, revision) => (transaction, revision),
+            Prepared::Ready(transaction, revision, is_bounded) => (transaction, revision, is_bounded),
         };
         match timeout(COMMIT_TIME_MAX, transaction.commit()).await {
             Ok(Ok(())) => {
-                self.history.wrote(order.text.len(), order.changes_bytes.is_some());
+                self.history.wrote(order.text.len(), is_bounded);
                 self.woken.send_modify(|times| *times = times.wrapping_add(1));
                 Ok(revision)
             }

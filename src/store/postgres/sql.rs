@@ -90,8 +90,11 @@ pub(super) struct Order<'a> {
 
 /// A commit up to its last word.
 pub(super) enum Prepared<'a> {
-    Conflict { head: Revision },
-    Ready(Transaction<'a>, Revision),
+    Conflict {
+        head: Revision,
+    },
+    /// And whether the bytes of changes are known to be bounded.
+    Ready(Transaction<'a>, Revision, bool),
 }
 
 const FINISH: &str = "
@@ -143,10 +146,11 @@ pub(super) async fn prepare<'a>(turn: Turn<'a>, order: &Order<'_>) -> Outcome<Pr
     let (written, finished) = join!(biased; write(&transaction, &put, next, order.writes), transaction.execute(&finish, &params));
     written?;
     finished?;
-    if let Some(bytes) = order.changes_bytes {
-        transaction.execute(history::TRIM, &[&kept, &bytes]).await?;
-    }
-    Ok(Prepared::Ready(transaction, next))
+    let is_bounded = match order.changes_bytes {
+        Some(bytes) => history::is_done(transaction.execute(history::TRIM, &[&kept, &history::TRIMMED_AT_ONCE, &bytes]).await?),
+        None => false,
+    };
+    Ok(Prepared::Ready(transaction, next, is_bounded))
 }
 
 async fn begin(session: &mut Session) -> Result<Transaction<'_>, Error> {

@@ -90,8 +90,8 @@ impl Sqlite {
         let done = self.writer.run(move |connection| files.still_there().map(|()| sql::commit(connection, &order))).await;
         match done.map_err(|lost| CommitError::Unknown(self.lost(lost)))??.map_err(|cause| failed(&self.path, cause))? {
             Committed::Conflict { head } => Err(CommitError::Conflict { head }),
-            Committed::Done(revision) => {
-                self.history.wrote(bytes, changes_bytes.is_some());
+            Committed::Done(revision, is_bounded) => {
+                self.history.wrote(bytes, is_bounded);
                 self.woken.send_modify(|times| *times = times.wrapping_add(1));
                 Ok(revision)
             }

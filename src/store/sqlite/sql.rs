@@ -16,8 +16,11 @@ pub(super) type Outcome<T> = rusqlite::Result<T>;
 
 /// How a commit ended, short of an error before its end.
 pub(super) enum Committed {
-    Conflict { head: Revision },
-    Done(Revision),
+    Conflict {
+        head: Revision,
+    },
+    /// And whether the bytes of changes are known to be bounded.
+    Done(Revision, bool),
     Unknown(rusqlite::Error),
 }
 
@@ -96,11 +99,15 @@ pub(super) fn commit(connection: &mut Connection, order: &Order) -> Outcome<Comm
     )?;
     execute(&transaction, "UPDATE counter SET revision = ?1", [rows::kept(next)])?;
     execute(&transaction, "DELETE FROM change WHERE revision <= ?1", [rows::kept(Revision(next.0.saturating_sub(order.changes_max)))])?;
-    if let Some(bytes) = order.changes_bytes {
-        execute(&transaction, history::TRIM, [rows::kept(next), bytes])?;
-    }
+    let is_bounded = match order.changes_bytes {
+        Some(bytes) => {
+            let trimmed = execute(&transaction, history::TRIM, [rows::kept(next), history::TRIMMED_AT_ONCE, bytes])?;
+            history::is_done(trimmed as u64)
+        }
+        None => false,
+    };
     match transaction.commit() {
-        Ok(()) => Ok(Committed::Done(next)),
+        Ok(()) => Ok(Committed::Done(next, is_bounded)),
         Err(cause) => Ok(Committed::Unknown(cause)),
     }
 }
