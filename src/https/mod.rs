@@ -269,16 +269,6 @@ where
     H: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Answer,
 {
-    let idle = places.idle.clone();
-    let handler = move |request, connection: Arc<Connection>| {
-        let asked = idle.as_ref().map(|idle| idle.asked(connection.peer));
-        let answer = handler(request, connection);
-        async move {
-            let answer = answer.await;
-            drop(asked);
-            answer
-        }
-    };
     let drain_time_max = limits.drain_time_max;
     let listening = Arc::new(Listening {
         http1: http1(&limits),
@@ -286,6 +276,7 @@ where
         limits,
         tls: tls.map(|tls| (TlsAcceptor::from(tls), Turns::new(HANDSHAKES_MAX))),
         stop: stop.clone(),
+        idle: places.idle.clone(),
     });
     let (close, closing) = watch::channel(false);
     // Every connection holds a sender: when the last one is gone, so are the connections.
@@ -444,6 +435,7 @@ struct Listening {
     limits: Limits,
     tls: Option<(TlsAcceptor, Turns)>,
     stop: Stop,
+    idle: Option<Arc<Idle>>,
 }
 
 impl Listening {
@@ -497,6 +489,7 @@ impl Listening {
         let connection = Arc::new(connection);
         let peer = connection.peer;
         let stop = self.stop.clone();
+        let idle = self.idle.clone();
         let asked = Arc::new(Notify::new());
         let first_request = Arc::clone(&asked).notified_owned();
         if is_http2 {
@@ -507,7 +500,7 @@ impl Listening {
             let service = service_fn(move |request: Request<Incoming>| {
                 asked.notify_one();
                 let stream = streams.begin();
-                let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
+                let answer = answer(idle.as_ref(), &handler, request, &connection);
                 async move { Ok::<_, Infallible>(answer.await.map(|body| Watched::new(body, stream))) }
             });
             let mut served = self.http2.serve_connection(stream, service);
@@ -528,7 +521,7 @@ impl Listening {
             // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
             let may_hold_back = request.headers().contains_key(header::EXPECT);
             let has_body = !request.body().is_end_stream();
-            let answer = rescue::answer(Box::pin(handler(request, Arc::clone(&connection))));
+            let answer = answer(idle.as_ref(), &handler, request, &connection);
             let (stop, room) = (stop.clone(), Arc::clone(&room));
             async move {
                 let mut response = answer.await;
@@ -558,6 +551,26 @@ impl Listening {
                 linger(stream, Rest::TAKEN_IN, closing).await;
             }
         })
+    }
+}
+
+/// Has a request handled. Its connection is not idle until the answer is there. What handles it is large: behind its pointer it is never moved.
+fn answer<H, F>(
+    idle: Option<&Arc<Idle>>,
+    handler: &H,
+    request: Request<Incoming>,
+    connection: &Arc<Connection>,
+) -> impl Future<Output = Response<F::Body>> + Send + use<H, F>
+where
+    H: Fn(Request<Incoming>, Arc<Connection>) -> F,
+    F: Answer,
+{
+    let asked = idle.map(|idle| idle.asked(connection.peer));
+    let answer = rescue::answer(Box::pin(handler(request, Arc::clone(connection))));
+    async move {
+        let answer = answer.await;
+        drop(asked);
+        answer
     }
 }
 
