@@ -500,7 +500,7 @@ impl Listening {
             let service = service_fn(move |request: Request<Incoming>| {
                 asked.notify_one();
                 let stream = streams.begin();
-                let answer = answer(idle.as_ref(), &handler, request, &connection);
+                let answer = handle(idle.as_ref(), &handler, request, &connection);
                 async move { Ok::<_, Infallible>(answer.await.map(|body| Watched::new(body, stream))) }
             });
             let mut served = self.http2.serve_connection(stream, service);
@@ -521,7 +521,7 @@ impl Listening {
             // Who is told no in place of 100 need not send its body, and may begin its next request where the body would be.
             let may_hold_back = request.headers().contains_key(header::EXPECT);
             let has_body = !request.body().is_end_stream();
-            let answer = answer(idle.as_ref(), &handler, request, &connection);
+            let answer = handle(idle.as_ref(), &handler, request, &connection);
             let (stop, room) = (stop.clone(), Arc::clone(&room));
             async move {
                 let mut response = answer.await;
@@ -555,7 +555,7 @@ impl Listening {
 }
 
 /// Has a request handled. Its connection is not idle until the answer is there. What handles it is large: behind its pointer it is never moved.
-fn answer<H, F>(
+fn handle<H, F>(
     idle: Option<&Arc<Idle>>,
     handler: &H,
     request: Request<Incoming>,

@@ -147,9 +147,7 @@ impl Record {
         let reason = Some(UNKNOWN_TARGET.to_owned());
         Self { reason, hint: None, customer: None, notes: Vec::new(), checks, counted: None, ..self.clone() }
     }
-}
 
-impl Record {
     /// The same record without the names of tenants that its reader is not told of.
     #[must_use]
     pub fn told_to(mut self, known: Acquaintance<'_>) -> Self {
