@@ -238,7 +238,7 @@ pub enum KeySetError {
     NoKeys,
     /// No key that verifies signatures of the issuer's algorithms.
     #[error(
-        "no key is usable; needed: `kid`, use `sig`, and RSA of 2048 to 4096 bits with the exponent 65537, P-256 or Ed25519 as the issuer's algorithms say"
+        "no key is usable; needed: `kid`, use `sig`, and RSA of 2048 to 4096 bits with the exponent 65537, 17 or 3, P-256 or Ed25519 as the issuer's algorithms say"
     )]
     NoneUsable,
     /// Not JSON.
