@@ -790,6 +790,13 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_names_one_authority_and_nothing_ends_its_description() {
+        let told = |authority: Option<&str>| Challenge { authority: authority.map(str::to_owned) }.header("https://default", r#"no "b\c""#);
+        assert_eq!(told(None), r#"Bearer authorization_uri="https://default", error="invalid_token", error_description="no 'b'c'""#);
+        assert_eq!(told(Some("https://home")), told(None).replace("default", "home"));
+    }
+
+    #[test]
     fn a_managing_tenant_that_is_not_allowed_is_told_as_the_policy_for_it_tells() {
         let at = crate::delegation::SourceLocation { file: "policies/rules.toml".into(), line: 7, column: 1 };
         let rejection = Rejection::Own(OwnError::ManagingTenant { tenant: TenantId::from_bytes([4; 16]), at });
