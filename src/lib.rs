@@ -20,6 +20,7 @@ pub mod forward;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod held;
 pub mod https;
 pub mod identity;
 pub mod ids;

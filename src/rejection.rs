@@ -381,7 +381,7 @@ impl Rejection {
     pub const fn is_of_the_backend(&self) -> bool {
         matches!(self, Self::Assertion { .. })
             || matches!(self, Self::Forward(error) if !error.is_of_the_client()
-                && !matches!(error, ForwardError::Crowded(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped))
+                && !matches!(error, ForwardError::Crowded(_) | ForwardError::NoRoom(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped))
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.
@@ -584,12 +584,14 @@ fn forward(error: &ForwardError) -> Answer {
         }
         ForwardError::Crowded(error) => return crowded(*error),
         ForwardError::ShareUsed { .. } => return used_up(error),
-        ForwardError::Stopped => return busy(error),
+        ForwardError::NoRoom(_) | ForwardError::Stopped => return busy(error),
         ForwardError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
         ForwardError::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
         ForwardError::Document => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
         ForwardError::ClientGone => (StatusCode::BAD_REQUEST, "BadRequest"),
-        ForwardError::Connect { .. }
+        // A client would send what answers 500 once more.
+        ForwardError::AnswerLost
+        | ForwardError::Connect { .. }
         | ForwardError::Cut { .. }
         | ForwardError::Framing
         | ForwardError::Refused
@@ -815,6 +817,7 @@ mod tests {
             (Rejection::Forward(ForwardError::Silent { waited_ms: 1 }), true),
             (Rejection::Forward(ForwardError::ShareUsed { max: 1 }), false),
             (Rejection::Forward(ForwardError::Crowded(Crowded::All)), false),
+            (Rejection::Forward(ForwardError::NoRoom(Overload::Unread { max: 1 })), false),
             (Rejection::Forward(ForwardError::BodyTooLarge { max: 1 }), false),
             (Rejection::Forward(ForwardError::BodyTooSlow), false),
             (Rejection::Forward(ForwardError::ClientGone), false),

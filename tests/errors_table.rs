@@ -335,6 +335,7 @@ async fn hung_up() -> hyper::Error {
 
 fn forwarding(cause: hyper::Error) -> Vec<Row> {
     let all = every!(ForwardError {
+        ForwardError::AnswerLost => [ForwardError::AnswerLost],
         ForwardError::AnswerTooLarge { .. } => [ForwardError::AnswerTooLarge { max: 8_388_608 }],
         ForwardError::BodyTooLarge { .. } => [ForwardError::BodyTooLarge { max: 134_217_728 }],
         ForwardError::BodyTooSlow => [ForwardError::BodyTooSlow],
@@ -346,6 +347,7 @@ fn forwarding(cause: hyper::Error) -> Vec<Row> {
         ForwardError::Cut { .. } => [ForwardError::Cut { cause }],
         ForwardError::Document => [ForwardError::Document],
         ForwardError::Framing => [ForwardError::Framing],
+        ForwardError::NoRoom(_) => [ForwardError::NoRoom(Overload::Unread { max: 67_108_864 })],
         ForwardError::Refused => [ForwardError::Refused],
         ForwardError::ShareUsed { .. } => [ForwardError::ShareUsed { max: 512 }],
         ForwardError::Silent { .. } => [ForwardError::Silent { waited_ms: 60_000 }],

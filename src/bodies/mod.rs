@@ -24,10 +24,10 @@ const ON_WORKER_BYTES_MAX: usize = 32 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Crowded {
     /// Everybody together has too many of them under way.
-    #[error("the gateway has as many request bodies to read as it can; ask again in a second")]
+    #[error("the gateway has as many large bodies to read as it can; ask again in a second")]
     All,
     /// The caller's tenant has too many of them under way.
-    #[error("the caller's tenant has as many request bodies under way as it may; try again when some of them have ended")]
+    #[error("the caller's tenant has as many large bodies under way as it may; try again when some of them have ended")]
     Share,
 }
 
@@ -65,9 +65,14 @@ impl Reader<'_> {
     /// # Errors
     /// When too many wait already, or the work panicked.
     pub async fn look<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRead> {
-        if !Self::is_large(bytes) {
-            return Ok(work());
-        }
+        if Self::is_large(bytes) { self.beside(work).await } else { Ok(work()) }
+    }
+
+    /// Does the work beside the worker, when it is its tenant's turn.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    pub async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRead> {
         let turn = self.turns.take(self.owner).await?;
         beside(turn, work).await
     }

@@ -4,9 +4,11 @@
 //! be dead before a byte of it left, or when it is a GET or HEAD and no byte of an answer came. Redirects are not followed.
 
 mod body;
+mod document;
 mod fabric;
 mod form;
 mod intake;
+mod links;
 mod opaque;
 mod pool;
 mod reply;
@@ -29,12 +31,13 @@ use crate::arm::action;
 use crate::bodies::{Crowded, GatherError, Gathered, Reader};
 use crate::https::Patience;
 use crate::identity::Owner;
-use crate::pipeline::{Errand, Outbound};
+use crate::panics::Panicked;
+use crate::pipeline::{Errand, Outbound, Overload};
 
 pub use body::{AnswerBody, BodyFault, Outgoing, RequestBody, Standing};
 pub use fabric::{Catalogue, Fabric, FabricError, PAGE, PAGES_MAX};
 pub use pool::{ConnectError, Pool};
-pub use reply::{Delivery, deliver};
+pub use reply::{Delivered, Delivery, deliver};
 
 /// Where requests go and how long they may take.
 #[derive(Debug, Clone)]
@@ -98,6 +101,9 @@ pub enum ForwardError {
         /// The limit, in bytes.
         max: usize,
     },
+    /// The request was carried out, and what came back was too much.
+    #[error("the request was carried out, and there is no room for its answer; look at what it came to before you send it again")]
+    AnswerLost,
     /// The request's body is larger than the gateway accepts.
     #[error("the request body is larger than {max} bytes")]
     BodyTooLarge {
@@ -151,6 +157,9 @@ pub enum ForwardError {
     /// The gateway ended before the answer: the request may have been carried out.
     #[error("the gateway was stopped before the answer; the request may have been carried out")]
     Stopped,
+    /// There is no room for an answer that had to be read.
+    #[error(transparent)]
+    NoRoom(Overload),
     /// An answer with two lengths, or with a length and a transfer coding.
     #[error("the resource manager's answer has more than one end; the operator has to look at what stands between")]
     Framing,
@@ -183,6 +192,9 @@ pub enum SendError {
     /// There is no answer to pass on.
     #[error(transparent)]
     Failed(#[from] ForwardError),
+    /// Whoever looked into the answer panicked.
+    #[error(transparent)]
+    Panicked(Panicked),
 }
 
 impl ForwardError {
@@ -196,11 +208,11 @@ impl ForwardError {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::AnswerTooLarge { .. } => "upstream.answer_too_large",
+            Self::AnswerLost | Self::AnswerTooLarge { .. } => "upstream.answer_too_large",
             Self::BodyTooLarge { .. } => "request.too_large",
             Self::BodyTooSlow => "request.too_slow",
             Self::Busy | Self::Exhausted { .. } => "limit.connections",
-            Self::Crowded(Crowded::All) => "limit.overload",
+            Self::Crowded(Crowded::All) | Self::NoRoom(_) => "limit.overload",
             Self::Crowded(Crowded::Share) | Self::ShareUsed { .. } => "limit.share",
             Self::Document => "request.media_type",
             Self::ClientGone => "request.cut",
@@ -292,8 +304,8 @@ impl Backend {
         match self.transmit(&message, body, &watch, Unconditional).await {
             Ok(answer) => Ok(answer),
             Err(SendError::Failed(error)) => Err(error),
-            // Nothing ends what stands without a condition.
-            Err(SendError::Ended) => Err(ForwardError::ClientGone),
+            // Nothing ends what stands without a condition, and nothing looks into the answer.
+            Err(SendError::Ended | SendError::Panicked(_)) => Err(ForwardError::ClientGone),
         }
     }
 

@@ -1,25 +1,25 @@
 //! The way back: links point at the gateway or nowhere, lists hold what the caller may read, and no header of the backend's own transport leaves.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::body::AnswerBody;
+use super::document::{self, NoDocument, Said, is_cut_down};
 use super::form::{self, Form};
-use super::{Backend, ForwardError};
-use crate::arm::links;
+use super::links::{self, Link, Origins};
+use super::{Backend, ForwardError, SendError};
 use crate::arm::path::CanonicalPath;
-use crate::arm::scope::{Anchor, Scope};
+use crate::bodies::{Crowded, NotRead, Reader};
 use crate::clock::Timestamp;
+use crate::held::{Held, Place};
 use crate::ids::PrincipalId;
-use crate::pipeline::{OperationOwners, Reading};
+use crate::pipeline::{OperationOwners, Overload, Reading};
 
 /// Where an answer goes and what has to become of it.
 #[derive(Debug)]
@@ -30,141 +30,190 @@ pub struct Delivery<'a> {
     pub reading: &'a Reading,
     /// What was asked for.
     pub path: &'a CanonicalPath,
+    /// Whether asking for it again does nothing.
+    pub is_repeatable: bool,
     /// Who asked.
     pub caller: PrincipalId,
+    /// For whom large documents are looked into.
+    pub reader: &'a Reader<'a>,
+    /// What waits for whom.
+    pub held: &'a Held,
+    /// Whom it waits for.
+    pub peer: SocketAddr,
     /// Learns the operations handed out.
     pub operations: &'a OperationOwners,
     /// The present time.
     pub now: Timestamp,
 }
 
-/// Headers of the backend that are about its own hop, its own software or its own trust, or that lead clients elsewhere, sorted.
-const KEPT_BACK: [&str; 31] = [
+/// Headers of the backend that are about its own hop, its own software or its own trust, or that lead clients or proxies elsewhere, sorted.
+const KEPT_BACK: [&str; 45] = [
+    "accept-ch",
     "alt-svc",
+    "authentication-info",
     "authorization",
     "clear-site-data",
     "connection",
     "content-location",
     "content-security-policy-report-only",
+    "critical-ch",
+    "expect-ct",
     "keep-alive",
     "link",
     "nel",
     "proxy-authenticate",
+    "proxy-authentication-info",
     "proxy-authorization",
     "proxy-connection",
+    "proxy-status",
+    "public-key-pins",
+    "public-key-pins-report-only",
     "referer",
     "refresh",
     "report-to",
     "reporting-endpoints",
     "server",
+    "service-worker-allowed",
     "set-cookie",
     "set-cookie2",
     "sourcemap",
+    "speculation-rules",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "via",
     "www-authenticate",
+    "x-aspnet-version",
+    "x-aspnetmvc-version",
+    "x-lighttpd-send-file",
     "x-ms-failure-cause",
     "x-ms-home-tenant-id",
     "x-ms-management-group-ancestors",
     "x-powered-by",
+    "x-sendfile",
     "x-sourcemap",
 ];
 
 /// Headers by which a client is sent to poll: it sends its token there.
 const OPERATION_LINKS: [&str; 3] = ["azure-asyncoperation", "location", "operation-location"];
 
-/// Members of a list by which a client is sent to the next page, in lower case.
-const PAGE_LINKS: [&str; 4] = ["nextlink", "@odata.nextlink", "@nextlink", "odata.nextlink"];
-
-/// The member by which the status of an operation sends a client on to what was made, in lower case.
-const RESOURCE_LINK: &str = "resourcelocation";
+/// A larger document is said again beside the worker, which one of this size keeps for 2 ms at most.
+const ON_WORKER_BYTES_MAX: usize = 256 << 10;
+/// The same where all of it is looked into.
+const LOOKED_INTO_BYTES_MAX: usize = 32 << 10;
 
 /// How long a client may be told to wait.
 const WAIT_S_MAX: i64 = 24 * 60 * 60;
 
-fn is_page_link(member: &str) -> bool {
-    PAGE_LINKS.iter().any(|known| is_called(member, known))
-}
-
-/// Whether a lenient reader takes the name of a member for this one. Source: Go, `encoding/json`, which folds these two letters as well.
-fn is_called(member: &str, known: &str) -> bool {
-    let folded = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    member.chars().map(folded).eq(known.chars())
-}
-
-/// Whether it is the name of a region, say, and no link.
-fn is_word(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -_".contains(&byte))
+/// An answer to pass on.
+#[derive(Debug)]
+pub struct Delivered {
+    /// With links of ours.
+    pub response: Response<AnswerBody>,
+    /// What was odd: for the record.
+    pub notes: Vec<&'static str>,
 }
 
 /// Makes the backend's answer the gateway's.
 ///
-/// The second value names what was odd: for the record.
-///
 /// # Errors
-/// When the answer is one that must not be passed on, or a list that cannot be read.
-pub async fn deliver(
-    backend: &Backend,
-    response: Response<AnswerBody>,
-    delivery: &Delivery<'_>,
-) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
+/// When the answer is one that must not be passed on, a list that cannot be read, or one for which there is no room.
+pub async fn deliver(backend: &Backend, response: Response<AnswerBody>, delivery: &Delivery<'_>) -> Result<Delivered, SendError> {
     let (mut head, body) = response.into_parts();
     refuse_status(head.status)?;
-    let links = Links { origin: backend.origin(), delivery };
+    let origins = Origins::of(backend.origin(), delivery.authority);
     let mut notes = Vec::new();
     keep_back(&mut head.headers);
     bound_waits(&mut head.headers, delivery.now);
-    links.rewrite_headers(head.status, &mut head.headers, &mut notes);
+    delivery.rewrite_headers(&origins, head.status, &mut head.headers, &mut notes);
     make_pollable(head.status, &mut head.headers);
-    let is_cut_down = is_cut_down(delivery.reading);
-    if is_cut_down {
+    if is_cut_down(delivery.reading) {
         tell_nothing_of_the_rest(&mut head.headers);
     }
-    if !is_read(delivery.reading, &head) || body.is_end_stream() {
-        return Ok((Response::from_parts(head, body), notes));
+    let answer = Answer { head, notes };
+    if !is_read(delivery.reading, &answer.head) || body.is_end_stream() {
+        return Ok(answer.with(body));
     }
-    let form = Form::of(&head.headers);
-    let body = match form {
-        // What has to be cut down and cannot be read is nobody's.
-        Form::Other if is_cut_down => return Err(ForwardError::Unreadable),
-        _ if is_cut_down && head.status != StatusCode::OK => return Err(ForwardError::Unreadable),
-        Form::Unclear => return unread(head, delivery.reading, notes),
-        Form::Json => body,
-        Form::Other | Form::Unsaid => match Box::pin(form::look_into(body)).await {
-            Ok((false, body)) if !is_cut_down => return Ok((Response::from_parts(head, body), notes)),
-            Ok((_, body)) => body,
-            Err(_no_beginning) => return unread(head, delivery.reading, notes),
-        },
-    };
-    let bytes = match Box::pin(read(body, backend.config().answer_bytes_max)).await {
-        Ok(bytes) => bytes,
-        Err(_too_much) if may_be_emptied(head.status, delivery.reading) => return unread(head, delivery.reading, notes),
-        Err(error) => return Err(error),
-    };
-    let body = match links.rewrite_body(bytes.clone(), &mut notes) {
-        Ok(body) => body,
-        Err(_no_json) if form::may_be_object(&bytes) => return unread(head, delivery.reading, notes),
-        // Something was begun or made, or is no document; what is no JSON leads nowhere: the client must not lose it.
-        Err(_no_json) if may_be_emptied(head.status, delivery.reading) || form != Form::Json && !is_cut_down => bytes.clone(),
-        Err(no_json) => return Err(no_json),
-    };
-    head.headers.remove(header::CONTENT_LENGTH);
-    if body != bytes {
-        head.headers.remove(header::ETAG);
-    }
-    Ok((Response::from_parts(head, body.into()), notes))
+    Box::pin(answer.read(body, origins, delivery, backend.config().answer_bytes_max)).await
 }
 
-/// Whether not all of it is for the caller.
-const fn is_cut_down(reading: &Reading) -> bool {
-    matches!(reading, Reading::Only(_) | Reading::Within { .. })
+/// What is known of an answer before its body.
+struct Answer {
+    head: Parts,
+    notes: Vec<&'static str>,
+}
+
+impl Answer {
+    fn with(self, body: AnswerBody) -> Delivered {
+        Delivered { response: Response::from_parts(self.head, body), notes: self.notes }
+    }
+
+    /// Reads what leads clients on, and says it again.
+    async fn read(self, body: AnswerBody, origins: Origins<'_>, delivery: &Delivery<'_>, bytes_max: usize) -> Result<Delivered, SendError> {
+        let form = Form::of(&self.head.headers);
+        let is_cut_down = is_cut_down(delivery.reading);
+        let body = match form {
+            // What has to be cut down and cannot be read is nobody's.
+            Form::Other if is_cut_down => return Err(ForwardError::Unreadable.into()),
+            _ if is_cut_down && self.head.status != StatusCode::OK => return Err(ForwardError::Unreadable.into()),
+            Form::Unclear => return self.without_body(delivery, NoBody::Unreadable),
+            Form::Json => body,
+            Form::Other | Form::Unsaid => match form::look_into(body).await {
+                Ok((false, body)) if !is_cut_down => return Ok(self.with(body)),
+                Ok((_, body)) => body,
+                Err(_no_beginning) => return self.without_body(delivery, NoBody::Unreadable),
+            },
+        };
+        let mut place = delivery.held.begin(delivery.peer);
+        let bytes = match load(body, bytes_max, &mut place).await {
+            Ok(bytes) => bytes,
+            Err(reason) => return self.without_body(delivery, reason),
+        };
+        match delivery.say(bytes.clone(), origins).await {
+            Ok(Ok(said)) => self.say(said, place, delivery),
+            Ok(Err(NoDocument)) if form::may_be_object(&bytes) => self.without_body(delivery, NoBody::Unreadable),
+            // Something was begun or made, or is no document; what is no JSON leads nowhere: the client must not lose it.
+            Ok(Err(NoDocument)) if may_be_emptied(self.head.status, delivery.reading) || form != Form::Json && !is_cut_down => {
+                self.keep(bytes, place, delivery)
+            }
+            Ok(Err(NoDocument)) => Err(ForwardError::Unreadable.into()),
+            Err(NotRead::Crowded(crowded)) => self.without_body(delivery, NoBody::Crowded(crowded)),
+            Err(NotRead::Panicked(panicked)) => Err(SendError::Panicked(panicked)),
+        }
+    }
+
+    fn say(mut self, said: Said, place: Place, delivery: &Delivery<'_>) -> Result<Delivered, SendError> {
+        if said.is_changed {
+            self.head.headers.remove(header::ETAG);
+        }
+        for url in &said.links {
+            delivery.remember(url, None, StatusCode::OK);
+        }
+        self.notes.extend(std::iter::repeat_n("foreign link removed from the body", said.removed));
+        self.keep(said.body, place, delivery)
+    }
+
+    /// Passes on what counts until the client has it.
+    fn keep(mut self, body: Bytes, place: Place, delivery: &Delivery<'_>) -> Result<Delivered, SendError> {
+        self.head.headers.remove(header::CONTENT_LENGTH);
+        match place.keep(body) {
+            Ok(body) => Ok(self.with(body.into())),
+            Err(full) => self.without_body(delivery, NoBody::Full(full)),
+        }
+    }
+
+    /// What is left of an answer whose body may lead anywhere, or has no room.
+    fn without_body(mut self, delivery: &Delivery<'_>, reason: NoBody) -> Result<Delivered, SendError> {
+        if !may_be_emptied(self.head.status, delivery.reading) {
+            return Err(reason.error(delivery.is_repeatable).into());
+        }
+        for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::ETAG] {
+            self.head.headers.remove(name);
+        }
+        self.notes.push(reason.note());
+        Ok(self.with(Bytes::new().into()))
+    }
 }
 
 /// Whether a client may take links out of the body. Of failures none does.
@@ -180,22 +229,6 @@ fn is_read(reading: &Reading, head: &Parts) -> bool {
 /// Whether the head of an answer is worth more to its client than a body that cannot be read: it says that something was begun or made.
 fn may_be_emptied(status: StatusCode, reading: &Reading) -> bool {
     !is_cut_down(reading) && (status != StatusCode::OK || matches!(reading, Reading::Begun))
-}
-
-/// Of an answer whose body may lead anywhere.
-fn unread(
-    mut head: Parts,
-    reading: &Reading,
-    mut notes: Vec<&'static str>,
-) -> Result<(Response<AnswerBody>, Vec<&'static str>), ForwardError> {
-    if !may_be_emptied(head.status, reading) {
-        return Err(ForwardError::Unreadable);
-    }
-    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::ETAG] {
-        head.headers.remove(name);
-    }
-    notes.push("body removed that cannot be read");
-    Ok((Response::from_parts(head, Bytes::new().into()), notes))
 }
 
 fn refuse_status(status: StatusCode) -> Result<(), ForwardError> {
@@ -234,36 +267,90 @@ fn tell_nothing_of_the_rest(headers: &mut HeaderMap) {
 fn is_kept_back(name: &str) -> bool {
     KEPT_BACK.binary_search(&name).is_ok()
         || name.starts_with("access-control-")
+        || name.starts_with("x-accel-")
         || name.starts_with("x-ms-client-") && name != "x-ms-client-request-id"
 }
 
-async fn read(body: AnswerBody, max: usize) -> Result<Bytes, ForwardError> {
-    match Limited::new(body, max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(cause) if cause.is::<LengthLimitError>() => Err(ForwardError::AnswerTooLarge { max }),
-        Err(_cut) => Err(ForwardError::Unreadable),
+/// Why the body of an answer cannot be passed on.
+enum NoBody {
+    /// Nobody looks into it in time.
+    Crowded(Crowded),
+    /// There is no room for it.
+    Full(Overload),
+    /// It is larger than an answer that is read may be.
+    TooLarge { max: usize },
+    /// It breaks off, or may be read in more than one way.
+    Unreadable,
+}
+
+impl NoBody {
+    /// What its client is told. Clients repeat by themselves what answers 429, 500 or 503: never what was done.
+    const fn error(self, is_repeatable: bool) -> ForwardError {
+        match self {
+            Self::Unreadable => ForwardError::Unreadable,
+            Self::Crowded(_) | Self::Full(_) | Self::TooLarge { .. } if !is_repeatable => ForwardError::AnswerLost,
+            Self::Crowded(crowded) => ForwardError::Crowded(crowded),
+            Self::Full(full) => ForwardError::NoRoom(full),
+            Self::TooLarge { max } => ForwardError::AnswerTooLarge { max },
+        }
+    }
+
+    const fn note(&self) -> &'static str {
+        match self {
+            Self::Crowded(_) | Self::Full(_) | Self::TooLarge { .. } => "body removed for want of room",
+            Self::Unreadable => "body removed that cannot be read",
+        }
     }
 }
 
-struct Links<'a> {
-    origin: &'a str,
-    delivery: &'a Delivery<'a>,
+/// All of an answer, which counts from where it is no longer small.
+async fn load(mut body: AnswerBody, bytes_max: usize, place: &mut Place) -> Result<Bytes, NoBody> {
+    let said = body.size_hint();
+    let length_max = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+    let expected = said.upper().map_or(bytes_max, |upper| length_max(upper).min(bytes_max));
+    if length_max(said.lower()) > bytes_max {
+        return Err(NoBody::TooLarge { max: bytes_max });
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_cut| NoBody::Unreadable)?.into_data() else { continue };
+        let needed = bytes.len().saturating_add(data.len());
+        if needed > bytes_max {
+            return Err(NoBody::TooLarge { max: bytes_max });
+        }
+        // Most answers are one piece.
+        if bytes.is_empty() && body.is_end_stream() {
+            place.grow(needed).map_err(NoBody::Full)?;
+            return Ok(data);
+        }
+        if needed > bytes.capacity() {
+            let wanted = bytes.capacity().saturating_mul(2).min(expected).max(needed);
+            place.grow(wanted).map_err(NoBody::Full)?;
+            bytes.reserve_exact(wanted - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.into())
 }
 
-/// Where a link of the backend leads.
-enum Link {
-    /// To the backend: said again with our origin.
-    Ours(String),
-    /// Anywhere else.
-    Foreign,
-    /// To the backend or the gateway, on a path that it would not take and that a client may take for another one.
-    Unclear,
-}
+impl Delivery<'_> {
+    /// Says a document again: at once, or a large one when it is its tenant's turn.
+    async fn say(&self, bytes: Bytes, origins: Origins<'_>) -> Result<Result<Said, NoDocument>, NotRead> {
+        let on_worker_bytes_max = match self.reading {
+            // All of each thing is looked into, as of the body of a request.
+            Reading::Within { .. } => LOOKED_INTO_BYTES_MAX,
+            Reading::Begun | Reading::Links | Reading::Only(_) | Reading::Unread => ON_WORKER_BYTES_MAX,
+        };
+        if bytes.len() <= on_worker_bytes_max {
+            return Ok(document::say(bytes, &origins, self.reading));
+        }
+        let (origins, reading) = (origins.into_owned(), self.reading.clone());
+        self.reader.beside(move || document::say(bytes, &origins, &reading)).await
+    }
 
-impl Links<'_> {
-    fn rewrite_headers(&self, status: StatusCode, headers: &mut HeaderMap, notes: &mut Vec<&'static str>) {
+    fn rewrite_headers(&self, origins: &Origins<'_>, status: StatusCode, headers: &mut HeaderMap, notes: &mut Vec<&'static str>) {
         for name in OPERATION_LINKS.map(HeaderName::from_static) {
-            let Some(link) = headers.get(&name).map(|value| self.classify(value.to_str().unwrap_or_default())) else { continue };
+            let Some(link) = headers.get(&name).map(|value| origins.classify(value.to_str().unwrap_or_default())) else { continue };
             match link {
                 Link::Ours(url) => {
                     self.remember(&url, Some(&name), status);
@@ -284,99 +371,18 @@ impl Links<'_> {
         }
     }
 
-    fn classify(&self, url: &str) -> Link {
-        if let Some(path) = url.strip_prefix(self.origin).filter(|path| path.starts_with('/')) {
-            return self.checked(self.public(path));
-        }
-        let is_public = self.path_of(url).is_some_and(|path| path.starts_with('/'));
-        match url {
-            // A backend that was told the public address builds links from it.
-            url if is_public => self.checked(url.to_owned()),
-            url if url.starts_with('/') && !url.starts_with("//") => self.checked(self.public(url)),
-            _ => Link::Foreign,
-        }
-    }
-
-    fn checked(&self, url: String) -> Link {
-        if self.place_of(&url).is_some() { Link::Ours(url) } else { Link::Unclear }
-    }
-
-    fn place_of(&self, url: &str) -> Option<CanonicalPath> {
-        let path = self.path_of(url)?.split(['?', '#']).next()?;
-        CanonicalPath::parse(path).ok()
-    }
-
-    fn public(&self, path: &str) -> String {
-        format!("https://{}{path}", self.delivery.authority)
-    }
-
-    /// What stands behind our own origin.
-    fn path_of<'u>(&self, url: &'u str) -> Option<&'u str> {
-        url.strip_prefix("https://")?.strip_prefix(self.delivery.authority)
-    }
-
     /// What comes from where a client was sent is read, whatever it is; and an operation has its starter.
     fn remember(&self, url: &str, header: Option<&HeaderName>, status: StatusCode) {
-        let Some(path) = self.place_of(url) else { return };
-        let is_asked_for = path.as_str().eq_ignore_ascii_case(self.delivery.path.as_str());
+        let Some(path) = links::place_of(url, self.authority) else { return };
+        let is_asked_for = path.as_str().eq_ignore_ascii_case(self.path.as_str());
         let is_operation = header.is_some_and(|name| leads_to_operation(name, status));
         // A resource says where it is itself.
         if is_asked_for && header.is_none_or(|name| *name == header::LOCATION) {
             return;
         }
         // A link back to what was asked for is no operation, and must not outlive the grant.
-        let starter = (is_operation && !is_asked_for).then_some(self.delivery.caller);
-        self.delivery.operations.remember(&path, starter, self.delivery.now);
-    }
-
-    /// Rewrites the links of an answer and leaves out what the caller may not read. Items are not parsed further than their id.
-    fn rewrite_body(&self, bytes: Bytes, notes: &mut Vec<&'static str>) -> Result<Bytes, ForwardError> {
-        let is_cut_down = is_cut_down(self.delivery.reading);
-        let bytes = if bytes.starts_with(MARK) { bytes.slice(MARK.len()..) } else { bytes };
-        if bytes.is_empty() && !is_cut_down {
-            return Ok(bytes);
-        }
-        let Ok(mut list) = serde_json::from_slice::<Map<String, Value>>(&bytes) else {
-            // Some lists are bare arrays without links; they pass only where nothing has to be left out.
-            let is_other = |value: &RawValue| !value.get().starts_with('{');
-            let passes = !is_cut_down && serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(is_other);
-            return if passes { Ok(bytes) } else { Err(ForwardError::Unreadable) };
-        };
-        let changed = self.rewrite_members(&mut list, notes);
-        if is_cut_down {
-            // Counts, facets and whatever else stands beside the things would tell of those that are left out.
-            list.retain(|name, _member| name == "value" || is_page_link(name));
-            let items = list.get_mut("value").and_then(|value| value.as_array_mut()).ok_or(ForwardError::Unreadable)?;
-            items.retain(|item| is_shown(item, self.delivery.reading));
-        }
-        if !changed && !is_cut_down {
-            return Ok(bytes);
-        }
-        serde_json::to_vec(&list).map(Bytes::from).map_err(|_cause| ForwardError::Unreadable)
-    }
-
-    /// Whether there are links, also where none is to be changed: of a member that stands twice, what was read here has to be what the client
-    /// reads.
-    fn rewrite_members(&self, list: &mut Map<String, Value>, notes: &mut Vec<&'static str>) -> bool {
-        let links: Vec<String> = list.keys().filter(|name| is_page_link(name) || is_called(name, RESOURCE_LINK)).cloned().collect();
-        for name in &links {
-            let link = match list.get(name) {
-                None | Some(Value::Null) => continue,
-                Some(Value::String(word)) if is_word(word) && !is_page_link(name) => continue,
-                Some(link) => link.as_str().map_or(Link::Foreign, |link| self.classify(link)),
-            };
-            match link {
-                Link::Ours(url) => {
-                    self.remember(&url, None, StatusCode::OK);
-                    list.insert(name.clone(), url.into());
-                }
-                Link::Foreign | Link::Unclear => {
-                    list.remove(name);
-                    notes.push("foreign link removed from the body");
-                }
-            }
-        }
-        !links.is_empty()
+        let starter = (is_operation && !is_asked_for).then_some(self.caller);
+        self.operations.remember(&path, starter, self.now);
     }
 }
 
@@ -414,26 +420,6 @@ fn is_wait(wait: &HeaderValue, units_per_s: i64, now: Timestamp) -> bool {
     let until = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
     until.is_ok_and(|until| until.as_second() - now.as_second() <= WAIT_S_MAX)
 }
-
-/// Whether a thing of a list is for the caller.
-fn is_shown(item: &Value, reading: &Reading) -> bool {
-    match reading {
-        Reading::Begun | Reading::Links | Reading::Unread => true,
-        Reading::Only(scopes) => lies_in(item, scopes),
-        Reading::Within { tenant, directory } => {
-            let named = links::in_json(item.to_string().as_bytes(), &Scope::whole(Anchor::Tenant));
-            named.is_ok_and(|places| places.iter().all(|place| directory.owner(place) == Some(*tenant)))
-        }
-    }
-}
-
-fn lies_in(item: &Value, scopes: &Arc<[Scope]>) -> bool {
-    let scope = item.get("id").and_then(|id| id.as_str()).and_then(|id| Scope::parse(id).ok());
-    scope.is_some_and(|scope| scopes.iter().any(|granted| granted.covers(&scope)))
-}
-
-/// The mark of the order of bytes, which clients pass over.
-const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Tells the client that something was taken out of the answer.
 const FLAG: HeaderName = HeaderName::from_static("x-steward-flag");

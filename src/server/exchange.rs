@@ -10,7 +10,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
 use super::headers::{self, Echo};
-use super::held::{EXPECTED_BYTES, Place, SMALL_BYTES_MAX};
 use super::load::Load;
 use super::parts::Parts;
 use super::permission::Permission;
@@ -18,14 +17,15 @@ use super::{Backends, Gateway};
 use crate::arm::action::Method;
 use crate::bodies::{NotRead, Reader};
 use crate::clock::Clock;
-use crate::forward::{AnswerBody, Backend, Delivery, ForwardError, RequestBody, SendError, deliver};
+use crate::forward::{AnswerBody, Backend, Delivered, Delivery, ForwardError, RequestBody, SendError, deliver};
+use crate::held::{EXPECTED_BYTES, Place, SMALL_BYTES_MAX};
 use crate::https::{CloseAfter, Connection};
 use crate::ids::RequestId;
 use crate::management::{self, OwnAnswer, OwnError};
 use crate::panics::{Panicked, contain, contained};
 use crate::pipeline::{
     self, Admitted, Arrival, CheckName, Content, Context, Forwardable, ManagementRequest, Outbound, Outcome, OwnQuestion, OwnRequest,
-    Refused, Service, Sighting, Trail, Unread,
+    Reading, Refused, Service, Sighting, Trail, Unread,
 };
 use crate::record::Finished;
 use crate::rejection::Rejection;
@@ -66,7 +66,7 @@ impl Gateway {
             Err(refused) => (Err(refused), None),
         };
         let ended = self.ended(backends, admitted, RequestBody::Client(body), &context).await;
-        self.finish(self.hold(ended, place, peer)).await
+        self.finish(self.hold(ended, place)).await
     }
 
     /// Room for what the gateway will answer itself, if not too much waits for this peer already.
@@ -88,14 +88,17 @@ impl Gateway {
         Err(Refused { rejection: Box::new(Rejection::Overload { error }), trail })
     }
 
-    /// Counts an answer that is there as a whole until its client has it, and refuses it when there is no room for it.
-    fn hold(&self, ended: Ended, place: Option<Place>, peer: SocketAddr) -> Ended {
+    /// Counts an answer of the gateway's own until its client has it, and refuses it when there is no room for it.
+    fn hold(&self, ended: Ended, place: Option<Place>) -> Ended {
+        let Some(place) = place else { return ended };
         let Ended { response, trail, rejection, written } = ended;
         let (head, body) = response.into_parts();
-        match body.try_map_whole(|whole| self.held.keep(peer, place, whole)) {
-            Ok(body) => Ended { response: Response::from_parts(head, body), trail, rejection, written },
-            Err(error) => Ended { written, ..Ended::refused(Rejection::Overload { error }, trail, &self.site.default_authority) },
-        }
+        let error = match body.try_map_whole(|whole| place.keep(whole)) {
+            Ok(body) => return Ended { response: Response::from_parts(head, body), trail, rejection, written },
+            Err(error) => error,
+        };
+        let rejection = if written.is_some() { Rejection::Forward(ForwardError::AnswerLost) } else { Rejection::Overload { error } };
+        Ended { written, ..Ended::refused(rejection, trail, &self.site.default_authority) }
     }
 
     /// What was admitted is carried out, and whatever came of it is recorded.
@@ -182,7 +185,7 @@ impl Gateway {
     ) -> Ended {
         let parts = Parts { gateway: self, backends, context };
         let desk = parts.desk(None);
-        let pending = Pending { gateway: self, trail: Some(trail) };
+        let pending = Pending::of(self, trail);
         let carried = contained(pin!(management::carry_out(request, body, &desk))).await;
         let mut trail = pending.disarm();
         match in_one(carried) {
@@ -197,11 +200,11 @@ impl Gateway {
 
     async fn forward(self: &Arc<Self>, backends: &Backends, request: Forwardable, body: RequestBody, context: &Context<'_>) -> Ended {
         let (unread, trail) = request.split();
-        let mut pending = Pending { gateway: self, trail: Some(trail) };
+        let mut pending = Pending::of(self, trail);
         let delivered = contained(pin!(self.send(backends, unread, body, &mut pending, context))).await;
         let mut trail = pending.disarm();
         match delivered.unwrap_or_else(|panicked| Err(Box::new(Rejection::Panicked(panicked)))) {
-            Ok((response, notes)) => {
+            Ok(Delivered { response, notes }) => {
                 trail.pass(CheckName::Forward);
                 trail.notes.extend(notes.into_iter().map(Cow::Borrowed));
                 Ended { response, trail, rejection: None, written: None }
@@ -218,7 +221,7 @@ impl Gateway {
         body: RequestBody,
         pending: &mut Pending<'_>,
         context: &Context<'_>,
-    ) -> Result<(Response<AnswerBody>, Vec<&'static str>), Box<Rejection>> {
+    ) -> Result<Delivered, Box<Rejection>> {
         let failed = |error| Box::new(Rejection::Forward(error));
         let (backend, reader) = (&backends.manager, Reader { owner: unread.owner(), room: &backends.room, turns: &self.turns });
         // A body takes its time, and grants end meanwhile.
@@ -235,12 +238,43 @@ impl Gateway {
         };
         let request = self.judge(unread, judged, &reader, context).await?;
         pending.note(&request);
+        // What is passed on as it comes needs no room, nor does what was begun: its head says so, which is enough.
+        if !matches!(request.reading(), Reading::Begun | Reading::Unread) {
+            self.held.expect(pending.peer).map_err(|error| Box::new(Rejection::Overload { error }))?;
+        }
         let permission = Permission::new(self, request, context, judged_at);
-        match send(backend, &permission, body, context).await {
+        match self.ask(backend, &permission, body, &reader, pending.peer).await {
             Ok(delivered) => Ok(delivered),
             Err(SendError::Ended) => Err(Box::new(permission.ended())),
             Err(SendError::Failed(error)) => Err(failed(error)),
+            Err(SendError::Panicked(panicked)) => Err(Box::new(Rejection::Panicked(panicked))),
         }
+    }
+
+    /// Sends the request, and makes the answer ours.
+    async fn ask(
+        &self,
+        backend: &Backend,
+        permission: &Permission,
+        body: RequestBody,
+        reader: &Reader<'_>,
+        peer: SocketAddr,
+    ) -> Result<Delivered, SendError> {
+        let request = &permission.request;
+        let response = backend.send(request, body, permission.clone()).await?;
+        let delivery = Delivery {
+            authority: request.authority(),
+            reading: request.reading(),
+            path: request.path(),
+            is_repeatable: matches!(request.method(), Method::Get | Method::Head),
+            caller: request.caller().principal,
+            reader,
+            held: &self.held,
+            peer,
+            operations: &self.operations,
+            now: self.clock.now(),
+        };
+        deliver(backend, response, &delivery).await
     }
 
     /// Judges what the body names; what a large one names, beside the worker.
@@ -319,28 +353,10 @@ fn in_one<T>(ended: Result<Result<T, OwnError>, Panicked>) -> Result<T, Box<Reje
     }
 }
 
-async fn send(
-    backend: &Backend,
-    permission: &Permission,
-    body: RequestBody,
-    context: &Context<'_>,
-) -> Result<(Response<AnswerBody>, Vec<&'static str>), SendError> {
-    let request = &permission.request;
-    let response = backend.send(request, body, permission.clone()).await?;
-    let delivery = Delivery {
-        authority: request.authority(),
-        reading: request.reading(),
-        path: request.path(),
-        caller: request.caller().principal,
-        operations: context.operations,
-        now: context.now,
-    };
-    Ok(deliver(backend, response, &delivery).await?)
-}
-
 /// A request at the backend. When its client leaves, the future that holds this is dropped, and the record is written here.
 struct Pending<'a> {
     gateway: &'a Gateway,
+    peer: SocketAddr,
     trail: Option<Box<Trail>>,
 }
 
@@ -350,7 +366,11 @@ const MIN_REVISION_TIME_MAX: Duration = Duration::from_secs(1);
 /// The status a record shows for a client that did not wait for its answer.
 const CLIENT_LEFT: u16 = 499;
 
-impl Pending<'_> {
+impl<'a> Pending<'a> {
+    fn of(gateway: &'a Gateway, trail: Box<Trail>) -> Self {
+        Self { gateway, peer: trail.peer, trail: Some(trail) }
+    }
+
     /// Adds to the record what became known with the body, however the request ends.
     fn note(&mut self, request: &Outbound) {
         if let Some(trail) = &mut self.trail {

@@ -4,7 +4,6 @@
 
 mod exchange;
 mod headers;
-mod held;
 mod load;
 mod parts;
 mod permission;
@@ -16,13 +15,13 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::rustls::ServerConfig;
 
-pub use self::held::Held;
 use self::load::Load;
 
 use crate::bodies::{Room, Turns};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::forward::{Backend, BackendConfig, ConnectError, Fabric};
+use crate::held::Held;
 use crate::https::{self, Capacity, Drained, Limits, Places, Stop};
 use crate::identity::Verifier;
 use crate::management::{Deployments, Discovery};

@@ -186,18 +186,29 @@ const LISTS_MAX: usize = (64 << 20) / LIST_BYTES;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
-    let list = json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string();
+    let long = json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string();
     let backend = Backend::start(move |arrived, _| {
-        let is_long = arrived.head.contains("virtualMachines");
-        Act::Answer(json_answer("200 OK", if is_long { &list } else { "{}" }))
+        Act::Answer(match arrived.head.split(' ').next() {
+            Some("PUT") => json_answer("202 Accepted\r\nAzure-AsyncOperation: /subscriptions/operations", &long),
+            Some("POST") => json_answer("200 OK", &long),
+            _ if arrived.head.contains("virtualMachines") => json_answer("200 OK", &long),
+            _ => json_answer("200 OK", "{}"),
+        })
     })
     .await;
     let front = front("unread-lists", &backend, "", "").await;
     let list = format!("{}/providers/Microsoft.Compute/virtualMachines?{V}", SHARED.subscription("alder-prod"));
     let (host, token) = (front.client.authority(), SHARED.token("reader").await);
     let mut unread = Vec::new();
+    let restart = || call("POST", list.replace('?', "/vm/restart?"));
     let refused = loop {
         assert!(unread.len() <= LISTS_MAX, "more was given");
+        if unread.len() == LISTS_MAX {
+            // There is room for a page, and so it is asked for; then it is no page.
+            let answer = front.ask("operator", restart()).await;
+            assert_eq!(answer.told(), "502 BadGateway upstream.answer_too_large", "a client would repeat what answers 503");
+            assert!(answer.header("retry-after").is_empty() && backend.log().arrived.last().unwrap().head.starts_with("POST "));
+        }
         let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
         let head = format!("GET {list} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
         tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
@@ -214,9 +225,41 @@ async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
     let record = front.admin(get(format!("/api/records/{}", answer.request_id()))).await.json();
     assert_eq!(record["reason"], "limit.overload");
     assert_eq!(front.ask("reader", get(thing())).await.status, 200, "what is passed on as it comes goes on");
+    let begun = front.ask("operator", call("PUT", thing()).json(&json!({}))).await;
+    let leads = begun.header("azure-asyncoperation").starts_with("https://");
+    assert_eq!((begun.status.as_u16(), begun.body.len(), leads), (202, 0, true), "its client learns that it began");
+    let record = front.admin(get(format!("/api/records/{}", begun.request_id()))).await.json();
+    assert!(record["outcome"] == "allow" && record["notes"].to_string().contains("for want of room"), "{record}");
     drop(unread);
     let answered = async { while front.ask("reader", get(list.clone())).await.status != 200 {} };
     timeout(PATIENCE, answered).await.expect("what nobody can read any more is not held");
+    front.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_counts_as_it_comes_and_without_room_for_a_page_nothing_is_asked_for() {
+    // All of a list but its end: the gateway waits for that, and holds the rest.
+    let mut endless = json_answer("200 OK", &json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string());
+    endless.pop();
+    let backend = Backend::start(move |arrived, _| match arrived.head.contains("virtualMachines") {
+        true => Act::Answer(endless.clone()),
+        false => ok(arrived, 0),
+    })
+    .await;
+    let front = front("endless-lists", &backend, "connections_max = 64\n", "").await;
+    let list = |kind: &str| format!("{}/providers/Microsoft.Compute/{kind}?{V}", SHARED.subscription("alder-prod"));
+    let (token, mut waiting) = (SHARED.token("reader").await, JoinSet::new());
+    for _ in 0..2 * LISTS_MAX {
+        let (client, sent) = (front.client.clone(), get(list("virtualMachines")).bearer(&token));
+        waiting.spawn(async move { client.send(sent).await.status.as_u16() });
+    }
+    for _ in 0..LISTS_MAX {
+        let refused = timeout(PATIENCE, waiting.join_next()).await.expect("there is no more room than for the others").unwrap();
+        assert_eq!(refused.unwrap(), 503);
+    }
+    waiting.shutdown().await;
+    let answered = async { while front.ask("reader", get(list("disks"))).await.status != 200 {} };
+    timeout(PATIENCE, answered).await.expect("who left counts no more");
     front.drain().await;
 }
 

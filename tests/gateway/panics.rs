@@ -12,6 +12,7 @@ use serde_json::json;
 use steward::bodies::Turns;
 use steward::clock::{Clock, Timestamp};
 use steward::config;
+use steward::held::Held;
 use steward::https::Drained;
 use steward::identity::{CacheLimits, Fetcher, KeyStore, KeyTimes, Verifier};
 use steward::ids::SessionId;
@@ -21,7 +22,7 @@ use steward::pipeline::{AssertionSigner, CheckName, OperationOwners, Outcome, Si
 use steward::policy::LoadOptions;
 use steward::policy::watch::{PolicySource, Watcher};
 use steward::record::{Found, Record, Recorder, Writer};
-use steward::server::{self, BackendsConfig, Gateway, Held, Listening, Workers};
+use steward::server::{self, BackendsConfig, Gateway, Listening, Workers};
 use steward::state::State;
 use steward::store::{self, Answer, Change, CommitError, Epoch, Heard, Plan, Revision, Snapshot, Store, Tail, Write};
 use steward::telemetry::{Condition, Metrics, Vitals};

@@ -163,6 +163,7 @@ async fn links_in_bodies(gate: &Gate, forms: &mut Forms) {
         ("the link twice, a foreign one last", "200 OK", json_kind, format!(r#"{{"nextLink":"{own}","nextLink":"{EVIL}","value":[]}}"#)),
         ("the link twice, a foreign one first", "200 OK", json_kind, format!(r#"{{"nextLink":"{EVIL}","nextLink":"{own}","value":[]}}"#)),
         ("the link twice, then nothing", "200 OK", json_kind, format!(r#"{{"nextLink":"{EVIL}","nextLink":null,"value":[]}}"#)),
+        ("the link in properties", "200 OK", json_kind, json!({ "properties": { "nextLink": EVIL, "rows": [] } }).to_string()),
         ("the link in escapes", "200 OK", json_kind, format!(r#"{{"value":[],"next\u004cink":"{EVIL}"}}"#)),
         ("behind a byte order mark", "200 OK", json_kind, format!("\u{feff}{{\"value\":[],\"nextLink\":\"{EVIL}\"}}")),
         (
@@ -360,6 +361,18 @@ async fn kept_back(gate: &Gate, forms: &mut Forms) {
         "X-SourceMap",
         "Content-Security-Policy-Report-Only",
         "Service-Worker-Allowed",
+        "Accept-CH",
+        "Authentication-Info",
+        "Critical-CH",
+        "Expect-CT",
+        "Proxy-Authentication-Info",
+        "Proxy-Status",
+        "Public-Key-Pins",
+        "Public-Key-Pins-Report-Only",
+        "Speculation-Rules",
+        "X-Accel-Redirect",
+        "X-Sendfile",
+        "X-Lighttpd-Send-File",
         "X-AspNet-Version",
         "X-AspNetMvc-Version",
         "X-Backend-Server",
@@ -400,7 +413,7 @@ async fn kept_back(gate: &Gate, forms: &mut Forms) {
 }
 
 /// Names that the client must not get from a backend, whatever else it gets.
-const FORBIDDEN: [&str; 37] = [
+const FORBIDDEN: [&str; 52] = [
     "server",
     "x-powered-by",
     "set-cookie",
@@ -438,6 +451,21 @@ const FORBIDDEN: [&str; 37] = [
     "sourcemap",
     "x-sourcemap",
     "x-ms-failure-cause",
+    "service-worker-allowed",
+    "x-aspnet-version",
+    "x-aspnetmvc-version",
+    "accept-ch",
+    "authentication-info",
+    "critical-ch",
+    "expect-ct",
+    "proxy-authentication-info",
+    "proxy-status",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "speculation-rules",
+    "x-accel-redirect",
+    "x-sendfile",
+    "x-lighttpd-send-file",
 ];
 
 async fn broken_heads(gate: &Gate, forms: &mut Forms) {

@@ -1,9 +1,9 @@
 //! Answers that are there as a whole and that their clients have not taken yet: the gateway's own, and those of the backend that were read
 //! here, because their links are rewritten or something is left out. Each stays until all of it is written.
 //!
-//! A request for one is small, so whoever does not read could fill the memory with them. What an address has waiting is bounded, and what the
-//! gateway makes for it counts from the beginning, by an estimate. An answer for which there is no room is refused. What is passed on piece by
-//! piece is not held.
+//! A request for one is small, so whoever does not read could fill the memory with them. What an address has waiting is bounded: what the gateway
+//! makes for it counts from the beginning, by an estimate, and what it reads from the backend as it comes. Nothing is begun for an address that has
+//! no room left for a page. What is passed on piece by piece is not held.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::pipeline::Overload;
 use crate::shares::of_one_max;
 
 /// A smaller answer does not count: a connection has as much in other buffers. One that is thought to be small counts as this until it is there.
-pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
+pub(crate) const SMALL_BYTES_MAX: usize = 64 << 10;
 /// What a list or a batch counts as until it is there: a page. Nothing of the gateway's own is begun for an address that has less left.
-pub(super) const EXPECTED_BYTES: usize = 1 << 20;
+pub(crate) const EXPECTED_BYTES: usize = 1 << 20;
 /// Bytes that wait for the clients of one address, or one network of 64 bits of IPv6.
 const HELD_BYTES_PER_ADDRESS_MAX: usize = 64 << 20;
 /// Bytes that wait for all clients, of which an address has no more than stays free beside it. Who has nothing waiting gets one answer even so, however
@@ -40,7 +40,7 @@ struct Totals {
 
 /// Room for an answer, as long as this is there.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     address: IpAddr,
     bytes: usize,
     totals: Arc<Totals>,
@@ -51,31 +51,47 @@ impl Held {
     ///
     /// # Errors
     /// When as much waits already as may.
-    pub(super) fn reserve(&self, peer: SocketAddr, expected: usize) -> Result<Place, Overload> {
-        let mut place = self.nothing(peer);
+    pub(crate) fn reserve(&self, peer: SocketAddr, expected: usize) -> Result<Place, Overload> {
+        let mut place = self.begin(peer);
         place.resize(expected, expected.max(EXPECTED_BYTES))?;
         Ok(place)
+    }
+
+    /// Whether there is room for a page that is yet to come from elsewhere.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn expect(&self, peer: SocketAddr) -> Result<(), Overload> {
+        self.reserve(peer, SMALL_BYTES_MAX).map(drop)
+    }
+
+    /// Nothing yet: what comes from elsewhere counts as it comes.
+    pub(crate) fn begin(&self, peer: SocketAddr) -> Place {
+        Place { address: network(peer.ip()), bytes: 0, totals: Arc::clone(&self.0) }
+    }
+}
+
+impl Place {
+    /// Counts so many bytes, of which there are more to come.
+    ///
+    /// # Errors
+    /// When there is no room for them; what counted before does so still.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Overload> {
+        if bytes <= SMALL_BYTES_MAX { Ok(()) } else { self.resize(bytes, bytes) }
     }
 
     /// The same answer, which counts until nobody has anything of it any more.
     ///
     /// # Errors
     /// When it is larger than what there is room for.
-    pub(super) fn keep(&self, peer: SocketAddr, place: Option<Place>, answer: Bytes) -> Result<Bytes, Overload> {
+    pub(crate) fn keep(mut self, answer: Bytes) -> Result<Bytes, Overload> {
         if answer.len() <= SMALL_BYTES_MAX {
             return Ok(answer);
         }
-        let mut place = place.unwrap_or_else(|| self.nothing(peer));
-        place.resize(answer.len(), answer.len())?;
-        Ok(Bytes::from_owner(Kept { answer, _place: place }))
+        self.resize(answer.len(), answer.len())?;
+        Ok(Bytes::from_owner(Kept { answer, _place: self }))
     }
 
-    fn nothing(&self, peer: SocketAddr) -> Place {
-        Place { address: network(peer.ip()), bytes: 0, totals: Arc::clone(&self.0) }
-    }
-}
-
-impl Place {
     /// Takes so many bytes instead of those that it has. To take more, there has to be this much room, with those that it has.
     fn resize(&mut self, bytes: usize, room: usize) -> Result<(), Overload> {
         let mut of = self.totals.of.entry(self.address).or_insert(0);
@@ -146,7 +162,7 @@ mod tests {
 
     /// An answer that nothing was reserved for.
     fn keep(held: &Held, address: &str, bytes: usize) -> Result<Bytes, Overload> {
-        held.keep(peer(address), None, vec![0; bytes].into())
+        held.begin(peer(address)).keep(vec![0; bytes].into())
     }
 
     fn is_free(held: &Held) -> bool {
@@ -179,7 +195,7 @@ mod tests {
         let most = HELD_BYTES_PER_ADDRESS_MAX / EXPECTED_BYTES;
         let mut places: Vec<Place> = (0..most).map(|_| held.reserve(peer(ONE), EXPECTED_BYTES).unwrap()).collect();
         assert_eq!(held.reserve(peer(ONE), EXPECTED_BYTES).err(), Some(OF_ONE));
-        let mut answer = |bytes: usize| held.keep(peer(ONE), places.pop(), vec![0; bytes].into());
+        let mut answer = |bytes: usize| places.pop().unwrap().keep(vec![0; bytes].into());
         // What is not larger than expected has its room, and what is larger has none; neither counts as it did.
         let smaller = answer(SMALL_BYTES_MAX + 1).unwrap();
         assert_eq!(held.0.all.load(Ordering::Relaxed), (most - 1) * EXPECTED_BYTES + smaller.len());
@@ -203,7 +219,7 @@ mod tests {
         let first = held.reserve(peer(ONE), SMALL_BYTES_MAX).unwrap();
         let refused = |max: usize| Some(Overload::Unread { max });
         assert_eq!(held.reserve(peer(ONE), SMALL_BYTES_MAX).err(), refused(0));
-        let first = held.keep(peer(ONE), Some(first), vec![0; 8 * EXPECTED_BYTES].into()).unwrap();
+        let first = first.keep(vec![0; 8 * EXPECTED_BYTES].into()).unwrap();
         assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), refused(0));
         assert_eq!(keep(&held, "2001:db8:0:5::2", SMALL_BYTES_MAX + 1).err(), refused(7 << 19), "of the same network");
         kept.remove(0);
@@ -218,6 +234,27 @@ mod tests {
         let only = keep(&held, ONE, HELD_BYTES_MAX + 1).unwrap();
         assert_eq!(keep(&held, ONE, SMALL_BYTES_MAX + 1).err(), Some(OF_ONE));
         drop(only);
+        assert!(is_free(&held));
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_counts_as_it_comes_and_is_not_begun_without_room() {
+        let held = Held::default();
+        held.expect(peer(ONE)).unwrap();
+        let mut place = held.begin(peer(ONE));
+        place.grow(SMALL_BYTES_MAX).unwrap();
+        assert!(is_free(&held));
+        let waiting = keep(&held, ONE, HELD_BYTES_PER_ADDRESS_MAX - EXPECTED_BYTES).unwrap();
+        for bytes in [SMALL_BYTES_MAX + 1, EXPECTED_BYTES] {
+            place.grow(bytes).unwrap();
+            assert_eq!(held.0.all.load(Ordering::Relaxed), waiting.len() + bytes);
+        }
+        assert_eq!((place.grow(EXPECTED_BYTES + 1).err(), held.expect(peer(ONE)).err()), (Some(OF_ONE), Some(OF_ONE)));
+        assert!(held.expect(peer(OTHER)).is_ok());
+        let answer = place.keep(vec![0; EXPECTED_BYTES].into()).unwrap();
+        drop(waiting);
+        assert_eq!(held.0.all.load(Ordering::Relaxed), answer.len());
+        drop(answer);
         assert!(is_free(&held));
     }
 
