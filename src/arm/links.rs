@@ -832,11 +832,11 @@ impl<'o> Walk<'_, 'o> {
         match self.said {
             Said::Here(_) => self.places.bare_ids_seen(text),
             Said::Around(_) => self.places.ids_below_seen(text),
-            Said::Unnamed(_) if text.len() >= DIGITS => {
+            Said::Unnamed(_) => {
                 self.places.unnamed.push(text.to_owned());
                 Ok(())
             }
-            Said::Nothing | Said::Unnamed(_) => Ok(()),
+            Said::Nothing => Ok(()),
         }
     }
 
@@ -1043,6 +1043,7 @@ mod tests {
             r#"{"subscriptionId":{"type":"string","defaultValue":"~"}}"#,
             r#"{"subscription":{"properties":{"id":"~"}}}"#,
             r#"{"subscription":{"guid":"~"}}"#,
+            r#"{"subscription":{"a":{"key":"~"}}}"#,
             r#"{"subscriptions":[{"uuid":"x, ~"}]}"#,
             r#"{"subscription":{"properties":{"~":1}}}"#,
             r#"{"subscription":{"x":"%38f2c1a10-0000-4000-8000-00000000000a"}}"#,
@@ -1136,6 +1137,8 @@ mod tests {
             "SubscriptionName=x;TenantId=~",
             "Ocp-Apim-Subscription-Key: ~",
             "the id ~ and no other",
+            "9f2c1a10-0000-4000-8000-00000000000b, ~ and a subscription",
+            "x=8f2c1a10-0000-4000-8000-0000+000000a and more of them",
             "/subscription/~ and more",
             "see /subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg, ~",
             "/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg/providers/A.B/c/d/my-subscription/~",
