@@ -3,6 +3,9 @@
 //! A body is data of whoever provides the resource, so no list of properties could say where ids stand. Every text in it is looked at instead, names
 //! of members included: whatever a reader could take for a subscription or a management group, decoded, with doubled or turned slashes, in any case,
 //! is one.
+//!
+//! An id by itself says nothing of what it is of. It counts where a name says so: that of the member that it stands in or below, that beside it in a
+//! pair of name and value, or the word before it in a text. Texts that are JSON documents are looked into like the body.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,6 +27,12 @@ const ID_BYTES_MAX: usize = 2048;
 const DEPTH_MAX: usize = 64;
 /// How often a text is decoded: as often as a careless reader might.
 const DECODINGS_MAX: usize = 3;
+/// Members inside each other between the one that names subscriptions and an id.
+const LEVELS_MAX: u8 = 4;
+/// JSON documents inside each other's texts.
+const DOCUMENTS_MAX: u8 = 2;
+/// Letters and digits between the word for a subscription and its id: `Id in tolower` and the like.
+const BETWEEN_MAX: usize = 24;
 
 /// A body or query that cannot be read in one way only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +47,8 @@ pub struct Unreadable(String);
 pub fn in_json(text: &[u8], own: &Scope) -> Result<Vec<Scope>, Unreadable> {
     let mut places = Places::of(own);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let walk = Walk { places: &mut places, depth: 0, names_subscriptions: false };
-    walk.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|cause| Unreadable(cause.to_string()))?;
+    let walk = Walk { places: &mut places, depth: 0, documents: 0, said: Said::Nothing };
+    walk.deserialize(&mut reader).and_then(|_is_name| reader.end()).map_err(|cause| Unreadable(cause.to_string()))?;
     Ok(places.found)
 }
 
@@ -219,11 +228,13 @@ struct Places<'o> {
     found: Vec<Scope>,
     known: HashSet<String>,
     starts: usize,
+    /// Texts of values whose name may come behind them.
+    unnamed: Vec<String>,
 }
 
 impl<'o> Places<'o> {
     fn of(own: &'o Scope) -> Self {
-        Self { own, found: Vec::new(), known: HashSet::new(), starts: 0 }
+        Self { own, found: Vec::new(), known: HashSet::new(), starts: 0, unnamed: Vec::new() }
     }
 
     /// Finds what a name and a value in a query name.
@@ -233,7 +244,7 @@ impl<'o> Places<'o> {
         self.look_at(value)?;
         // Folded last: a word with an odd letter must not go with the segments that are taken out.
         if folded(&decoded_fully(pair).to_lowercase().replace("subscriptions/", "")).contains(SUBSCRIPTION) {
-            self.bare_ids_seen(value)?;
+            self.bare_ids_seen(pair)?;
         }
         Ok(())
     }
@@ -318,25 +329,55 @@ impl<'o> Places<'o> {
         if has_id_for_few(text) {
             return Err(for_few());
         }
-        for word in text.split(|c: char| !c.is_ascii_hexdigit() && c != '-') {
-            if let Some((id, "")) = guid(word)
-                && self.own.subscription_id() != Some(id)
-            {
-                self.add(Scope::subscription(id))?;
+        bare(text).try_for_each(|(_, _, id)| self.add_bare(id))
+    }
+
+    /// The same in what a text is once decoded, for those who see all of it and for those who do not.
+    fn bare_ids_seen(&mut self, text: &str) -> Result<(), Unreadable> {
+        in_forms(text, |form| self.bare_ids(form))
+    }
+
+    /// Every id in a text that stands below a member that names subscriptions. One behind a slash is part of a path, which says itself what it is of.
+    fn ids_below_seen(&mut self, text: &str) -> Result<(), Unreadable> {
+        in_forms(text, |form| {
+            if has_id_for_few(form) {
+                return Err(for_few());
+            }
+            let outside = bare(form).filter(|(at, ..)| !form.get(..*at).is_some_and(|before| before.ends_with(['/', '\\'])));
+            outside.into_iter().try_for_each(|(_, _, id)| self.add_bare(id))
+        })
+    }
+
+    /// Every id that a text says to be of a subscription: `SubscriptionId=…;`, `subscriptionId in ('…', '…')`.
+    fn ids_told(&mut self, text: &str) -> Result<(), Unreadable> {
+        if text.len() < SHORTEST || is_expression(text) {
+            return Ok(());
+        }
+        in_forms(text, |form| if tells(form) { self.ids_told_in(&form.to_ascii_lowercase()) } else { Ok(()) })
+    }
+
+    fn ids_told_in(&mut self, text: &str) -> Result<(), Unreadable> {
+        if has_id_for_few(text) {
+            return Err(for_few());
+        }
+        let (mut end, mut is_told) = (0, false);
+        for (at, word, id) in bare(text) {
+            let between = text.get(end..at).unwrap_or_default();
+            is_told = match between.rsplit_once(SUBSCRIPTION) {
+                Some((_, behind)) => letters(behind) <= BETWEEN_MAX && !is_of_others(behind) && !behind.contains('/'),
+                // Of a list of ids, only the first has the word before it.
+                None => is_told && letters(between) == 0,
+            };
+            end = at + word.len();
+            if is_told {
+                self.add_bare(id)?;
             }
         }
         Ok(())
     }
 
-    /// The same in what a text is once decoded, for those who see all of it and for those who do not.
-    fn bare_ids_seen(&mut self, text: &str) -> Result<(), Unreadable> {
-        self.bare_ids(text)?;
-        if is_plain(text) {
-            return Ok(());
-        }
-        let decoded = decoded_fully(text);
-        self.bare_ids(&decoded)?;
-        self.bare_ids(&visible(&decoded))
+    fn add_bare(&mut self, id: SubscriptionId) -> Result<(), Unreadable> {
+        if self.own.subscription_id() == Some(id) { Ok(()) } else { self.add(Scope::subscription(id)) }
     }
 
     fn add(&mut self, place: Scope) -> Result<(), Unreadable> {
@@ -357,7 +398,105 @@ fn all_of_one_reading(text: &str) -> Result<usize, Unreadable> {
 }
 
 const SUBSCRIPTION: &str = "subscription";
-const WORDS: [&str; 2] = ["subscriptions/", "providers/microsoft.management/managementgroups/"];
+/// As OData writes the key of an entity. Source: OData 4.01, part 2, section 4.3.1.
+const KEYED: &str = "subscriptions(";
+const WORDS: [&str; 3] = ["subscriptions/", KEYED, "providers/microsoft.management/managementgroups/"];
+
+/// What else has ids. An id behind such a word, or in a member with such a name, is not a subscription's for what stands around them.
+const OTHERS: [&str; 31] = [
+    "appid",
+    "application",
+    "assignment",
+    "billing",
+    "client",
+    "correlationid",
+    "customer",
+    "definition",
+    "directory",
+    "etag",
+    "group",
+    "key",
+    "objectid",
+    "offer",
+    "operationid",
+    "owner",
+    "password",
+    "plan",
+    "policy",
+    "principal",
+    "product",
+    "publisher",
+    "requestid",
+    "role",
+    "secret",
+    "sku",
+    "tenant",
+    "token",
+    "user",
+    "version",
+    "workspace",
+];
+
+fn is_of_others(name: &str) -> bool {
+    OTHERS.iter().any(|other| name.contains(other))
+}
+
+/// Whether all that such a name is given to is of subscriptions. It is not when it goes on to something else, and when it is an id.
+fn is_of_subscriptions(name: &str) -> bool {
+    name.rsplit_once(SUBSCRIPTION).is_some_and(|(_, behind)| !is_of_others(behind) && !behind.contains('/'))
+}
+
+/// Whether a text has the word for a subscription, in any case.
+fn tells(text: &str) -> bool {
+    memchr::memchr2_iter(b's', b'S', text.as_bytes()).any(|at| begins(text, at, SUBSCRIPTION))
+}
+
+fn letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
+}
+
+/// Whether a text is an expression of a template, which the gateway leaves to those who evaluate it: `[guid(subscription().id, '…')]`.
+fn is_expression(text: &str) -> bool {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or_default();
+    let function = inner.trim_start_matches('[').split_once('(').map_or("", |(function, _)| function);
+    !function.is_empty() && function.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+}
+
+/// Whether a text is a JSON document with members or items.
+fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<de::IgnoredAny>(text).is_ok()
+}
+
+/// Looks at what a text is, at what it is once decoded, and at what those see of that who do not see all of it.
+fn in_forms(text: &str, mut look: impl FnMut(&str) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+    look(text)?;
+    if is_plain(text) {
+        return Ok(());
+    }
+    let decoded = decoded_fully(text);
+    if decoded != text {
+        look(&decoded)?;
+    }
+    let seen = visible(&decoded);
+    if seen == decoded { Ok(()) } else { look(&seen) }
+}
+
+/// The ids that stand in a text by themselves: where, as what, and which.
+fn bare(text: &str) -> impl Iterator<Item = (usize, &str, SubscriptionId)> {
+    let is_between = |c: char| !c.is_ascii_hexdigit() && c != '-';
+    let words = text.split_inclusive(is_between).scan(0, move |end, piece| {
+        let at = *end;
+        *end += piece.len();
+        Some((at, piece.trim_end_matches(is_between)))
+    });
+    words.filter(|(_, word)| word.len() >= DIGITS).filter_map(|(at, word)| match guid(word) {
+        Some((id, "")) => Some((at, word, id)),
+        _ => None,
+    })
+}
+
+/// Digits of an id.
+const DIGITS: usize = 32;
 
 /// Where ids begin in a text: at a word that is none's end.
 fn starts(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
@@ -371,12 +510,13 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
 
 /// The segments of an anchor, and what stands behind it. Whatever stands around the digits of an id, its readers take it away.
 fn anchor<'t>(word: &str, behind: &'t str) -> Result<Option<(Vec<String>, &'t str)>, Unreadable> {
-    if word == "subscriptions/" {
+    if word == "subscriptions/" || word == KEYED {
         let before = behind.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '(' | '/' | '"' | '\''));
         let Some((id, rest)) = guid(before) else {
             return if has_prefixed_groups(before) || lists_numbers(before) { Err(for_few()) } else { Ok(None) };
         };
-        let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '}' | ')'));
+        // Keys of what lies below it are no segments: all of it is judged.
+        let rest = if word == KEYED { "" } else { rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '}' | ')')) };
         return Ok(Some((vec!["subscriptions".to_owned(), id.to_string()], rest)));
     }
     let name = behind.split(|c: char| c == '/' || ends_id(c) || matches!(c, '?' | '#')).next().filter(|name| !name.is_empty());
@@ -409,6 +549,9 @@ fn guid(text: &str) -> Option<(SubscriptionId, &str)> {
 
 /// Whether an id stands in a text in one of the forms that only some readers take for one.
 fn has_id_for_few(text: &str) -> bool {
+    if memchr::memchr3(b'+', b'x', b'X', text.as_bytes()).is_none() {
+        return false;
+    }
     let is_between = |c: char| !c.is_ascii_hexdigit() && !matches!(c, '-' | '+' | 'x' | 'X');
     let has_prefixed = |word: &str| word.char_indices().any(|(at, _)| word.get(at..).is_some_and(has_prefixed_groups));
     text.split(is_between).any(has_prefixed) || text.split('{').skip(1).any(lists_numbers)
@@ -635,86 +778,169 @@ fn referred(text: &str) -> Option<(char, usize)> {
     Some((c, text.len() - rest.strip_prefix(';').unwrap_or(rest).len()))
 }
 
-/// Looks at one value and all that is in it.
+/// What the names around a value say of the ids that stand in it by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// They are of subscriptions when a name behind the value says so, so many members deep.
+    Unnamed(u8),
+    /// They are of subscriptions by what stands around their member, so many members deep.
+    Around(u8),
+    /// They are of subscriptions by the member itself; what lies below it is, so many members deep.
+    Here(u8),
+}
+
+impl Said {
+    /// What is said of the value of a member, by its name as [`folded`] has it; `is_named` when a name before it in its object names subscriptions.
+    fn of(self, member: &str, is_named: bool) -> Self {
+        if member.contains(SUBSCRIPTION) {
+            return Self::Here(if is_of_subscriptions(member) { LEVELS_MAX } else { 0 });
+        }
+        let says_nothing = matches!(member, "id" | "ids" | "key" | "keys" | "name" | "value" | "values");
+        let is_value = member.contains("value");
+        match self {
+            Self::Here(_) if says_nothing => self,
+            _ if !says_nothing && is_of_others(member) => Self::Nothing,
+            _ if is_value && is_named => Self::Around(LEVELS_MAX),
+            Self::Here(levels) | Self::Around(levels) if levels > 0 => Self::Around(levels - 1),
+            _ if is_value => Self::Unnamed(LEVELS_MAX),
+            Self::Unnamed(levels) if levels > 0 => Self::Unnamed(levels - 1),
+            Self::Nothing | Self::Unnamed(_) | Self::Around(_) | Self::Here(_) => Self::Nothing,
+        }
+    }
+}
+
+/// Looks at one value and all that is in it, and says whether it is a text that names subscriptions.
 struct Walk<'p, 'o> {
     places: &'p mut Places<'o>,
     depth: usize,
-    /// The member that it is of says that bare ids in it are those of subscriptions.
-    names_subscriptions: bool,
+    /// Documents in texts around it.
+    documents: u8,
+    said: Said,
 }
 
 impl<'o> Walk<'_, 'o> {
-    fn deeper<E: de::Error>(&mut self, names_subscriptions: bool) -> Result<Walk<'_, 'o>, E> {
+    fn deeper<E: de::Error>(&mut self, said: Said) -> Result<Walk<'_, 'o>, E> {
         if self.depth == DEPTH_MAX {
             return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
         }
-        Ok(Walk { places: self.places, depth: self.depth + 1, names_subscriptions })
+        Ok(Walk { places: self.places, depth: self.depth + 1, documents: self.documents, said })
+    }
+
+    /// Finds the ids in a text of which the names around it say what they are.
+    fn look_at_ids(&mut self, text: &str) -> Result<(), Unreadable> {
+        match self.said {
+            Said::Here(_) => self.places.bare_ids_seen(text),
+            Said::Around(_) => self.places.ids_below_seen(text),
+            Said::Unnamed(_) => {
+                self.places.unnamed.push(text.to_owned());
+                Ok(())
+            }
+            Said::Nothing => Ok(()),
+        }
+    }
+
+    fn look_at_name(&mut self, name: &str) -> Result<(), Unreadable> {
+        self.places.look_at(name)?;
+        self.places.ids_told(name)?;
+        self.look_at_ids(name)
+    }
+
+    fn look_at_text(&mut self, text: &str) -> Result<(), Unreadable> {
+        self.places.look_at(text)?;
+        if self.documents < DOCUMENTS_MAX && is_document(text) {
+            return self.look_into(text);
+        }
+        self.places.ids_told(text)?;
+        self.look_at_ids(text)
+    }
+
+    /// Looks at a document that is a text, which says by itself what its ids are of unless the member of the text does.
+    fn look_into(&mut self, document: &str) -> Result<(), Unreadable> {
+        if let Said::Here(_) = self.said {
+            self.look_at_ids(document)?;
+        }
+        let said = self.said;
+        let unreadable = |cause: serde_json::Error| Unreadable(cause.to_string());
+        let mut inner = self.deeper(said).map_err(unreadable)?;
+        inner.documents += 1;
+        inner.deserialize(&mut serde_json::Deserializer::from_str(document)).map_err(unreadable)?;
+        Ok(())
+    }
+
+    /// Finds what the values name whose name came behind them, and forgets them otherwise unless there may be a name for what lies around.
+    fn look_back(&mut self, from: usize, is_named: bool) -> Result<(), Unreadable> {
+        if is_named {
+            return self.places.unnamed.split_off(from).iter().try_for_each(|text| self.places.ids_below_seen(text));
+        }
+        if !matches!(self.said, Said::Unnamed(_)) {
+            self.places.unnamed.truncate(from);
+        }
+        Ok(())
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Walk<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _value: bool) -> Result<(), E> {
-        Ok(())
+    fn visit_bool<E>(self, _value: bool) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_i64<E>(self, _value: i64) -> Result<(), E> {
-        Ok(())
+    fn visit_i64<E>(self, _value: i64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_u64<E>(self, _value: u64) -> Result<(), E> {
-        Ok(())
+    fn visit_u64<E>(self, _value: u64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_f64<E>(self, _value: f64) -> Result<(), E> {
-        Ok(())
+    fn visit_f64<E>(self, _value: f64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        if self.names_subscriptions {
-            self.places.bare_ids_seen(value).map_err(E::custom)?;
-        }
-        self.places.look_at(value).map_err(E::custom)
+    fn visit_str<E: de::Error>(mut self, value: &str) -> Result<bool, E> {
+        self.look_at_text(value).map_err(E::custom)?;
+        Ok(value.len() >= SUBSCRIPTION.len() && is_of_subscriptions(&folded(value)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        let names_subscriptions = self.names_subscriptions;
-        while items.next_element_seed(self.deeper(names_subscriptions)?)?.is_some() {}
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<bool, A::Error> {
+        let said = self.said;
+        while items.next_element_seed(self.deeper(said)?)?.is_some() {}
+        Ok(false)
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
-        let mut names = HashSet::new();
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<bool, A::Error> {
+        let (mut names, mut is_named) = (HashSet::new(), false);
+        let from = self.places.unnamed.len();
         while let Some(name) = entries.next_key::<String>()? {
-            self.places.look_at(&name).map_err(de::Error::custom)?;
-            if self.names_subscriptions {
-                self.places.bare_ids_seen(&name).map_err(de::Error::custom)?;
-            }
-            let says_so = name.len() >= SUBSCRIPTION.len() && folded(&name).contains(SUBSCRIPTION);
-            let is_said_above = self.names_subscriptions && matches!(folded(&name).as_str(), "id" | "ids" | "name" | "value" | "values");
+            self.look_at_name(&name).map_err(de::Error::custom)?;
+            let member = folded(&name);
             if !names.insert(name) {
                 return Err(de::Error::custom("a name stands twice in one object"));
             }
-            entries.next_value_seed(self.deeper(says_so || is_said_above)?)?;
+            let said = self.said.of(&member, is_named);
+            let names_subscriptions = entries.next_value_seed(self.deeper(said)?)?;
+            is_named |= names_subscriptions && matches!(member.as_str(), "name" | "key");
         }
-        Ok(())
+        self.look_back(from, is_named).map_err(de::Error::custom)?;
+        Ok(false)
     }
 }
 
@@ -807,6 +1033,159 @@ mod tests {
         check("{\"subscriptionId\":\"8f2c1a10-0000-4000-\u{fe0f}8000-00000000000a\"}", &["/subscriptions/~"]);
         check(r#"{"subscriptions":{"%38f2c1a10-0000-4000-8000-00000000000a":{}}}"#, &["/subscriptions/~"]);
         check(r#"{"subscriptionId":"0f2c1a10-0000-4000-8000-000000000001"}"#, &[]);
+    }
+
+    const FOUND: &[&str] = &["/subscriptions/~"];
+
+    #[test]
+    fn bare_ids_count_below_members_that_name_subscriptions() {
+        for json in [
+            r#"{"subscriptionId":{"type":"string","defaultValue":"~"}}"#,
+            r#"{"subscription":{"properties":{"id":"~"}}}"#,
+            r#"{"subscription":{"guid":"~"}}"#,
+            r#"{"subscription":{"a":{"key":"~"}}}"#,
+            r#"{"subscriptions":[{"uuid":"x, ~"}]}"#,
+            r#"{"subscription":{"properties":{"~":1}}}"#,
+            r#"{"subscription":{"x":"%38f2c1a10-0000-4000-8000-00000000000a"}}"#,
+            "{\"subscription\":{\"x\":\"8f2c1a10-0000-4000-\u{fe0f}8000-00000000000a\"}}",
+            r#"{"subscription":{"a":{"b":{"c":{"d":"~"}}}}}"#,
+            r#"{"subscription":{"value":[{"id":{"key":{"a":{"b":{"c":{"d":"~"}}}}}}]}}"#,
+            r#"{"tenant":{"subscription":{"guid":"~"}}}"#,
+            r#"{"subscriptionTenantId":"~"}"#,
+        ] {
+            check(json, FOUND);
+        }
+        for json in [
+            r#"{"subscription":{"a":{"b":{"c":{"d":{"e":"~"}}}}}}"#,
+            r#"{"subscription":{"tenantId":"~","principalId":"~","ObjectId":"~","clientId":"~","applicationId":"~"}}"#,
+            r#"{"subscription":{"tenant":{"id":"~"}}}"#,
+            r#"{"subscription":{"a":"/workflows/~","b":"c:\\~"}}"#,
+            r#"{"subscription":{"guid":"0f2c1a10-0000-4000-8000-000000000001"}}"#,
+            r#"{"subscriptionRoles":{"reader":"~"}}"#,
+            r#"{"/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg":{"x":"~"}}"#,
+            r#"{"a":{"guid":"~"}}"#,
+        ] {
+            check(json, &[]);
+        }
+        assert!(in_json(br#"{"subscription":{"x":"8f2c1a10-0000-4000-8000-0000+000000a"}}"#, &own()).is_err());
+    }
+
+    #[test]
+    fn bare_ids_count_in_the_value_of_a_pair_whose_name_is_of_subscriptions() {
+        for json in [
+            r#"[{"name":"subscriptionId","value":"~"}]"#,
+            r#"[{"value":"~","name":"subscriptionId"}]"#,
+            r#"{"key":"AZURE_SUBSCRIPTION_ID","value":"~"}"#,
+            r#"{"Value":"8f2c1a1000004000800000000000000a","Key":"subscription"}"#,
+            r#"{"name":"\u017fubscriptionId","values":["x","~"]}"#,
+            r#"{"defaultValue":{"a":{"guid":"~"}},"name":"subscriptions"}"#,
+            r#"{"name":"subscriptionId","key":"x","value":"~"}"#,
+            r#"{"name":"subscriptionId","key":"subscriptionId","value":"~"}"#,
+            r#"{"value":[{"name":"subscriptionId","value":"~"}]}"#,
+            r#"{"value":{"value":"~","name":"x"},"name":"subscriptionId"}"#,
+            r#"{"value":{"a":{"b":{"c":{"d":"~"}}}},"name":"subscriptionId"}"#,
+            r#"{"name":"subscriptionId","value":{"a":{"b":{"c":{"d":"~"}}}}}"#,
+            r#"{"value":{"a":{"b":{"c":{"d":{"e":{"value":"~","name":"subscriptionId"}}}}}}}"#,
+        ] {
+            check(json, FOUND);
+        }
+        for json in [
+            r#"[{"name":"tenantId","value":"~"}]"#,
+            r#"[{"value":"~","name":"tenantId"},{"name":"subscriptionId"}]"#,
+            r#"{"a":{"value":"~"},"name":"subscriptionId"}"#,
+            r#"{"type":"subscriptionId","value":"~"}"#,
+            r#"{"name":["subscriptionId"],"value":"~"}"#,
+            r#"{"name":{"a":"subscriptionId"},"value":"~"}"#,
+            r#"{"name":"subscriptionTenantId","value":"~"}"#,
+            r#"{"name":"Ocp-Apim-Subscription-Key","value":"8f2c1a1000004000800000000000000a"}"#,
+            r#"{"name":"/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg","value":"~"}"#,
+            r#"{"name":"subscriptionId","id":"~","secretValue":"~"}"#,
+            r#"{"value":"a/~","name":"subscriptionId"}"#,
+            r#"{"value":{"tenantId":"~"},"name":"subscriptionId"}"#,
+            r#"{"value":{"a":{"b":{"c":{"d":{"e":"~"}}}}},"name":"subscriptionId"}"#,
+            r#"{"name":"subscriptionId","value":{"a":{"b":{"c":{"d":{"e":"~"}}}}}}"#,
+        ] {
+            check(json, &[]);
+        }
+    }
+
+    #[test]
+    fn bare_ids_count_behind_the_word_in_a_text() {
+        for text in [
+            "SubscriptionId=~;ResourceGroup=rg",
+            "subscriptionId eq '~'",
+            "subscription=8f2c1a1000004000800000000000000a",
+            "SubscriptionId%3D~;",
+            "x: sub\u{ad}scription ~",
+            "subscriptionId in~ ('0f2c1a10-0000-4000-8000-000000000001', '~')",
+            "TenantId=9f2c1a10-0000-4000-8000-00000000000b;SubscriptionId=~",
+            "subscription aaaaaaaaaaaaaaaaaaaaaaaz ~",
+            "subscription and another subscription ~",
+            "[subscription Id('~')]",
+            "[('subscriptionId', '~')]",
+            "[subscriptionId=~]",
+            "[concat('subscriptionId=','~')",
+            "{subscriptionId: ~}",
+            "{\\\"subscriptionId\\\": ~}",
+        ] {
+            check(&format!("{{\"a\":\"{text}\"}}"), FOUND);
+            check(&format!("{{\"{text}\":1}}"), FOUND);
+        }
+        for text in [
+            "a subscription aaaaaaaaaaaaaaaaaaaaaaaaz ~",
+            "SubscriptionId=0f2c1a10-0000-4000-8000-000000000001;Id=~",
+            "SubscriptionName=x;TenantId=~",
+            "Ocp-Apim-Subscription-Key: ~",
+            "the id ~ and no other",
+            "9f2c1a10-0000-4000-8000-00000000000b, ~ and a subscription",
+            "x=8f2c1a10-0000-4000-8000-0000+000000a and more of them",
+            "/subscription/~ and more",
+            "see /subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg, ~",
+            "/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg/providers/A.B/c/d/my-subscription/~",
+            "[guid(subscription().id, '~')]",
+            "[[guid(subscription().id, '~')]",
+            "[my.id(subscription().id, '~')]",
+        ] {
+            check(&format!("{{\"a\":\"{text}\"}}"), &[]);
+        }
+        assert!(in_json(br#"["SubscriptionId=8f2c1a10-0000-4000-8000-0000+000000a;"]"#, &own()).is_err());
+    }
+
+    #[test]
+    fn documents_in_texts_are_looked_into() {
+        let within = |json: &str| serde_json::Value::from(json).to_string();
+        let pair = r#" {"value":"~","name":"subscriptionId"}"#;
+        let (once, twice) = (within(pair), within(&format!("[{}]", within(pair))));
+        check(&format!("{{\"a\":{once}}}"), FOUND);
+        check(&format!("{{\"a\":{twice}}}"), FOUND);
+        check(&format!("[{}]", within(&format!("[{twice}]"))), &[]);
+        check(&format!("[{}]", within(r#"{"subscriptionId":"~"}"#)), FOUND);
+        check(&format!("{{\"subscriptionId\":{}}}", within(r#"{"tenantId":"~"}"#)), FOUND);
+        check(&format!("{{\"subscription\":{{\"a\":{}}}}}", within(r#"{"b":"~"}"#)), FOUND);
+        check(&format!("{{\"subscription\":{{\"a\":{}}}}}", within(r#"{"tenantId":"~"}"#)), &[]);
+        check(&format!("{{\"value\":{},\"name\":\"subscriptionId\"}}", within(r#"{"b":"~"}"#)), FOUND);
+        // As a text it would have the word just before the id.
+        check(&format!("[{}]", within(r#"{"name":"Subscription","id":"~"}"#)), &[]);
+        check(&format!("[{}]", within(r#"{"name":"Subscription","id":"~""#)), FOUND);
+        for wrong in [r#"{"a":1,"a":2}"#, &format!("{}{}", "[".repeat(63), "]".repeat(63))] {
+            assert!(in_json(format!("[{}]", within(wrong)).as_bytes(), &own()).is_err(), "{wrong}");
+        }
+        assert!(in_json(format!("[{}]", within(&format!("{}{}", "[".repeat(62), "]".repeat(62)))).as_bytes(), &own()).is_ok());
+    }
+
+    #[test]
+    fn keys_of_entities_are_ids() {
+        for text in [
+            "/subscriptions('~')/resourceGroups('rg')/x",
+            "/subscriptions(~)/x",
+            "https://a/Subscriptions%28'~'%29",
+            "/subscriptions(guid='~')",
+        ] {
+            check(&format!("[\"{text}\"]"), FOUND);
+        }
+        check("[\"/subscriptions('~')/resourceGroups/rg\"]", FOUND);
+        check("[\"/subscriptions('x')\"]", &[]);
+        assert!(in_json(b"[\"/subscriptions('8f2c1a10-0000-4000-8000-0000+000000a')\"]", &own()).is_err());
     }
 
     #[test]
@@ -1118,7 +1497,7 @@ mod tests {
     #[test]
     fn what_is_no_json_value_is_said_to_be_none() {
         let own = own();
-        let walk = Walk { places: &mut Places::of(&own), depth: 0, names_subscriptions: false };
+        let walk = Walk { places: &mut Places::of(&own), depth: 0, documents: 0, said: Said::Nothing };
         let bytes = de::value::BytesDeserializer::<de::value::Error>::new(b"x");
         assert_eq!(walk.deserialize(bytes).unwrap_err().to_string(), "invalid type: byte array, expected a JSON value");
     }
@@ -1153,6 +1532,7 @@ mod tests {
         check("subscriptions/&scope=/subscriptions/~&api-version=1", 1);
         check("resourceUri=/subscriptions/~+&a=1", 1);
         check("targetSubscriptionId=~", 1);
+        check("targetSubscriptionId%3D~", 1);
         check("$filter=subscriptionId+eq+'~'", 1);
         check("principalId=~&api-version=2024-07-01", 0);
         check("subscription=8f2c1a1000004000800000000000000a", 1);

@@ -64,17 +64,32 @@ impl Known<'_> {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
             Value::String(text) => {
                 self.check_text(text);
+                if let Some(id) = text.strip_prefix("SubscriptionId=") {
+                    self.check_bare(id);
+                }
                 if member.to_lowercase().contains("subscription") {
                     self.check_bare(text);
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| self.walk(item, member)),
             Value::Object(members) => {
+                self.check_pair(members);
+                if let (true, Some(id)) = (member.eq_ignore_ascii_case("subscription"), members.get("guid").and_then(Value::as_str)) {
+                    self.check_bare(id);
+                }
                 for (name, value) in members {
                     self.check_text(name);
                     self.walk(value, name);
                 }
             }
+        }
+    }
+
+    /// The value of a pair whose name is that of a subscription's id, whichever of them comes first.
+    fn check_pair(&self, members: &serde_json::Map<String, Value>) {
+        let is_named = members.get("name").and_then(Value::as_str) == Some("subscriptionId");
+        if let Some(id) = members.get("value").and_then(Value::as_str).filter(|_| is_named) {
+            self.check_bare(id);
         }
     }
 
