@@ -45,8 +45,9 @@ pub(super) const fn is_cut_down(reading: &Reading) -> bool {
 /// When it is not one value of JSON without a mistake, has too many links, or has to be cut down and is no list.
 pub(super) fn say(bytes: Bytes, origins: &Origins<'_>, reading: &Reading) -> Result<Said, NoDocument> {
     let is_cut_down = is_cut_down(reading);
-    let bytes = if bytes.starts_with(MARK) { bytes.slice(MARK.len()..) } else { bytes };
-    let as_it_is = |body| Said { body, is_changed: false, links: Vec::new(), removed: 0 };
+    let is_marked = bytes.starts_with(MARK);
+    let bytes = if is_marked { bytes.slice(MARK.len()..) } else { bytes };
+    let as_it_is = |body| Said { body, is_changed: is_marked, links: Vec::new(), removed: 0 };
     if bytes.is_empty() && !is_cut_down {
         return Ok(as_it_is(bytes));
     }
@@ -59,7 +60,9 @@ pub(super) fn say(bytes: Bytes, origins: &Origins<'_>, reading: &Reading) -> Res
         Writer { origins, reading, out: Vec::with_capacity(bytes.len()), links: Vec::new(), removed: 0, is_changed: is_cut_down };
     writer.object(&bytes, if is_cut_down { Level::List } else { Level::Top })?;
     let Writer { out, links, removed, is_changed, .. } = writer;
-    Ok(Said { body: if is_changed { out.into() } else { bytes }, is_changed, links, removed })
+    // No larger than what is in it: that is what counts while it waits for its client.
+    let body = if is_changed { out.into_boxed_slice().into() } else { bytes };
+    Ok(Said { body, is_changed: is_changed || is_marked, links, removed })
 }
 
 /// Where in a document an object stands.
@@ -324,6 +327,8 @@ mod tests {
         check(r#"{"NEXTLINK":"\ud800","nextLink":null}"#, r#"{"nextLink":null}"#, 0, 1);
         check(r#"{"resourceLocation":"https://evil/x","location":"https://evil"}"#, r#"{"location":"https://evil"}"#, 0, 1);
         check("\u{feff}{\"nextLink\":\"http://evil\"}", "{}", 0, 1);
+        check("\u{feff}{}", "{}", 0, 0);
+        check("\u{feff}[]", "[]", 0, 0);
     }
 
     #[test]
@@ -381,6 +386,8 @@ mod tests {
         );
         let expected = format!(r#"{{"value":[{a},{b}],"nextLink":"https://gateway/subscriptions/x"}}"#);
         assert_eq!(cut(&list), Ok((expected, true)));
+        let body = say(format!("{{\"value\":[{}0]}}", "0,".repeat(10_000)).into(), &Origins::of("", ""), &only).unwrap().body;
+        assert_eq!((body.len(), Vec::from(body).capacity()), (12, 12), "what was left out is not held");
         assert_eq!(cut(r#"{"value":[],"properties":{"nextLink":"/x"}}"#), Ok((r#"{"value":[]}"#.to_owned(), true)));
         for text in ["", "[]", "{}", r#"{"value":{}}"#, r#"{"value":[],"value":[]}"#, r#"{"Value":[]}"#, r#"{"value":[1,]}"#] {
             assert_eq!(cut(text), Err(NoDocument), "{text}");
