@@ -1085,6 +1085,7 @@ mod tests {
             r#"{"value":{"value":"~","name":"x"},"name":"subscriptionId"}"#,
             r#"{"value":{"a":{"b":{"c":{"d":"~"}}}},"name":"subscriptionId"}"#,
             r#"{"name":"subscriptionId","value":{"a":{"b":{"c":{"d":"~"}}}}}"#,
+            r#"{"subscription":{"a":{"b":{"name":"subscriptionId","value":{"a":{"b":{"c":"~"}}}}}}}"#,
             r#"{"value":{"a":{"b":{"c":{"d":{"e":{"value":"~","name":"subscriptionId"}}}}}}}"#,
         ] {
             check(json, FOUND);
@@ -1096,6 +1097,11 @@ mod tests {
             r#"{"type":"subscriptionId","value":"~"}"#,
             r#"{"name":["subscriptionId"],"value":"~"}"#,
             r#"{"name":{"a":"subscriptionId"},"value":"~"}"#,
+            r#"{"name":true,"value":"~"}"#,
+            r#"{"name":1,"value":"~"}"#,
+            r#"{"name":-1,"value":"~"}"#,
+            r#"{"name":1.5,"value":"~"}"#,
+            r#"{"name":null,"value":"~"}"#,
             r#"{"name":"subscriptionTenantId","value":"~"}"#,
             r#"{"name":"Ocp-Apim-Subscription-Key","value":"8f2c1a1000004000800000000000000a"}"#,
             r#"{"name":"/subscriptions/0f2c1a10-0000-4000-8000-000000000001/resourceGroups/rg","value":"~"}"#,
