@@ -52,7 +52,7 @@ async fn every_case_of_http2_and_hpack_is_answered_as_the_standard_says() {
     }
     gateway.front.drain().await;
     let count = |of: Heard| heard.iter().filter(|case| **case == of).count();
-    println!(
+    let told = format!(
         "{} cases in {} sections: {} as the standard says, {} closed with the general code in place of a special one, {} overlooked, {} wrong",
         heard.len() + wrong.len(),
         SECTIONS.iter().copied().flatten().count(),
@@ -61,5 +61,7 @@ async fn every_case_of_http2_and_hpack_is_answered_as_the_standard_says() {
         count(Heard::Overlooked),
         wrong.len()
     );
+    println!("{told}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(include_str!("../SECURITY.md").contains(&told), "SECURITY.md says something else than: {told}");
 }

@@ -1,4 +1,5 @@
-//! `docs/config.md` against the configuration it is about: its examples are read, and its tables hold exactly the keys there are.
+//! `docs/config.md` against the configuration it is about: its examples are read, and its tables hold exactly the keys there are. `docs/limits.md`
+//! against the keys and the sources: what it says where a bound stands is there.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it cannot go on")]
 
@@ -11,6 +12,7 @@ use steward::policy::diagnostics::Style;
 
 const PAGE: &str = include_str!("../docs/config.md");
 const FLEET_PAGE: &str = include_str!("../docs/fleet.md");
+const LIMITS_PAGE: &str = include_str!("../docs/limits.md");
 
 /// The TOML blocks of a page, in order.
 fn examples(page: &str) -> Vec<String> {
@@ -62,4 +64,47 @@ fn the_full_example_sets_every_key() {
     });
     let set = tables.flat_map(|(section, table)| table.keys().map(move |key| format!("{section}.{key}")));
     assert_eq!(set.collect::<BTreeSet<_>>(), keys());
+}
+
+/// What stands in back-ticks where the tables of a page say `where` a bound is.
+fn places(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what "));
+    rows.flat_map(|row| row.split('|').nth(3).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+/// Constants in the sources below a folder.
+fn constants(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            constants(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let declared = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let declared = declared.filter_map(|line| line.split_once("const ").or_else(|| line.split_once("static "))?.1.split_once(':'));
+            found.extend(declared.map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_constant_where_a_limit_stands_is_in_the_sources() {
+    let mut there = BTreeSet::new();
+    constants(Path::new("src"), &mut there);
+    let is_constant =
+        |name: &&str| name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let named: Vec<&str> = places(LIMITS_PAGE).iter().filter_map(|place| place.rsplit("::").next()).filter(is_constant).collect();
+    assert!(named.len() > 200, "{named:?}");
+    let gone: Vec<_> = named.iter().filter(|name| !there.contains(**name)).collect();
+    assert!(gone.is_empty(), "no such constants: {gone:?}");
+}
+
+#[test]
+fn every_key_where_a_limit_stands_is_one_of_the_configuration() {
+    let (keys, sections) = (keys(), keys().iter().filter_map(|key| Some(key.split_once('.')?.0.to_owned())).collect::<BTreeSet<_>>());
+    let is_key = |place: &&str| place.split_once('.').is_some_and(|(section, _)| sections.contains(section));
+    let named: Vec<&str> = places(LIMITS_PAGE).into_iter().filter(is_key).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let gone: Vec<_> = named.iter().filter(|name| !keys.contains(**name)).collect();
+    assert!(gone.is_empty(), "no such keys: {gone:?}");
 }

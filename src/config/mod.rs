@@ -16,7 +16,7 @@ use self::file::{At, ThrottlingFile, WebhookFile};
 use crate::forward::{BackendConfig, Protocol};
 use crate::https::{BYTES_PER_S_MIN, FIELDS_MAX, HeadLimits, Limits};
 use crate::pipeline::{Allowance, Allowances, WrongTenant};
-use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest};
+use crate::policy::diagnostics::{Diagnostic, Diagnostics, Span, closest, in_words};
 use crate::policy::source::SourceSet;
 use crate::record::RecordConfig;
 use crate::store::{StoreConfig, StoreUrl};
@@ -120,7 +120,7 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&folder, &path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), &text),
         Err(cause) => {
-            let mut diagnostics = Diagnostics::new(SourceSet::from_texts(&folder, &[]));
+            let mut diagnostics = Diagnostics::of_configuration(SourceSet::from_texts(&folder, &[]));
             let message = format!("`{}` cannot be read: {cause}", path.display());
             diagnostics
                 .push(Diagnostic::error("config.unreadable", message).help("name another file with --config, or run `steward demo`"));
@@ -134,7 +134,7 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
 /// # Errors
 /// With everything that is wrong in it.
 pub fn parse(folder: &Path, name: &str, text: &str) -> Result<Config, Diagnostics> {
-    let mut checker = Checker { folder, diagnostics: Diagnostics::new(SourceSet::from_texts(folder, &[(name, text)])) };
+    let mut checker = Checker { folder, diagnostics: Diagnostics::of_configuration(SourceSet::from_texts(folder, &[(name, text)])) };
     let file = checker.read(text);
     let config = checker.check(file);
     match (config, checker.diagnostics.errors()) {
@@ -276,7 +276,7 @@ impl Checker<'_> {
                 });
             }
             None => {
-                let first = message.lines().next().unwrap_or_default();
+                let first = in_words(message.lines().next().unwrap_or_default());
                 self.diagnostics
                     .push(Diagnostic::error("config.type", format!("`{name}` cannot be read: {first}")).at(span(value), "this value"));
             }
@@ -670,6 +670,27 @@ mod tests {
                 "unknown section `recrods`",
             ],
         );
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_in_words_of_the_file() {
+        let values = [
+            ("[gateway]\nworkers = \"x\"", "`workers` cannot be read: invalid type: string \"x\", expected a whole number"),
+            ("[gateway]\nwrong_tenant = 5", "`wrong_tenant` cannot be read: expected a string"),
+            ("[gateway]\nauthorities = \"a\"", "`authorities` cannot be read: invalid type: string \"a\", expected a list"),
+            ("[gateway]\nkey_file = 7", "`key_file` cannot be read: invalid type: integer `7`, expected a string"),
+            ("[limits]\nstreams_max = -1", "`streams_max` cannot be read: invalid value: integer `-1`, expected a whole number, 0 or more"),
+            (
+                "[limits]\nstreams_max = 99999999999999999999",
+                "`streams_max` cannot be read: invalid type: integer `99999999999999999999`, expected a whole number of fewer digits",
+            ),
+        ];
+        for (text, told) in values {
+            check(&format!("{BACKEND}{text}\n"), &[told]);
+            let rendered = parse(Path::new("conf"), "steward.toml", &format!("{BACKEND}{text}\n")).unwrap_err();
+            let rendered = rendered.render(crate::policy::diagnostics::Style::default());
+            assert!(rendered.ends_with("\n\nconf/steward.toml: 1 error\n"), "{rendered}");
+        }
     }
 
     #[test]

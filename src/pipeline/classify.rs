@@ -316,6 +316,10 @@ fn refuse_oversize(head: &Parts, limits: &HeadLimits) -> Result<(), ClassifyErro
     if length > max { Err(ClassifyError::FieldsTooLarge { length, max }) } else { Ok(()) }
 }
 
+/// Digits of a `Content-Length`. Every number of so many fits into 64 bits, with and without a sign, so nobody counts on from another one; and
+/// nobody who writes a length in good faith puts zeros before it.
+const LENGTH_DIGITS_MAX: usize = 18;
+
 /// What hyper lets through although two programs could take it for two different messages.
 fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
     if let Some(found) = head.extensions.get::<AmbiguousFraming>() {
@@ -339,9 +343,13 @@ fn refuse_odd_framing(head: &Parts) -> Result<(), ClassifyError> {
         (Some(_), None) => return Err(ClassifyError::Framing { what: "the only transfer coding is `chunked`" }),
     }
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
     // Over HTTP/2 the library takes an empty one for 0.
-    if lengths.next().is_some_and(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit)) {
+    if length.is_some_and(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Err(ClassifyError::Framing { what: "`Content-Length` is no number" });
+    }
+    if length.is_some_and(|length| length.len() > LENGTH_DIGITS_MAX) {
+        return Err(ClassifyError::Framing { what: "`Content-Length` has more than 18 digits" });
     }
     if lengths.next().is_some() {
         return Err(ClassifyError::Framing { what: "more than one `Content-Length`" });
@@ -554,6 +562,23 @@ mod tests {
             head.extensions.insert(found);
             let error = refuse_odd_framing(&head).unwrap_err().to_string();
             assert!(error.starts_with("the framing of the request is ambiguous: ") && error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_length_has_digits_that_everybody_can_count() {
+        let framing = |length: &str| {
+            let head = head(Request::put("/").header("content-length", length));
+            refuse_odd_framing(&head).err().map_or(String::new(), |error| error.to_string())
+        };
+        for length in ["0", "2", "0004", "000000000000000002", "999999999999999999"] {
+            assert_eq!(framing(length), "", "{length}");
+        }
+        for length in ["0000000000000000002", "00000000000000000000002", "1000000000000000000"] {
+            assert_eq!(framing(length), "the framing of the request is ambiguous: `Content-Length` has more than 18 digits", "{length}");
+        }
+        for length in ["", "+2", "2, 2"] {
+            assert_eq!(framing(length), "the framing of the request is ambiguous: `Content-Length` is no number", "{length}");
         }
     }
 

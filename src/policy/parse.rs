@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::diagnostics::{Diagnostic, Diagnostics, Span, closest};
+use super::diagnostics::{Diagnostic, Diagnostics, Span, closest, in_words};
 use super::file::{
     AddOn, At, Authorization, DataPlane, Delegation, DenyAssignment, Group, Issuer, ManagementGroup, MarketplaceOffer, OnRequest,
     Onboarding, Plan, PlanAuthorization, PrivateCloud, Quota, RoleAssignment, ServicePrincipal, Subscription, Tenant, User,
@@ -217,7 +217,7 @@ impl Reader<'_> {
             Err(error) => {
                 self.incomplete.insert(table);
                 let place = Span { file: self.file, range: error.span().unwrap_or(range) };
-                let message = format!("{} in `{table}`", one_line(error.message()));
+                let message = format!("{} in `{table}`", in_words(&one_line(error.message())));
                 self.diagnostics.push(Diagnostic::error("entry.form", message).at(place, ""));
                 None
             }
@@ -312,5 +312,15 @@ mod tests {
     fn the_keys_of_a_table_are_those_of_its_type() {
         assert_eq!(keys_of::<OnRequest>(), ["max", "approvers"]);
         assert!(keys_of::<Delegation>().contains(&"authorization"));
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_in_words_of_the_file() {
+        let texts = [("cloud.toml", "[[private_cloud]]\ntenants_max = \"x\"\n")];
+        let sources = super::super::source::SourceSet::from_texts(std::path::Path::new("p"), &texts);
+        let mut diagnostics = Diagnostics::new(sources.clone());
+        Parsed::default().read(0, &sources.files()[0], &mut diagnostics);
+        let told = "invalid type: string \"x\", expected a whole number in `private_cloud`";
+        assert!(diagnostics.list().iter().any(|one| one.message == told), "{:?}", diagnostics.list());
     }
 }

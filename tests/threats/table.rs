@@ -226,12 +226,17 @@ fn every_threat_has_one_test_and_one_row() {
     }
 }
 
-/// Test functions below a folder.
+/// Test functions below a folder, in Rust and of the client journeys in Python.
 fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             tests_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "py") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.extend(
+                text.lines().filter_map(|line| line.strip_prefix("def test_")?.split_once('(')).map(|(name, _)| format!("test_{name}")),
+            );
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let lines = text.lines().zip(text.lines().skip(1)).filter(|(mark, _)| mark.contains("test") || mark.contains("expect("));

@@ -62,7 +62,7 @@ impl Diagnostics {
             schema: "steward.check/1",
             folder: self.sources().folder().to_string_lossy().into_owned(),
             files: self.sources().files().len(),
-            grants: self.grants,
+            grants: self.grants.unwrap_or_default(),
             errors: self.errors(),
             warnings: self.warnings(),
             diagnostics: self.list().iter().map(|diagnostic| self.item(diagnostic)).collect(),

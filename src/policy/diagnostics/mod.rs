@@ -133,13 +133,20 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
-    grants: usize,
+    /// None for files that grant nothing: a configuration.
+    grants: Option<usize>,
 }
 
 impl Diagnostics {
-    /// None yet, for these files.
+    /// None yet, for these policy files.
     #[must_use]
     pub fn new(sources: SourceSet) -> Self {
+        Self { sources, grants: Some(0), ..Self::default() }
+    }
+
+    /// None yet, for a configuration file, or for none when it could not be read.
+    #[must_use]
+    pub fn of_configuration(sources: SourceSet) -> Self {
         Self { sources, ..Self::default() }
     }
 
@@ -161,7 +168,7 @@ impl Diagnostics {
 
     /// How many grants the files write down, for the summary.
     pub(crate) const fn set_grants(&mut self, grants: usize) {
-        self.grants = grants;
+        self.grants = Some(grants);
     }
 
     /// Puts them in the order of the files.
@@ -193,16 +200,26 @@ impl Diagnostics {
         self.warnings
     }
 
-    /// `7 files, 31 grants: 3 errors, 1 warning`.
+    /// `7 files, 31 grants: 3 errors, 1 warning`; of a configuration `steward.toml: 1 error`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let files = count(self.sources.files().len(), "file");
-        let grants = count(self.grants, "grant");
+        let files = self.sources.files();
+        let Some(grants) = self.grants else {
+            let name = files.first().map(|file| format!("{}: ", file.path)).unwrap_or_default();
+            return name + &self.found();
+        };
+        let (files, grants) = (count(files.len(), "file"), count(grants, "grant"));
+        let between = if self.errors + self.warnings == 0 { "," } else { ":" };
+        format!("{files}, {grants}{between} {}", self.found())
+    }
+
+    /// `3 errors, 1 warning`.
+    fn found(&self) -> String {
         match (self.errors, self.warnings) {
-            (0, 0) => format!("{files}, {grants}, no errors"),
-            (0, warnings) => format!("{files}, {grants}: no errors, {}", count(warnings, "warning")),
-            (errors, 0) => format!("{files}, {grants}: {}", count(errors, "error")),
-            (errors, warnings) => format!("{files}, {grants}: {}, {}", count(errors, "error"), count(warnings, "warning")),
+            (0, 0) => "no errors".to_owned(),
+            (0, warnings) => format!("no errors, {}", count(warnings, "warning")),
+            (errors, 0) => count(errors, "error"),
+            (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
         }
     }
 }
@@ -210,6 +227,23 @@ impl Diagnostics {
 fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// What the TOML library says of a value of a wrong type, without the names of Rust's types.
+pub(crate) fn in_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.replace("wanted string or table", "expected a string");
+    };
+    let without_width = found.strip_suffix(" as i128").or_else(|| found.strip_suffix(" as u128"));
+    let expected = match expected {
+        "i64" | "u64" if without_width.is_some() => "a whole number of fewer digits",
+        "u64" if found.contains("integer `-") => "a whole number, 0 or more",
+        "i64" | "u64" => "a whole number",
+        "a sequence" => "a list",
+        "path string" => "a string",
+        other => other,
+    };
+    format!("{}, expected {expected}", without_width.unwrap_or(found))
 }
 
 /// The name most like `text`, when it is like it enough to be what was meant.
@@ -251,9 +285,38 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_type_is_told_in_words_of_the_file() {
+        for (said, told) in [
+            ("invalid type: string \"x\", expected u64", "invalid type: string \"x\", expected a whole number"),
+            ("invalid type: floating point `1.5`, expected i64", "invalid type: floating point `1.5`, expected a whole number"),
+            ("invalid value: integer `-1`, expected u64", "invalid value: integer `-1`, expected a whole number, 0 or more"),
+            ("invalid type: integer `1` as i128, expected u64", "invalid type: integer `1`, expected a whole number of fewer digits"),
+            ("invalid type: string \"a\", expected a sequence", "invalid type: string \"a\", expected a list"),
+            ("invalid type: integer `7`, expected path string", "invalid type: integer `7`, expected a string"),
+            ("invalid type: integer `5`, expected a string", "invalid type: integer `5`, expected a string"),
+            ("unknown variant `x`, expected `a` or `b`", "unknown variant `x`, expected `a` or `b`"),
+            ("wanted string or table", "expected a string"),
+        ] {
+            assert_eq!(in_words(said), told);
+        }
+    }
+
+    #[test]
+    fn the_summary_of_a_configuration_names_its_file_and_counts_no_grants() {
+        let summary = |texts: &[(&str, &str)], errors| {
+            let mut diagnostics = Diagnostics::of_configuration(SourceSet::from_texts(std::path::Path::new("conf"), texts));
+            (0..errors).for_each(|_| diagnostics.push(Diagnostic::error("a.b", "c")));
+            diagnostics.summary()
+        };
+        assert_eq!(summary(&[("steward.toml", "")], 1), "conf/steward.toml: 1 error");
+        assert_eq!(summary(&[("steward.toml", "")], 2), "conf/steward.toml: 2 errors");
+        assert_eq!(summary(&[], 1), "1 error");
+    }
+
+    #[test]
     fn the_summary_counts_in_words() {
         let summary = |errors, warnings| {
-            let mut diagnostics = Diagnostics { grants: 31, ..Diagnostics::default() };
+            let mut diagnostics = Diagnostics { grants: Some(31), ..Diagnostics::default() };
             (0..errors).for_each(|_| diagnostics.push(Diagnostic::error("a.b", "c")));
             (0..warnings).for_each(|_| diagnostics.push(Diagnostic::warning("a.b", "c")));
             diagnostics.summary()

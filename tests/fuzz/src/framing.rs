@@ -21,6 +21,9 @@ use steward::https::AmbiguousFraming;
 /// As the gateway reads.
 const READ_BYTES_MAX: usize = 408 * 1024;
 
+/// Digits of a length that the gateway takes. Source: `pipeline::classify`.
+const LENGTH_DIGITS_MAX: usize = 18;
+
 /// Turns of a connection that has all of its bytes at hand; more means that it waits for nothing.
 const TURNS_MAX: usize = 100_000;
 
@@ -77,7 +80,13 @@ fn is_odd(request: &Request<Incoming>) -> bool {
         _ => false,
     };
     let lengths = headers.get_all("content-length").iter().count();
-    !plain || lengths > 1 || headers.contains_key("trailer") || headers.contains_key("upgrade") || headers.contains_key("expect")
+    let has_long_length = headers.get("content-length").is_some_and(|length| length.len() > LENGTH_DIGITS_MAX);
+    !plain
+        || lengths > 1
+        || has_long_length
+        || headers.contains_key("trailer")
+        || headers.contains_key("upgrade")
+        || headers.contains_key("expect")
 }
 
 /// A connection that has come in and takes whatever is written.
