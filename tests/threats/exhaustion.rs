@@ -37,7 +37,8 @@ impl Innocent {
             let ends = Arc::clone(&ends);
             async move {
                 let (mut asked, mut failed, mut longest) = (0, 0, Duration::ZERO);
-                while !ends.load(Ordering::Relaxed) {
+                // Once at least, however soon the attack is over.
+                while asked == 0 || !ends.load(Ordering::Relaxed) {
                     let started = Clock::instant();
                     let answered = client.try_send("localhost", get(DISCOVERY)).await;
                     longest = longest.max(started.elapsed());
