@@ -381,7 +381,14 @@ impl Rejection {
     pub const fn is_of_the_backend(&self) -> bool {
         matches!(self, Self::Assertion { .. })
             || matches!(self, Self::Forward(error) if !error.is_of_the_client()
-                && !matches!(error, ForwardError::Crowded(_) | ForwardError::NoRoom(_) | ForwardError::ShareUsed { .. } | ForwardError::Stopped))
+            && !matches!(
+                error,
+                ForwardError::AnswerLost
+                    | ForwardError::Crowded(_)
+                    | ForwardError::NoRoom(_)
+                    | ForwardError::ShareUsed { .. }
+                    | ForwardError::Stopped
+            ))
     }
 
     /// Whether nothing behind the request can be trusted to be a request: it may have ended elsewhere, or be the first words through a tunnel.
@@ -817,6 +824,8 @@ mod tests {
             (Rejection::Forward(ForwardError::Silent { waited_ms: 1 }), true),
             (Rejection::Forward(ForwardError::ShareUsed { max: 1 }), false),
             (Rejection::Forward(ForwardError::Crowded(Crowded::All)), false),
+            (Rejection::Forward(ForwardError::AnswerLost), false),
+            (Rejection::Forward(ForwardError::AnswerTooLarge { max: 1 }), true),
             (Rejection::Forward(ForwardError::NoRoom(Overload::Unread { max: 1 })), false),
             (Rejection::Forward(ForwardError::BodyTooLarge { max: 1 }), false),
             (Rejection::Forward(ForwardError::BodyTooSlow), false),

@@ -289,9 +289,9 @@ impl Gateway {
             return unread.judge(&body, context);
         }
         let (gateway, directory) = (Arc::clone(self), Arc::clone(&context.directory));
-        let (is_current, now, length) = (context.is_current, context.now, body.len());
+        let (is_current, now) = (context.is_current, context.now);
         let work = move || unread.judge(&body, &Context { directory, is_current, now, ..gateway.context() });
-        match Box::pin(reader.look(length, work)).await {
+        match Box::pin(reader.beside(work)).await {
             Ok(judged) => judged,
             Err(NotRead::Crowded(crowded)) => Err(Box::new(Rejection::Forward(crowded.into()))),
             Err(NotRead::Panicked(panicked)) => Err(Box::new(Rejection::Panicked(panicked))),

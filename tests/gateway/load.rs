@@ -187,11 +187,14 @@ const LISTS_MAX: usize = (64 << 20) / LIST_BYTES;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
     let long = json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string();
+    // Leaves less than a page of what lists leave.
+    let rest = json!({ "value": ["x".repeat((64 << 20) - LISTS_MAX * LIST_BYTES - (512 << 10))] }).to_string();
     let backend = Backend::start(move |arrived, _| {
         Act::Answer(match arrived.head.split(' ').next() {
             Some("PUT") => json_answer("202 Accepted\r\nAzure-AsyncOperation: /subscriptions/operations", &long),
             Some("POST") => json_answer("200 OK", &long),
             _ if arrived.head.contains("virtualMachines") => json_answer("200 OK", &long),
+            _ if arrived.head.contains("disks") => json_answer("200 OK", &rest),
             _ => json_answer("200 OK", "{}"),
         })
     })
@@ -199,6 +202,15 @@ async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
     let front = front("unread-lists", &backend, "", "").await;
     let list = format!("{}/providers/Microsoft.Compute/virtualMachines?{V}", SHARED.subscription("alder-prod"));
     let (host, token) = (front.client.authority(), SHARED.token("reader").await);
+    // The status of an answer of which nothing more is read.
+    let begin = async |list: &str| {
+        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
+        let head = format!("GET {list} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
+        (answer, stream)
+    };
     let mut unread = Vec::new();
     let restart = || call("POST", list.replace('?', "/vm/restart?"));
     let refused = loop {
@@ -209,11 +221,7 @@ async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
             assert_eq!(answer.told(), "502 BadGateway upstream.answer_too_large", "a client would repeat what answers 503");
             assert!(answer.header("retry-after").is_empty() && backend.log().arrived.last().unwrap().head.starts_with("POST "));
         }
-        let mut stream = front.client.connect("localhost", b"http/1.1").await.unwrap();
-        let head = format!("GET {list} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
-        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("an answer in time").unwrap();
+        let (answer, stream) = begin(&list).await;
         if &answer != b"HTTP/1.1 200" {
             break answer;
         }
@@ -230,6 +238,14 @@ async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
     assert_eq!((begun.status.as_u16(), begun.body.len(), leads), (202, 0, true), "its client learns that it began");
     let record = front.admin(get(format!("/api/records/{}", begun.request_id()))).await.json();
     assert!(record["outcome"] == "allow" && record["notes"].to_string().contains("for want of room"), "{record}");
+    let (answer, stream) = begin(&list.replace("virtualMachines", "disks")).await;
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    unread.push(stream);
+    let arrived = backend.log().arrived.len();
+    for sent in [get(list.clone()), restart()] {
+        assert_eq!(front.ask("operator", sent).await.told(), "503 ServerBusy limit.overload");
+    }
+    assert_eq!(backend.log().arrived.len(), arrived, "without room for a page nothing is asked for");
     drop(unread);
     let answered = async { while front.ask("reader", get(list.clone())).await.status != 200 {} };
     timeout(PATIENCE, answered).await.expect("what nobody can read any more is not held");
@@ -237,7 +253,7 @@ async fn lists_of_the_backend_that_nobody_reads_are_held_up_to_a_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_counts_as_it_comes_and_without_room_for_a_page_nothing_is_asked_for() {
+async fn a_list_counts_as_it_comes_and_who_leaves_makes_room() {
     // All of a list but its end: the gateway waits for that, and holds the rest.
     let mut endless = json_answer("200 OK", &json!({ "value": ["x".repeat(LIST_BYTES)] }).to_string());
     endless.pop();
